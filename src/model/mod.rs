@@ -1,0 +1,19 @@
+//! The nouns everything else speaks in: faults, actions, risk, events, names, durations.
+//!
+//! Plain data with a stable serde form. Nothing here performs anything.
+
+mod action;
+mod event;
+mod fault;
+mod names;
+mod risk;
+mod span;
+
+pub use action::{Action, Effect};
+pub use event::{
+    Attestation, EventKind, FinalState, Item, ItemKind, ItemState, RunEvent, RunId, StatementReport,
+};
+pub use fault::{Fault, FaultKind, Place};
+pub use names::{Redactor, quote_ident, quote_literal, quote_name};
+pub use risk::Risk;
+pub use span::{format_bytes, format_span, parse_estimate, parse_span};
