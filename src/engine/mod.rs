@@ -1,1 +1,10 @@
-//! engine
+//! The script engine: its limits, its verbs, what it may import, and the static check.
+
+mod build;
+mod lint;
+mod resolver;
+mod road;
+
+pub use build::{Limits, compile, engine, header};
+pub use lint::{Finding, check};
+pub use road::{Ended, RoadSetup, walk};

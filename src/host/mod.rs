@@ -1,1 +1,38 @@
-//! host
+//! The host: what stands between a script and the world.
+//!
+//! The gate lets every action pass, or not; items are scopes around it. Everything here runs on
+//! the script's own thread and is synchronous; only leaf I/O is awaited, in [`Host::wait`].
+
+mod approval;
+mod begin;
+mod diagnose;
+mod effects;
+mod failpoint;
+mod finish;
+mod gate;
+mod inputs;
+mod item;
+mod options;
+mod planned;
+mod scope;
+mod stop;
+mod transaction;
+mod undo;
+mod value;
+mod verb;
+mod worker;
+
+pub use approval::Terminal;
+pub use diagnose::{Sources, diagnose};
+pub use effects::{External, Repeat};
+#[cfg(feature = "failpoints")]
+pub use failpoint::reach;
+pub use gate::{Host, HostSetup, Mode, OnFailure, Wishes};
+pub use inputs::call_text;
+pub use options::{ItemOptions, options};
+pub use planned::{Planned, register_planned};
+pub use stop::{FaultValue, Stop, Trouble};
+pub use undo::Outcome as UndoOutcome;
+pub use value::{from_json, to_json};
+pub use transaction::StatementTrouble;
+pub use verb::{Argument, Call, Verb, register};

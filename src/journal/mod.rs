@@ -1,1 +1,14 @@
-//! journal
+//! What was done, written down twice: in the run's own file and in the database itself.
+//!
+//! The database (`ledger`) answers "what has been applied to this data" and goes back together
+//! with it; the file (`recorder`) answers "what did this run do". The lease says who may write.
+
+mod ledger;
+mod lease;
+mod recorder;
+mod replay;
+
+pub use ledger::{IntentRow, IntentState, Ledger, RunRow, RunState, StepRow, StepState};
+pub use lease::{Holder, Lease, LeaseWish};
+pub use recorder::{Recorder, read_events, started_by};
+pub use replay::{Recorded, Replay};

@@ -1,0 +1,164 @@
+//! An engine with every limit set by hand: Rhai's own differ between debug and release builds.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use rhai::packages::{Package, StandardPackage};
+use rhai::{AST, Dynamic, Engine, EvalAltResult, OptimizationLevel, Position};
+
+use super::resolver::Resolver;
+use crate::host::{FaultValue, Host, Planned, Sources, diagnose, register, register_planned};
+use crate::model::Fault;
+
+/// What a script may use up.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Operations of the whole run; about 20 ns each.
+    pub operations: u64,
+    /// Nested calls; each body called by the host adds two.
+    pub call_levels: usize,
+    /// Nested expressions.
+    pub expression_depth: usize,
+    /// Characters of one string.
+    pub string_size: usize,
+    /// Elements of one array.
+    pub array_size: usize,
+    /// Entries of one map.
+    pub map_size: usize,
+    /// Variables in scope.
+    pub variables: usize,
+    /// Imported modules.
+    pub modules: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            operations: 500_000_000,
+            call_levels: 64,
+            expression_depth: 128,
+            string_size: 64 * 1024 * 1024,
+            array_size: 1_000_000,
+            map_size: 100_000,
+            variables: 10_000,
+            modules: 200,
+        }
+    }
+}
+
+/// An engine without verbs: limits, strictness, resolver.
+pub fn bare(limits: Limits, resolver: Resolver) -> Engine {
+    let mut engine = Engine::new_raw();
+    StandardPackage::new().register_into_engine(&mut engine);
+    engine.set_max_call_levels(limits.call_levels);
+    engine.set_max_expr_depths(limits.expression_depth, limits.expression_depth / 2);
+    engine.set_max_string_size(limits.string_size);
+    engine.set_max_array_size(limits.array_size);
+    engine.set_max_map_size(limits.map_size);
+    engine.set_max_variables(limits.variables);
+    engine.set_max_modules(limits.modules);
+    // Counted in on_progress: the engine's own count starts anew in each body the host calls.
+    engine.set_max_operations(0);
+    engine.set_strict_variables(true);
+    engine.set_fail_on_invalid_map_property(true);
+    // `Full` would run host functions while compiling.
+    engine.set_optimization_level(OptimizationLevel::Simple);
+    engine.disable_symbol("eval");
+    engine.set_module_resolver(resolver);
+    engine
+}
+
+/// An engine with every verb, bound to a host.
+pub fn engine(host: &Rc<Host>, limits: Limits) -> Engine {
+    let setup = &host.setup;
+    let resolver = Resolver::new(&setup.project, &setup.playbook.path_display, host.sources.clone());
+    let mut engine = bare(limits, resolver);
+    register_planned(&mut engine, &host.tripped());
+    register_faults(&mut engine);
+    register(&mut engine, host, crate::verbs::ALL);
+    // A function, not a symbol: it cannot be disabled, only replaced.
+    engine.register_fn("exit", || -> Result<(), Box<EvalAltResult>> { Err(no_exit()) });
+    engine.register_fn("exit", |_: Dynamic| -> Result<(), Box<EvalAltResult>> { Err(no_exit()) });
+    let printing = host.clone();
+    engine.on_print(move |text| {
+        let _ = printing.emit(crate::model::EventKind::Note { text: text.into() });
+    });
+    engine.on_debug(|_, _, _| {});
+    let counted = Cell::new(0u64);
+    let cancel = host.setup.cancel.clone();
+    let tripped = host.tripped();
+    engine.on_progress(move |_| {
+        let count = counted.get() + 1;
+        counted.set(count);
+        if count > limits.operations {
+            return Some(Dynamic::from(crate::host::Stop::Failed(Rc::new(too_long()))));
+        }
+        if cancel.is_cancelled() {
+            return Some(Dynamic::UNIT);
+        }
+        if tripped.borrow().is_some() {
+            let what = tripped.borrow_mut().take().unwrap_or_default();
+            return Some(Dynamic::from(crate::host::Stop::Decided(what)));
+        }
+        None
+    });
+    engine
+}
+
+fn no_exit() -> Box<EvalAltResult> {
+    let fault = Fault::usage("no-exit", crate::msg!("engine.no-exit"))
+        .remedy(crate::msg!("engine.no-exit.remedy"));
+    Box::new(EvalAltResult::ErrorRuntime(
+        Dynamic::from(FaultValue(Rc::new(fault))),
+        Position::NONE,
+    ))
+}
+
+fn too_long() -> Fault {
+    Fault::failed("limit", crate::msg!("host.limit", what = crate::msg!("engine.operations")))
+        .cause(crate::msg!("host.limit.cause"))
+        .remedy(crate::msg!("host.limit.remedy"))
+}
+
+/// What `catch (e)` gives: the fields of a fault.
+fn register_faults(engine: &mut Engine) {
+    fn text(value: &Option<String>) -> Dynamic {
+        value.clone().map_or(Dynamic::UNIT, Dynamic::from)
+    }
+    engine.register_type_with_name::<FaultValue>("fault");
+    engine.register_get("code", |f: &mut FaultValue| f.0.code.clone());
+    engine.register_get("message", |f: &mut FaultValue| f.0.message.clone());
+    engine.register_get("sqlstate", |f: &mut FaultValue| text(&f.0.sqlstate));
+    engine.register_get("detail", |f: &mut FaultValue| text(&f.0.detail));
+    engine.register_get("cause", |f: &mut FaultValue| text(&f.0.cause));
+    engine.register_get("remedy", |f: &mut FaultValue| text(&f.0.remedy));
+    engine.register_fn("to_string", |f: &mut FaultValue| f.0.to_string());
+    engine.register_fn("to_debug", |f: &mut FaultValue| f.0.to_string());
+    let _ = Planned::NAME;
+}
+
+/// Compiles a playbook and keeps its text for faults.
+///
+/// # Errors
+/// `syntax` with its place.
+pub fn compile(engine: &Engine, sources: &Sources, file: &str, text: &str) -> Result<AST, Fault> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    match engine.compile(text) {
+        Ok(mut ast) => {
+            ast.set_source(file);
+            sources.add(file, text, &ast);
+            Ok(ast)
+        }
+        Err(error) => {
+            sources.add_text(file, text);
+            let at = error.position();
+            let error = EvalAltResult::ErrorParsing(*error.0, at);
+            Err(diagnose(&error, sources, Some(file)))
+        }
+    }
+}
+
+/// Id and title from the literal `playbook("id", #{..})` of a compiled playbook.
+pub fn header(ast: &AST) -> Option<(String, Option<String>)> {
+    super::lint::header(ast)
+}

@@ -1,0 +1,249 @@
+//! Effects outside of the run's transaction: commands, dumps, files, statements that cannot run
+//! in a transaction block.
+//!
+//! Nobody can make these exactly-once. Each is announced in ledger and file before it happens and
+//! settled after it; where a run died in between, a probe decides, or the effect is harmless to
+//! repeat, or the run stops and a person decides.
+
+use std::rc::Rc;
+
+use serde_json::{Value, json};
+
+use super::gate::Host;
+use super::scope::Transaction;
+use super::stop::Trouble;
+use crate::journal::IntentState;
+use crate::model::{Action, Effect, EventKind, Fault, FaultKind};
+use crate::msg;
+
+/// May an announced effect, of which nobody knows whether it happened, be performed again?
+pub enum Repeat<'a> {
+    /// Yes: a dump, a verification.
+    Harmless,
+    /// Ask this: `Some(true)` it happened, `Some(false)` it did not, `None` nobody can tell.
+    Probe(&'a dyn Fn() -> Result<Option<bool>, Trouble>),
+    /// A person has to say.
+    Ask,
+}
+
+/// An effect outside of the run's transaction.
+pub struct External<'a> {
+    /// What it is.
+    pub action: Action,
+    /// Whether it may be repeated.
+    pub repeat: Repeat<'a>,
+    /// Its value where the probe says that it had happened.
+    pub probed: Value,
+    /// Performs it.
+    pub perform: Box<dyn FnOnce() -> Result<Value, Trouble> + 'a>,
+}
+
+impl Host {
+    /// May the script write here?
+    ///
+    /// # Errors
+    /// `write-outside-step`, `write-in-check`, `mixed-effects`.
+    pub(super) fn write_may_happen(&self, action: &Action) -> Result<(), Fault> {
+        let frames = self.frames.borrow();
+        let Some(frame) = frames.last() else {
+            return Err(Fault::usage("write-outside-step", msg!("host.write-outside-step", verb = action.verb))
+                .cause(msg!("host.write-outside-step.cause"))
+                .remedy(msg!("host.write-outside-step.remedy", verb = action.verb)));
+        };
+        if !frame.may_write() {
+            return Err(Fault::usage("write-in-check", msg!("host.write-in-check", verb = action.verb))
+                .remedy(msg!("host.write-in-check.remedy")));
+        }
+        let mixed = match action.effect {
+            Effect::Write => frame.external && frame.transactional(),
+            Effect::External => frame.wrote,
+            Effect::None | Effect::Read => false,
+        };
+        if mixed {
+            return Err(Fault::usage("mixed-effects", msg!("host.mixed-effects", verb = action.verb))
+                .cause(msg!("host.mixed-effects.cause"))
+                .remedy(msg!("host.mixed-effects.remedy")));
+        }
+        Ok(())
+    }
+
+    /// Remembers in the step what it did.
+    pub(super) fn note_effect(&self, action: &Action) -> Result<(), Fault> {
+        let shown = action.statement.as_deref().unwrap_or("").to_string() + &action.target;
+        let used = self.parameters_in(&shown);
+        let mut frames = self.frames.borrow_mut();
+        let Some(frame) = frames.last_mut() else { return Ok(()) };
+        if frame.effects.last() != Some(&action.verb) {
+            frame.effects.push(action.verb.clone());
+        }
+        frame.changes |= action.effect == Effect::Write || action.opaque;
+        match action.effect {
+            Effect::Write => frame.wrote = true,
+            Effect::External => frame.external = true,
+            Effect::None | Effect::Read => {}
+        }
+        for (name, value) in used {
+            frame.inputs.insert(format!("param:{name}"), value);
+        }
+        Ok(())
+    }
+
+    /// Announces, performs and settles; or takes what an earlier process of this run had done.
+    pub(super) fn announce_and_perform(
+        self: &Rc<Self>,
+        external: External<'_>,
+    ) -> Result<Value, Trouble> {
+        let (key, title, ordinal) = {
+            let mut frames = self.frames.borrow_mut();
+            let Some(frame) = frames.last_mut() else {
+                return Err(Fault::failed("internal", "effect outside of an item").into());
+            };
+            frame.ordinal += 1;
+            (frame.key.clone(), frame.item.title.clone(), frame.ordinal)
+        };
+        // Reads of this step opened its transaction; it must not stay open around a command.
+        let open = self
+            .frames
+            .borrow()
+            .last()
+            .is_some_and(|frame| frame.transaction != Transaction::None);
+        if open {
+            self.abort_step();
+        }
+        let known = self.replay.borrow().intent(&key, ordinal);
+        match known {
+            Some((IntentState::Done, value)) => return Ok(value),
+            Some((IntentState::Open, _)) => {
+                let happened = match &external.repeat {
+                    Repeat::Harmless => Some(false),
+                    Repeat::Probe(probe) => probe()?,
+                    Repeat::Ask => None,
+                };
+                match happened {
+                    Some(true) => {
+                        self.settle(&key, &title, ordinal, &external.probed)?;
+                        return Ok(external.probed);
+                    }
+                    Some(false) => {}
+                    None => return Err(Self::fatal(self.open_intent(&title, &external.action))),
+                }
+            }
+            Some((IntentState::Redo, _)) | None => {}
+        }
+        let action = serde_json::to_value(&external.action).unwrap_or(Value::Null);
+        let action: Value = serde_json::from_str(&self.setup.redactor.clean(&action.to_string()))
+            .unwrap_or(Value::Null);
+        if self.has_lease() {
+            self.ledger_write(|ledger, run| ledger.intent_sql(run, &key, ordinal, &action))?;
+        }
+        self.emit(EventKind::Intent {
+            item: title.clone(),
+            ordinal,
+            action: external.action.clone(),
+        })?;
+        self.recorder.borrow_mut().sync()?;
+        crate::failpoint!("after-intent");
+        let value = match (external.perform)() {
+            Ok(value) => value,
+            Err(trouble) => {
+                // Its failure is known: whoever mends the cause may have it done again.
+                if self.has_lease() && matches!(trouble, Trouble::Fault(_)) {
+                    let _ = self.ledger_write(|ledger, run| {
+                        ledger.settle_sql(run, &key, Some(ordinal), IntentState::Redo, &Value::Null)
+                    });
+                }
+                return Err(trouble);
+            }
+        };
+        crate::failpoint!("after-effect");
+        self.replay.borrow_mut().note_intent(&key, ordinal, IntentState::Done, value.clone());
+        self.settle(&key, &title, ordinal, &value)?;
+        Ok(value)
+    }
+
+    fn settle(
+        self: &Rc<Self>,
+        key: &str,
+        title: &str,
+        ordinal: u32,
+        value: &Value,
+    ) -> Result<(), Trouble> {
+        let clean: Value = serde_json::from_str(&self.setup.redactor.clean(&value.to_string()))
+            .unwrap_or(Value::Null);
+        if self.has_lease() {
+            self.ledger_write(|ledger, run| {
+                ledger.settle_sql(run, key, Some(ordinal), IntentState::Done, &clean)
+            })?;
+        }
+        self.emit(EventKind::IntentDone { item: title.into(), ordinal, value: clean })?;
+        Ok(())
+    }
+
+    fn open_intent(&self, title: &str, action: &Action) -> Fault {
+        let run = self.run_id();
+        Fault::new(FaultKind::Failed, "intent-open", msg!("host.intent-open", item = title))
+            .detail(action.statement.clone().unwrap_or_else(|| action.target.clone()))
+            .cause(msg!("host.intent-open.cause"))
+            .remedy(msg!("host.intent-open.remedy"))
+            .next(format!("runsheet resolve {run} {} --done|--redo", shell_word(title)))
+    }
+
+    /// One of the ledger's statements, fenced, in a transaction of its own.
+    pub(super) fn ledger_write(
+        self: &Rc<Self>,
+        sql: impl Fn(&crate::journal::Ledger, &str) -> String,
+    ) -> Result<(), Trouble> {
+        let session = self.session()?;
+        let text = {
+            let worker = self.worker.borrow();
+            let Some(worker) = worker.as_ref() else { return Ok(()) };
+            let epoch = worker.lease.as_ref().map_or(0, |lease| lease.epoch);
+            let run = self.run_id();
+            format!(
+                "BEGIN; {}; {}; COMMIT",
+                worker.ledger.fence_sql(epoch),
+                sql(&worker.ledger, &run.0)
+            )
+        };
+        let answer = self.runtime.block_on(session.simple(&text));
+        if let Err(error) = answer {
+            let _ = self.runtime.block_on(session.batch("ROLLBACK"));
+            return Err(self.db_fault(error).into());
+        }
+        Ok(())
+    }
+
+    pub(super) fn has_lease(&self) -> bool {
+        self.worker.borrow().as_ref().is_some_and(|worker| worker.lease.is_some())
+    }
+
+    /// A statement that cannot run in a transaction block, alone on the run's session, without
+    /// lock_timeout (which would leave an INVALID index) and under our own deadline.
+    ///
+    /// # Errors
+    /// The server's answer.
+    pub fn run_alone(self: &Rc<Self>, sql: &str) -> Result<u64, Trouble> {
+        let session = self.session()?;
+        let pin = self.worker.borrow().as_ref().map(|worker| worker.pin.clone());
+        let free = "SET lock_timeout = 0; SET statement_timeout = 0";
+        let answer = self.wait(async {
+            session.batch(free).await?;
+            session.simple(sql).await
+        });
+        if let Some(pin) = pin {
+            let _ = self.runtime.block_on(session.simple(&pin));
+        }
+        self.notices(&session)?;
+        let results = answer?.map_err(|error| self.db_fault(error))?;
+        Ok(results.iter().filter_map(|result| result.rows).sum())
+    }
+
+    /// The value of an effect as the ledger keeps it.
+    pub fn done_value(took_ms: u128) -> Value {
+        json!({ "took_ms": took_ms as u64 })
+    }
+}
+
+fn shell_word(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}

@@ -1,0 +1,316 @@
+//! The end of a run: what runs on failure and always, the state in one word, report and ledger.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use rhai::{Engine, EvalAltResult, NativeCallContext};
+use serde_json::{Value, json};
+
+use super::diagnose::diagnose;
+use super::gate::{Host, Mode, OnFailure};
+use super::options::ItemOptions;
+use super::scope::Deferred;
+use super::stop::{Stop, Trouble, stop_in};
+use super::verb::{Call, Verb};
+use crate::journal::{RunState, StepRow, StepState, read_events};
+use crate::model::{Effect, EventKind, Fault, FaultKind, FinalState, ItemKind};
+use crate::msg;
+
+/// Stands for the call of a body that the host itself runs.
+static DEFERRED: Verb = Verb {
+    name: "deferred",
+    args: "",
+    effect: Effect::None,
+    page: "",
+    call: |_, _| Ok(rhai::Dynamic::UNIT),
+};
+
+impl Host {
+    /// Ends the run after its script ended. Gives the exit code.
+    pub fn finish(self: &Rc<Self>, engine: &Engine, end: Result<(), Box<EvalAltResult>>) -> u8 {
+        let mut fault = self.fault_of(end);
+        let mut state = None;
+        if self.mode() == Mode::Run && self.is_begun() {
+            if let Some(broken) = fault.clone() {
+                self.closing.set(true);
+                self.run_deferred(engine, ItemKind::OnFailure);
+                if self.wants_rollback(&broken) {
+                    match self.roll_back(engine) {
+                        Ok(()) => state = Some(FinalState::FailedUnchanged),
+                        Err(second) => fault = Some(Rc::new(with_more(&broken, second))),
+                    }
+                }
+            }
+            self.closing.set(true);
+            self.run_deferred(engine, ItemKind::Always);
+        }
+        self.closing.set(true);
+        if fault.is_none() {
+            fault = self.failed.borrow().clone();
+        }
+        if fault.is_none() && self.mode() == Mode::Run {
+            fault = self.lost_steps().map(Rc::new);
+        }
+        let state = state.unwrap_or_else(|| self.final_state(fault.as_deref()));
+        self.close(state, fault.as_deref())
+    }
+
+    /// The fault with which a replayed script ended, where it did not end at the last finished
+    /// step.
+    pub fn script_fault(&self, end: Result<(), Box<EvalAltResult>>) -> Option<Fault> {
+        self.fault_of(end).map(|fault| (*fault).clone())
+    }
+
+    fn is_begun(&self) -> bool {
+        self.begun.borrow().as_ref().is_some_and(|begun| begun.recording)
+    }
+
+    fn fault_of(&self, end: Result<(), Box<EvalAltResult>>) -> Option<Rc<Fault>> {
+        let error = end.err()?;
+        match stop_in(&error) {
+            Some(Stop::Finished | Stop::Skip(_)) => None,
+            Some(Stop::Failed(fault)) => Some(fault),
+            Some(Stop::Decided(on)) => {
+                let _ = self.emit(EventKind::Warning { text: msg!("host.plan-ends-here", on = on) });
+                None
+            }
+            None if matches!(*error, EvalAltResult::ErrorTerminated(..)) => {
+                Some(Rc::new(self.interrupted()))
+            }
+            None if self.mode() == Mode::Plan && error.to_string().contains(super::planned::Planned::NAME) => {
+                let _ = self.emit(EventKind::Warning { text: msg!("host.plan-ends-here", on = super::planned::Planned::NAME) });
+                None
+            }
+            None => Some(Rc::new(diagnose(&error, &self.sources, None))),
+        }
+    }
+
+    /// The playbook no longer has a step that the finished run had.
+    fn lost_steps(&self) -> Option<Fault> {
+        if self.stopped.get() || self.nothing_to_do.get() || self.replay.borrow().is_over() {
+            return None;
+        }
+        let lost = self.replay.borrow().left_over();
+        Some(
+            Fault::usage("steps-lost", msg!("host.steps-lost"))
+                .detail(lost.join(", "))
+                .remedy(msg!("host.inputs-changed.remedy")),
+        )
+    }
+
+    fn wants_rollback(&self, fault: &Fault) -> bool {
+        if self.standing() == 0 || fault.code == "fenced" {
+            return false;
+        }
+        match self.setup.wishes.on_failure {
+            OnFailure::Rollback => true,
+            OnFailure::Stop => false,
+            OnFailure::Ask if self.setup.terminal.interactive => {
+                let question = msg!("host.rollback-question", steps = self.standing());
+                self.setup.terminal.confirm(&question).unwrap_or(false)
+            }
+            OnFailure::Ask => false,
+        }
+    }
+
+    /// Steps that changed something and stand.
+    pub(super) fn standing(&self) -> usize {
+        self.undos.borrow().iter().filter(|entry| entry.changes).count()
+    }
+
+    fn run_deferred(self: &Rc<Self>, engine: &Engine, kind: ItemKind) {
+        let cell = if kind == ItemKind::Always { &self.always } else { &self.on_failure };
+        let bodies: Vec<Deferred> = std::mem::take(&mut *cell.borrow_mut());
+        for deferred in bodies {
+            let title = deferred.title.clone();
+            if let Err(trouble) = self.perform_deferred(engine, kind, &title, deferred, None) {
+                let text = match trouble {
+                    Trouble::Fault(fault) => fault.to_string(),
+                    Trouble::Stop(Stop::Failed(fault)) => fault.to_string(),
+                    other => format!("{other:?}"),
+                };
+                let _ = self.emit(EventKind::Warning { text: msg!("host.deferred-failed", title = title, why = text) });
+            }
+        }
+    }
+
+    /// Runs a kept body as an item of its own.
+    pub(super) fn perform_deferred(
+        self: &Rc<Self>,
+        engine: &Engine,
+        kind: ItemKind,
+        title: &str,
+        deferred: Deferred,
+        key: Option<String>,
+    ) -> Result<(), Trouble> {
+        #[allow(deprecated)] // "volatile", not deprecated
+        let context: NativeCallContext<'_> = deferred.context.create_context(engine);
+        let call = Call { context: &context, verb: &DEFERRED, args: Vec::new() };
+        let epoch = self.worker.borrow().as_ref().and_then(|w| w.lease.as_ref().map(|l| l.epoch));
+        // The same body may run at the end of each process of a run: the epoch tells them apart.
+        let key = key.unwrap_or_else(|| format!("{title} #{}", epoch.unwrap_or(0)));
+        let options = ItemOptions::default();
+        let item = self.new_item(kind, title, &options, false)?;
+        self.item_keyed(&call, item, key, options, None, &deferred.body).map(drop)
+    }
+
+    fn final_state(&self, fault: Option<&Fault>) -> FinalState {
+        match fault {
+            None if self.mode() == Mode::Plan => FinalState::Planned,
+            None if self.stopped.get() => FinalState::Stopped,
+            None if self.nothing_to_do.get() || !self.is_recording_or_local() => FinalState::NothingToDo,
+            None => FinalState::Done,
+            Some(fault) => Self::state_unknown(fault).unwrap_or_else(|| {
+                if self.mode() == Mode::Plan || self.standing() == 0 {
+                    FinalState::FailedUnchanged
+                } else if self.verify_failed.get() {
+                    FinalState::VerifyFailed
+                } else {
+                    FinalState::FailedSomeStand
+                }
+            }),
+        }
+    }
+
+    fn is_recording_or_local(&self) -> bool {
+        self.begun.borrow().as_ref().is_none_or(|begun| begun.recording || begun.comparing.is_none())
+    }
+
+    fn exit_code(&self, state: FinalState, fault: Option<&Fault>) -> u8 {
+        let Some(fault) = fault else { return 0 };
+        match (state, fault.kind) {
+            (_, FaultKind::Busy | FaultKind::Refused | FaultKind::Usage) => fault.kind.exit_code(),
+            (FinalState::VerifyFailed, _) => 6,
+            (FinalState::FailedSomeStand | FinalState::Unknown, _) => 5,
+            (_, FaultKind::VerifyFailed) => 1,
+            (_, kind) => kind.exit_code(),
+        }
+    }
+
+    /// Says how it ended, writes the report, gives the lease back.
+    pub(super) fn close(self: &Rc<Self>, state: FinalState, fault: Option<&Fault>) -> u8 {
+        let exit = self.exit_code(state, fault);
+        let changed = self.mode() != Mode::Plan
+            && self.standing() > 0
+            && !matches!(state, FinalState::NothingToDo | FinalState::RolledBack);
+        let next = self.next_command(state, fault);
+        let mut fault = fault.cloned();
+        if let Some(fault) = &mut fault {
+            if fault.done_so_far.is_none() && self.mode() != Mode::Plan {
+                fault.done_so_far = Some(self.done_so_far(state));
+            }
+            if fault.next.is_none() {
+                fault.next.clone_from(&next);
+            }
+        }
+        let recording = self.is_begun();
+        let _ = self.emit(EventKind::RunFinished {
+            state,
+            changed,
+            exit,
+            next,
+            fault: fault.map(Box::new),
+        });
+        if recording {
+            self.write_report(state);
+        }
+        let _ = self.give_lease_back();
+        self.recorder.borrow_mut().finish();
+        exit
+    }
+
+    fn done_so_far(&self, state: FinalState) -> String {
+        let undos = self.undos.borrow();
+        let standing: Vec<&str> =
+            undos.iter().filter(|e| e.changes).map(|e| e.item.title.as_str()).collect();
+        match state {
+            FinalState::Unknown => msg!("host.state-unknown"),
+            _ if standing.is_empty() => msg!("host.nothing-stands"),
+            _ => msg!("host.these-stand", steps = standing.join(", ")),
+        }
+    }
+
+    fn next_command(&self, state: FinalState, fault: Option<&Fault>) -> Option<String> {
+        let run = self.run_id();
+        if let Some(next) = fault.and_then(|fault| fault.next.clone()) {
+            return Some(next);
+        }
+        match state {
+            FinalState::FailedSomeStand | FinalState::Unknown => Some(msg!("host.next-resume-or-rollback", run = run)),
+            FinalState::VerifyFailed => Some(msg!("host.next-verify-failed", run = run)),
+            FinalState::FailedUnchanged if self.mode() == Mode::Run => {
+                Some(format!("runsheet run {}", self.setup.playbook.name))
+            }
+            FinalState::Stopped => Some(format!("runsheet resume {run}")),
+            FinalState::Planned => Some(format!("runsheet run {}", self.setup.playbook.name)),
+            _ => None,
+        }
+    }
+
+    fn write_report(self: &Rc<Self>, state: FinalState) {
+        let folder = self.run_folder();
+        let report = match read_events(&folder) {
+            Ok(events) => crate::report::Report::from_events(&events),
+            Err(_) => return,
+        };
+        let value = serde_json::to_value(&report).unwrap_or(Value::Null);
+        let pretty = serde_json::to_string_pretty(&value).unwrap_or_default();
+        let _ = crate::system::write_private(&folder.join("report.json"), pretty.as_bytes());
+        let text = crate::report::markdown(&report);
+        let _ = crate::system::write_private(&folder.join("report.md"), text.as_bytes());
+        let ledger_state = match state {
+            FinalState::Done | FinalState::NothingToDo => RunState::Done,
+            FinalState::VerifyFailed => RunState::VerifyFailed,
+            FinalState::RolledBack => RunState::RolledBack,
+            _ => RunState::Failed,
+        };
+        if self.has_lease() {
+            let _ = self.close_ledger(ledger_state, &value);
+        }
+    }
+
+    fn close_ledger(self: &Rc<Self>, state: RunState, report: &Value) -> Result<(), Trouble> {
+        let (session, ledger, epoch) = {
+            let worker = self.worker.borrow();
+            let Some(worker) = worker.as_ref() else { return Ok(()) };
+            let epoch = worker.lease.as_ref().map_or(0, |lease| lease.epoch);
+            (worker.session.clone(), worker.ledger.clone(), epoch)
+        };
+        let (run, head) = (self.run_id(), self.recorder.borrow().head());
+        if state == RunState::Done && !self.before.borrow().is_empty() {
+            let row = StepRow {
+                key: format!("end #{epoch}"),
+                number: i64::from(self.number.get()) + 1,
+                title: String::new(),
+                kind: "end".into(),
+                state: StepState::Done,
+                value: Value::Null,
+                before: self.before.borrow().clone(),
+                inputs: json!({}),
+                effects: Vec::new(),
+                took_ms: 0,
+                head: head.clone(),
+            };
+            let done = ledger
+                .done_sql(&run.0, &row, epoch, "")
+                .replacen("''", "pg_current_xact_id()::text", 1);
+            let text = format!("BEGIN; {}; {done}; COMMIT", ledger.fence_sql(epoch));
+            let answer = self.runtime.block_on(session.simple(&text));
+            answer.map_err(|error| self.db_fault(error))?;
+        }
+        let closing = ledger.close_run(&session, &run.0, state, &head, report);
+        self.runtime.block_on(closing).map_err(|error| self.db_fault(error).into())
+    }
+
+    /// The time since the host began, for callers that measure.
+    pub fn since_start(&self) -> Instant {
+        Instant::now() - std::time::Duration::from_millis(self.recorder.borrow().elapsed_ms())
+    }
+}
+
+/// The failure, with the failure of the way back below it.
+fn with_more(fault: &Fault, second: Fault) -> Fault {
+    let mut fault = fault.clone();
+    fault.more.push(second);
+    fault
+}

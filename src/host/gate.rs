@@ -1,0 +1,398 @@
+//! The one place that every action passes: describe, decide, perform, record.
+//!
+//! The mode is asked here and nowhere else. A verb describes its action and hands over how it is
+//! performed; whether that happens now, was done before, or is only written into the plan is
+//! decided in [`Host::pass`] and [`Host::pass_external`].
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use rhai::Dynamic;
+use serde_json::Value;
+
+use super::approval::Terminal;
+use super::diagnose::Sources;
+use super::effects::External;
+use super::planned::{Planned, Tripped};
+use super::scope::{Deferred, Frame, PlannedWrites, UndoEntry};
+use super::stop::{Stop, Trouble};
+use super::value::{from_json, to_json};
+use super::worker::Worker;
+use crate::config::{Config, Environment};
+use crate::journal::{Recorded, Recorder, Replay};
+use crate::model::{Action, Effect, EventKind, Fault, Redactor, RunId};
+use crate::msg;
+use crate::playbook::Playbook;
+use crate::postgres::Target;
+use crate::system::Cancel;
+
+/// What the road is walked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Reads are real, effects are recorded.
+    Plan,
+    /// Everything is real.
+    Run,
+    /// Finished steps give their recorded values, so that their undo bodies are known.
+    Undo,
+}
+
+/// What happens when an item fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFailure {
+    /// The run ends; what stands, stands.
+    Stop,
+    /// The steps that stand are undone.
+    Rollback,
+    /// A person decides.
+    Ask,
+}
+
+/// What the command line wishes of a run.
+#[derive(Clone, Debug)]
+pub struct Wishes {
+    /// How long to wait for the lease.
+    pub wait: Duration,
+    /// End the holder and take the lease.
+    pub take_over: bool,
+    /// What happens on failure.
+    pub on_failure: OnFailure,
+    /// Run again what was done.
+    pub again: bool,
+    /// Go on although inputs changed.
+    pub accept_changes: bool,
+    /// Stop after this item.
+    pub until: Option<String>,
+    /// Behind a transaction pooler: transactional steps only.
+    pub allow_pooler: bool,
+    /// The run to go on with.
+    pub resume: Option<RunId>,
+}
+
+/// Everything a host is built from.
+pub struct HostSetup {
+    /// What the road is walked for.
+    pub mode: Mode,
+    /// The project's folder.
+    pub project: PathBuf,
+    /// The folder of run folders.
+    pub runs: PathBuf,
+    /// The project's configuration.
+    pub config: Config,
+    /// The chosen environment.
+    pub environment: Environment,
+    /// The database.
+    pub target: Option<Target>,
+    /// The playbook.
+    pub playbook: Playbook,
+    /// `--set name=value`.
+    pub set: Vec<(String, String)>,
+    /// What the command line wishes.
+    pub wishes: Wishes,
+    /// Blanks secrets.
+    pub redactor: Redactor,
+    /// Whom to ask.
+    pub terminal: Terminal,
+    /// Stops the run.
+    pub cancel: Cancel,
+    /// Titles of items that ask a person, found without running.
+    pub asks: Vec<String>,
+    /// True where the playbook catches errors: steps then need savepoints.
+    pub catches: bool,
+}
+
+/// What stands between a script and the world. One per run, on the script's thread.
+pub struct Host {
+    /// What it was built from.
+    pub setup: HostSetup,
+    mode: Cell<Mode>,
+    pub(super) runtime: tokio::runtime::Runtime,
+    pub(super) recorder: RefCell<Recorder>,
+    pub(super) worker: RefCell<Option<Worker>>,
+    pub(super) frames: RefCell<Vec<Frame>>,
+    pub(super) section: RefCell<Option<String>>,
+    pub(super) titles: RefCell<Vec<String>>,
+    pub(super) number: Cell<u32>,
+    pub(super) replay: RefCell<Replay>,
+    pub(super) before: RefCell<Vec<Recorded>>,
+    pub(super) reads: Cell<u32>,
+    pub(super) undos: RefCell<Vec<UndoEntry>>,
+    pub(super) always: RefCell<Vec<Deferred>>,
+    pub(super) on_failure: RefCell<Vec<Deferred>>,
+    pub(super) planned: RefCell<PlannedWrites>,
+    pub(super) begun: RefCell<Option<super::begin::Begun>>,
+    pub(super) run: RefCell<RunId>,
+    pub(super) failed: RefCell<Option<Rc<Fault>>>,
+    pub(super) closing: Cell<bool>,
+    pub(super) verify_failed: Cell<bool>,
+    pub(super) stopped: Cell<bool>,
+    pub(super) last_changes: Cell<bool>,
+    pub(super) nothing_to_do: Cell<bool>,
+    pub(super) remedies: RefCell<BTreeMap<String, String>>,
+    /// Texts of the playbook and everything it imports.
+    pub sources: Rc<Sources>,
+    tripped: Tripped,
+}
+
+impl Host {
+    /// A host on the calling thread.
+    ///
+    /// # Errors
+    /// `internal` where the runtime cannot be made.
+    pub fn new(mut setup: HostSetup, recorder: Recorder, sources: Rc<Sources>) -> Result<Rc<Self>, Fault> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Fault::failed("internal", error.to_string()))?;
+        let remedies = setup.config.remedies.clone();
+        let run = setup.wishes.resume.take().unwrap_or_else(crate::system::new_run_id);
+        Ok(Rc::new(Self {
+            mode: Cell::new(setup.mode),
+            runtime,
+            recorder: RefCell::new(recorder),
+            worker: RefCell::default(),
+            frames: RefCell::default(),
+            section: RefCell::default(),
+            titles: RefCell::default(),
+            number: Cell::new(0),
+            replay: RefCell::default(),
+            before: RefCell::default(),
+            reads: Cell::new(0),
+            undos: RefCell::default(),
+            always: RefCell::default(),
+            on_failure: RefCell::default(),
+            planned: RefCell::default(),
+            begun: RefCell::default(),
+            run: RefCell::new(run),
+            failed: RefCell::default(),
+            closing: Cell::new(false),
+            verify_failed: Cell::new(false),
+            stopped: Cell::new(false),
+            last_changes: Cell::new(false),
+            nothing_to_do: Cell::new(false),
+            remedies: RefCell::new(remedies),
+            sources,
+            tripped: Tripped::default(),
+            setup,
+        }))
+    }
+
+    /// The mode.
+    pub fn mode(&self) -> Mode {
+        self.mode.get()
+    }
+
+    /// A rollback has met every finished step; from here on effects are real.
+    pub(super) fn replaying_is_over(&self) {
+        self.mode.set(Mode::Run);
+        *self.replay.borrow_mut() = Replay::default();
+    }
+
+    /// Reports a fact.
+    ///
+    /// # Errors
+    /// `journal-write`: the run must not go on unrecorded.
+    pub fn emit(&self, kind: EventKind) -> Result<(), Fault> {
+        self.recorder.borrow_mut().emit(kind)
+    }
+
+    /// Where interpolated planned values leave their mark.
+    pub fn tripped(&self) -> Tripped {
+        self.tripped.clone()
+    }
+
+    /// The mark, taken off.
+    pub fn take_tripped(&self) -> Option<String> {
+        self.tripped.borrow_mut().take()
+    }
+
+    /// The run's id.
+    pub fn run_id(&self) -> RunId {
+        self.run.borrow().clone()
+    }
+
+    /// The run's folder.
+    pub fn run_folder(&self) -> PathBuf {
+        self.setup.runs.join(&self.run.borrow().0)
+    }
+
+    /// Lets an action of the database or without effect pass. `perform` is called where the
+    /// decision is to perform.
+    ///
+    /// # Errors
+    /// What `perform` raises, and `write-outside-step`, `write-in-check`, `mixed-effects`.
+    pub fn pass(
+        self: &Rc<Self>,
+        action: Action,
+        planned_argument: Option<Planned>,
+        perform: impl FnOnce() -> Result<Value, Trouble>,
+    ) -> Result<Dynamic, Trouble> {
+        self.may_go_on()?;
+        match action.effect {
+            Effect::None if planned_argument.is_none() => perform().map(from_json),
+            Effect::None => self.will_check(&action, planned_argument),
+            Effect::Read => self.pass_read(action, planned_argument, perform),
+            Effect::Write => {
+                self.write_may_happen(&action)?;
+                if self.mode() == Mode::Plan {
+                    return self.record_planned(action);
+                }
+                self.note_effect(&action)?;
+                perform().map(from_json)
+            }
+            Effect::External => Err(Fault::failed("internal", "external action in pass").into()),
+        }
+    }
+
+    fn pass_read(
+        self: &Rc<Self>,
+        action: Action,
+        planned_argument: Option<Planned>,
+        perform: impl FnOnce() -> Result<Value, Trouble>,
+    ) -> Result<Dynamic, Trouble> {
+        if self.mode() == Mode::Plan {
+            if planned_argument.is_some() || self.planned.borrow().concern(&action) {
+                return self.will_check(&action, planned_argument);
+            }
+            return match perform() {
+                Err(Trouble::Fault(fault)) if self.planned.borrow().explain(&fault) => {
+                    self.will_check(&action, None)
+                }
+                other => other.map(from_json),
+            };
+        }
+        if !self.frames.borrow().is_empty() || self.closing.get() {
+            return perform().map(from_json);
+        }
+        // A read outside of items: a resumed run must see what the first one saw.
+        let call = format!("{} {} {}", action.verb, action.target, action.statement.as_deref().unwrap_or(""));
+        let call = call.split_whitespace().collect::<Vec<_>>().join(" ");
+        if let Some(value) = self.replay.borrow_mut().read(&call)? {
+            self.before.borrow_mut().clear();
+            return Ok(from_json(value));
+        }
+        let value = perform()?;
+        self.reads.set(self.reads.get() + 1);
+        self.before
+            .borrow_mut()
+            .push(Recorded::Read { call: call.clone(), value: value.clone() });
+        self.emit(EventKind::Read { ordinal: self.reads.get(), call, value: value.clone() })?;
+        Ok(from_json(value))
+    }
+
+    /// Lets an effect outside the run's transaction pass: announced before, settled after, and
+    /// asked about where nobody knows.
+    ///
+    /// # Errors
+    /// What performing raises, `intent-open` where a person has to say whether it happened.
+    pub fn pass_external(
+        self: &Rc<Self>,
+        external: External<'_>,
+        planned_argument: Option<Planned>,
+    ) -> Result<Dynamic, Trouble> {
+        self.may_go_on()?;
+        self.write_may_happen(&external.action)?;
+        if self.mode() == Mode::Plan {
+            let _ = planned_argument;
+            return self.record_planned(external.action);
+        }
+        self.note_effect(&external.action)?;
+        self.announce_and_perform(external).map(from_json)
+    }
+
+    fn record_planned(&self, action: Action) -> Result<Dynamic, Trouble> {
+        self.planned.borrow_mut().add(&action);
+        let what = if action.target.is_empty() {
+            action.verb.clone()
+        } else {
+            format!("{} {}", action.verb, action.target)
+        };
+        self.emit(EventKind::Action { action, planned: true })?;
+        if let Some(frame) = self.frames.borrow_mut().last_mut() {
+            frame.planned_effects += 1;
+        }
+        Ok(Dynamic::from(Planned::new(what)))
+    }
+
+    fn will_check(&self, action: &Action, argument: Option<Planned>) -> Result<Dynamic, Trouble> {
+        let shown = action.statement.as_deref().unwrap_or(&action.target);
+        let what = format!("{} {}", action.verb, shown.split_whitespace().collect::<Vec<_>>().join(" "));
+        self.emit(EventKind::WillCheck { what: what.clone() })?;
+        if let Some(frame) = self.frames.borrow_mut().last_mut() {
+            frame.will_check = true;
+        }
+        Ok(Dynamic::from(Planned::new(argument.map_or(what, |planned| planned.what))))
+    }
+
+    /// Ctrl-C, a failed item, the end of a replay: nothing passes any more.
+    ///
+    /// # Errors
+    /// The stop.
+    pub fn may_go_on(&self) -> Result<(), Trouble> {
+        if let Some(what) = self.take_tripped() {
+            return Err(Stop::Decided(what).into());
+        }
+        if self.setup.cancel.is_cancelled() && !self.closing.get() {
+            return Err(Stop::Failed(Rc::new(self.interrupted())).into());
+        }
+        if self.begun.borrow().is_none() {
+            return Err(Fault::usage("no-playbook", msg!("host.no-playbook"))
+                .remedy(msg!("host.no-playbook.remedy"))
+                .into());
+        }
+        Ok(())
+    }
+
+    /// Waits for leaf I/O: until it is done, Ctrl-C, or the item's time is over.
+    ///
+    /// # Errors
+    /// `interrupted`, `timeout`.
+    pub fn wait<T>(&self, work: impl Future<Output = T>) -> Result<T, Trouble> {
+        if self.closing.get() {
+            return Ok(self.runtime.block_on(work));
+        }
+        let deadline = self.frames.borrow().iter().filter_map(|frame| frame.deadline).min();
+        let canceller = self.canceller();
+        self.runtime.block_on(async {
+            tokio::pin!(work);
+            let late = async {
+                match deadline {
+                    Some(at) => tokio::time::sleep_until(at.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let fault = tokio::select! {
+                biased;
+                done = &mut work => return Ok(done),
+                () = self.setup.cancel.cancelled() => Trouble::Stop(Stop::Failed(Rc::new(self.interrupted()))),
+                () = late => Trouble::Fault(Box::new(
+                    Fault::failed("timeout", msg!("host.timeout")).remedy(msg!("host.timeout.remedy")))),
+            };
+            if let Some(canceller) = canceller {
+                canceller.cancel().await;
+                // The server's answer tells whether the statement ended or its effect stands.
+                let _ = tokio::time::timeout(Duration::from_secs(5), &mut work).await;
+            }
+            Err(fault)
+        })
+    }
+
+    /// The value as it will be recorded: what the script sees now is what a resumed run sees.
+    ///
+    /// # Errors
+    /// `not-recordable`.
+    pub fn normalised(&self, value: &Dynamic) -> Result<Value, Fault> {
+        let mut json = to_json(value)?;
+        if !self.setup.redactor.is_empty() {
+            let text = json.to_string();
+            let clean = self.setup.redactor.clean(&text);
+            if clean != text {
+                json = serde_json::from_str(&clean).unwrap_or(Value::Null);
+            }
+        }
+        Ok(json)
+    }
+}

@@ -1,0 +1,567 @@
+//! Items of the checklist as scopes: check, step, verify, and what always or on failure runs.
+//!
+//! A scope begins the item, lets its body run, and ends it, whatever way the body ends.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use rhai::{Dynamic, FnPtr};
+use serde_json::Value;
+use unicode_normalization::UnicodeNormalization;
+
+use super::diagnose::diagnose;
+use super::gate::{Host, Mode};
+use super::options::ItemOptions;
+use super::scope::{Deferred, Frame, UndoEntry, snapshot};
+use super::stop::{Stop, Trouble, stop_in};
+use super::value::{from_json, to_json};
+use super::verb::Call;
+use crate::journal::{Recorded, StepRow, StepState};
+use crate::model::{EventKind, Fault, FaultKind, Item, ItemKind, ItemState, parse_span};
+use crate::msg;
+
+/// SQLSTATEs after which a step that only touched the database is simply tried again: lock
+/// timeout, deadlock, serialization failure.
+const TRY_AGAIN: [&str; 3] = ["55P03", "40P01", "40001"];
+/// How often such a step is tried in all.
+const LOCK_TRIES: u32 = 5;
+
+/// How an item's body ended.
+enum End {
+    Done(Value, Dynamic),
+    Skipped(String),
+    Decided(String),
+    Failed(Box<Fault>),
+}
+
+impl Host {
+    /// `check`, `step`, `verify`: title, options, body; the undo body where there is one.
+    ///
+    /// # Errors
+    /// The stop that ends the run where the item fails.
+    pub fn item(
+        self: &Rc<Self>,
+        call: &Call<'_, '_>,
+        kind: ItemKind,
+        title: &str,
+        options: ItemOptions,
+        undo: Option<FnPtr>,
+        body: &FnPtr,
+    ) -> Result<Dynamic, Trouble> {
+        self.may_go_on()?;
+        let undo = undo.map(|body| self.defer(call, &format!("undo: {title}"), &body));
+        let item = self.new_item(kind, title, &options, undo.is_some())?;
+        let key = options.item.clone().filter(|_| kind == ItemKind::Step).unwrap_or(item.title.clone());
+        self.item_keyed(call, item, key, options, undo, body)
+    }
+
+    /// An item under its key in the ledger.
+    pub(super) fn item_keyed(
+        self: &Rc<Self>,
+        call: &Call<'_, '_>,
+        item: Item,
+        key: String,
+        options: ItemOptions,
+        undo: Option<Deferred>,
+        body: &FnPtr,
+    ) -> Result<Dynamic, Trouble> {
+        let kind = item.kind;
+        if !options.applies_to(self.setup.environment.name.as_deref()) {
+            let reason = msg!("host.not-here", environment = self.environment_name());
+            return self.end_item(item, ItemState::Skipped { reason }, 0, None, Dynamic::UNIT);
+        }
+        let text = self.sources.call_hash(body.fn_name(), call.position());
+        if let Some(value) = self.replayed(&item, &key, &text, undo.as_ref().is_some())? {
+            let changes = value.1;
+            let value = value.0;
+            if kind == ItemKind::Step {
+                self.undos.borrow_mut().push(UndoEntry { item: item.clone(), key, undo, changes });
+            }
+            let shown = ItemState::Replayed { value: value.clone() };
+            return self.end_item(item, shown, 0, None, from_json(value));
+        }
+        if self.mode() == Mode::Undo {
+            // Behind the last finished step there is nothing to undo.
+            return match kind {
+                ItemKind::Step => Err(Stop::Finished.into()),
+                _ => Ok(Dynamic::UNIT),
+            };
+        }
+        if kind == ItemKind::Step || self.worker.borrow().is_some() {
+            self.start_recording()?;
+        }
+        self.emit(EventKind::ItemStarted { item: item.clone() })?;
+        let started = Instant::now();
+        let (tries, every) = options.tries();
+        let mut attempt = 0;
+        let end = loop {
+            attempt += 1;
+            let end = self.attempt(call, &item, &key, &options, body, &text);
+            let End::Failed(fault) = &end else { break end };
+            let of = if self.is_lock_trouble(fault) { tries.max(LOCK_TRIES) } else { tries };
+            if attempt >= of || self.setup.cancel.is_cancelled() {
+                break end;
+            }
+            self.emit(EventKind::Retry {
+                what: item.title.clone(),
+                attempt,
+                of,
+                reason: fault.message.clone(),
+            })?;
+            let pause = if tries > 1 { every } else { Duration::from_millis(200 * u64::from(attempt)) };
+            self.wait(tokio::time::sleep(pause))?;
+        };
+        self.conclude(call, item, key, options, undo, end, started)
+    }
+
+    fn is_lock_trouble(&self, fault: &Fault) -> bool {
+        fault.sqlstate.as_deref().is_some_and(|state| TRY_AGAIN.contains(&state))
+            && self.frames.borrow().is_empty()
+            && !fault.code.starts_with("external")
+    }
+
+    /// One try: the body between the beginning and the end of its transaction.
+    fn attempt(
+        self: &Rc<Self>,
+        call: &Call<'_, '_>,
+        item: &Item,
+        key: &str,
+        options: &ItemOptions,
+        body: &FnPtr,
+        text: &str,
+    ) -> End {
+        let limit = options.timeout.as_deref().and_then(|text| parse_span(text).ok());
+        let deadline = limit.map(|limit| Instant::now() + limit);
+        let frame = Frame::new(item.clone(), key.into(), options.clone(), deadline);
+        self.frames.borrow_mut().push(frame);
+        let end = self.run_body(call, item, key, body, text);
+        if !matches!(end, End::Done(..)) {
+            self.abort_step();
+        }
+        // What the plan learnt inside belongs to the item, also when its flow broke off.
+        let frame = self.frames.borrow_mut().pop();
+        self.last_changes.set(frame.as_ref().is_some_and(|frame| frame.changes));
+        match (end, frame) {
+            (End::Done(value, given), Some(frame)) if self.mode() == Mode::Plan => {
+                self.planned_end(item, value, given, &frame)
+            }
+            (end, _) => end,
+        }
+    }
+
+    fn planned_end(&self, item: &Item, value: Value, given: Dynamic, frame: &Frame) -> End {
+        let planned = given.is::<super::planned::Planned>();
+        if item.kind == ItemKind::Step {
+            let given = if planned {
+                given
+            } else {
+                Dynamic::from(super::planned::Planned::new(item.title.clone()))
+            };
+            return End::Done(Value::String("planned".into()), given);
+        }
+        if planned || frame.will_check {
+            return End::Done(Value::String("will_check".into()), given);
+        }
+        End::Done(value, given)
+    }
+
+    fn run_body(
+        self: &Rc<Self>,
+        call: &Call<'_, '_>,
+        item: &Item,
+        key: &str,
+        body: &FnPtr,
+        text: &str,
+    ) -> End {
+        let before = captured(body);
+        let started = Instant::now();
+        let result = body.call_raw(call.context, None, []);
+        let given = match result {
+            Ok(given) => given.flatten(),
+            Err(error) => return self.broken(call, body, &error),
+        };
+        if let Some(what) = self.take_tripped() {
+            return End::Decided(what);
+        }
+        let failed = |fault: Fault| End::Failed(Box::new(self.placed(call, body, fault)));
+        if captured(body) != before {
+            return failed(
+                Fault::usage("outer-assignment", msg!("host.outer-assignment", item = item.title))
+                    .cause(msg!("host.outer-assignment.cause"))
+                    .remedy(msg!("host.outer-assignment.remedy")),
+            );
+        }
+        if given.is::<super::planned::Planned>() {
+            return End::Done(Value::Null, given);
+        }
+        if matches!(item.kind, ItemKind::Check | ItemKind::Verify) && given.as_bool() == Ok(false) {
+            return failed(Fault::failed("not-true", msg!("host.not-true", item = item.title)));
+        }
+        let value = match self.normalised(&given) {
+            Ok(value) => value,
+            Err(fault) => return failed(fault),
+        };
+        if self.mode() == Mode::Run && item.kind != ItemKind::Check && item.kind != ItemKind::Verify {
+            match self.journal_step(item, key, &value, text, started) {
+                Ok(true) => {}
+                Ok(false) => {
+                    return failed(Fault::failed("commit-absent", msg!("host.commit-absent", item = item.title)));
+                }
+                Err(Trouble::Fault(fault)) => return failed(*fault),
+                Err(Trouble::Stop(Stop::Failed(fault))) => return failed((*fault).clone()),
+                Err(Trouble::Stop(_) | Trouble::Script(_)) => {
+                    return failed(Fault::failed("internal", "unexpected stop"));
+                }
+            }
+        }
+        let given = from_json(value.clone());
+        End::Done(value, given)
+    }
+
+    /// Writes the step's row: inside its transaction where it has one.
+    fn journal_step(
+        self: &Rc<Self>,
+        item: &Item,
+        key: &str,
+        value: &Value,
+        text: &str,
+        started: Instant,
+    ) -> Result<bool, Trouble> {
+        self.session()?;
+        if !self.has_lease() {
+            return Ok(true);
+        }
+        let (inputs, effects, more) = {
+            let frames = self.frames.borrow();
+            let Some(frame) = frames.last() else { return Ok(true) };
+            let undone = (item.kind == ItemKind::Undo)
+                .then(|| key.strip_prefix("undo: ").map(String::from))
+                .flatten();
+            let more: Vec<String> = match (undone, self.worker.borrow().as_ref()) {
+                (Some(step), Some(worker)) => {
+                    vec![worker.ledger.undone_sql(&self.run_id().0, &step)]
+                }
+                _ => Vec::new(),
+            };
+            (Self::taken_inputs(frame.inputs.clone(), text, frame.changes), frame.effects.clone(), more)
+        };
+        let row = StepRow {
+            key: key.into(),
+            number: i64::from(item.number),
+            title: item.title.clone(),
+            kind: kind_word(item.kind).into(),
+            state: StepState::Done,
+            value: value.clone(),
+            before: self.before.borrow().clone(),
+            inputs,
+            effects,
+            took_ms: started.elapsed().as_millis() as i64,
+            head: self.recorder.borrow().head(),
+        };
+        let committed = self.commit_step(&row, &more)?;
+        if committed {
+            self.before.borrow_mut().clear();
+        }
+        Ok(committed)
+    }
+
+    /// A body that did not return: skipped, decided later, stopped, or failed.
+    fn broken(self: &Rc<Self>, call: &Call<'_, '_>, body: &FnPtr, error: &rhai::EvalAltResult) -> End {
+        match stop_in(error) {
+            Some(Stop::Skip(reason)) => return End::Skipped(reason),
+            Some(Stop::Decided(on)) => return End::Decided(on),
+            Some(Stop::Failed(fault)) => {
+                return End::Failed(Box::new(self.placed(call, body, (*fault).clone())));
+            }
+            Some(Stop::Finished) | None => {}
+        }
+        if let Some(what) = self.take_tripped() {
+            return End::Decided(what);
+        }
+        // `if planned` and `planned.len()` fail with the type's name.
+        if self.mode() == Mode::Plan && error.to_string().contains(super::planned::Planned::NAME) {
+            return End::Decided(super::planned::Planned::NAME.into());
+        }
+        let file = self.sources.file_of(body.fn_name());
+        let mut fault = diagnose(error, &self.sources, file.as_deref());
+        if matches!(error, rhai::EvalAltResult::ErrorTerminated(..)) || self.setup.cancel.is_cancelled() {
+            let places = std::mem::take(&mut fault.places);
+            fault = self.interrupted();
+            fault.places = places;
+        }
+        End::Failed(Box::new(self.placed(call, body, fault)))
+    }
+
+    /// The fault with the item's own call as its outermost place.
+    fn placed(&self, call: &Call<'_, '_>, body: &FnPtr, fault: Fault) -> Fault {
+        let file = self.sources.file_of(body.fn_name());
+        match self.sources.place(file.as_deref(), call.position()) {
+            Some(place) if !fault.places.iter().any(|p| p.line == place.line && p.file == place.file) => {
+                fault.place(place.labelled(msg!("host.in-this-item")))
+            }
+            _ => fault,
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn conclude(
+        self: &Rc<Self>,
+        call: &Call<'_, '_>,
+        item: Item,
+        key: String,
+        options: ItemOptions,
+        undo: Option<Deferred>,
+        end: End,
+        started: Instant,
+    ) -> Result<Dynamic, Trouble> {
+        let took = started.elapsed().as_millis() as u64;
+        let is_step = item.kind == ItemKind::Step;
+        match end {
+            End::Done(value, given) => {
+                let outcome = match (self.mode(), value.as_str()) {
+                    (Mode::Plan, Some("planned")) => ItemState::Planned,
+                    (Mode::Plan, Some("will_check")) => ItemState::WillCheck,
+                    _ => ItemState::Done { value: value.clone() },
+                };
+                if self.mode() == Mode::Run {
+                    if is_step {
+                        self.undos.borrow_mut().push(UndoEntry { item: item.clone(), key, undo, changes: self.last_changes.get() });
+                    } else if item.kind == ItemKind::Check || item.kind == ItemKind::Verify {
+                        self.before.borrow_mut().push(Recorded::Item { key, value });
+                    }
+                }
+                self.end_item(item, outcome, took, None, given)
+            }
+            End::Skipped(reason) => {
+                self.before.borrow_mut().push(Recorded::Item { key, value: Value::Null });
+                self.end_item(item, ItemState::Skipped { reason }, took, None, Dynamic::UNIT)
+            }
+            End::Decided(on) => {
+                let given = Dynamic::from(super::planned::Planned::new(item.title.clone()));
+                if is_step {
+                    self.planned.borrow_mut().add(&crate::model::Action {
+                        opaque: true,
+                        ..crate::model::Action::new("step", crate::model::Effect::Write, "")
+                    });
+                }
+                self.end_item(item, ItemState::DecidedWhenItRuns { on }, took, None, given)
+            }
+            End::Failed(fault) => self.failed_item(call, item, key, &options, *fault, took),
+        }
+    }
+
+    fn failed_item(
+        self: &Rc<Self>,
+        _call: &Call<'_, '_>,
+        item: Item,
+        key: String,
+        options: &ItemOptions,
+        mut fault: Fault,
+        took: u64,
+    ) -> Result<Dynamic, Trouble> {
+        let hard = matches!(fault.kind, FaultKind::Interrupted | FaultKind::Terminated)
+            || matches!(fault.code.as_str(), "fenced" | "journal-write" | "commit-unknown" | "diverged");
+        let goes_on = (options.optional && !hard) || (self.mode() == Mode::Plan && item.kind == ItemKind::Check && fault.kind == FaultKind::Failed);
+        let outcome = ItemState::Failed { fault: Box::new(fault.clone()), optional: options.optional && !hard };
+        if goes_on {
+            if self.mode() == Mode::Plan && !options.optional {
+                self.failed.borrow_mut().get_or_insert(Rc::new(fault));
+            } else {
+                self.before.borrow_mut().push(Recorded::Item { key, value: Value::Null });
+            }
+            return self.end_item(item, outcome, took, None, Dynamic::UNIT);
+        }
+        if item.kind == ItemKind::Verify && fault.kind == FaultKind::Failed {
+            fault.kind = FaultKind::VerifyFailed;
+            self.verify_failed.set(true);
+        }
+        let fault = Rc::new(fault);
+        let _ = self.end_item(item, outcome, took, None, Dynamic::UNIT);
+        Err(Stop::Failed(fault).into())
+    }
+
+    /// Reports the end of an item, and stops the script behind `--until`.
+    pub(super) fn end_item(
+        self: &Rc<Self>,
+        item: Item,
+        outcome: ItemState,
+        took_ms: u64,
+        xid: Option<String>,
+        value: Dynamic,
+    ) -> Result<Dynamic, Trouble> {
+        let last = self.setup.wishes.until.as_deref().is_some_and(|until| names(until, &item));
+        self.emit(EventKind::ItemFinished { item, outcome, took_ms, xid })?;
+        crate::failpoint!("before-next");
+        if last {
+            self.stopped.set(true);
+            return Err(Stop::Finished.into());
+        }
+        Ok(value)
+    }
+
+    /// What an earlier process of this run recorded for an item: its value, and whether it changed
+    /// anything.
+    pub(super) fn replayed(
+        self: &Rc<Self>,
+        item: &Item,
+        key: &str,
+        text: &str,
+        _has_undo: bool,
+    ) -> Result<Option<(Value, bool)>, Trouble> {
+        let recorded = match self.replay.borrow_mut().item(key) {
+            Ok(recorded) => recorded,
+            Err(fault) => return Err(Self::fatal(fault)),
+        };
+        match recorded {
+            Some(Recorded::Step { value, inputs, .. }) => {
+                let changes = inputs.get("changes").and_then(Value::as_bool).unwrap_or(true);
+                if let Err(fault) = self.same_inputs(&item.title, &inputs, text) {
+                    return Err(Self::fatal(fault));
+                }
+                Ok(Some((value, changes)))
+            }
+            Some(Recorded::Item { value, .. }) => Ok(Some((value, false))),
+            Some(Recorded::Read { .. }) | None => Ok(None),
+        }
+    }
+
+    /// A new item with its number; its title must be its own.
+    ///
+    /// # Errors
+    /// `duplicate-title`, `nested-item`.
+    pub(super) fn new_item(
+        &self,
+        kind: ItemKind,
+        title: &str,
+        options: &ItemOptions,
+        has_undo: bool,
+    ) -> Result<Item, Fault> {
+        let title: String = title.nfc().collect();
+        if let Some(outer) = self.frames.borrow().last() {
+            return Err(Fault::usage("nested-item", msg!("host.nested-item", item = title, outer = outer.item.title))
+                .remedy(msg!("host.nested-item.remedy")));
+        }
+        let own = matches!(kind, ItemKind::Undo | ItemKind::Always | ItemKind::OnFailure);
+        if !own && self.titles.borrow().contains(&title) {
+            return Err(Fault::usage("duplicate-title", msg!("host.duplicate-title", title = title))
+                .cause(msg!("host.duplicate-title.cause"))
+                .remedy(msg!("host.duplicate-title.remedy")));
+        }
+        if !own {
+            self.titles.borrow_mut().push(title.clone());
+        }
+        self.number.set(self.number.get() + 1);
+        Ok(Item {
+            kind,
+            id: options.item.clone().or_else(|| leading_id(&title)),
+            title,
+            number: self.number.get(),
+            takes: options.takes.clone(),
+            risk: options.risk,
+            has_undo,
+            section: self.section.borrow().clone(),
+        })
+    }
+
+    /// Keeps a body for later: with copies of what it captured, and the context it was written in.
+    pub fn defer(&self, call: &Call<'_, '_>, title: &str, body: &FnPtr) -> Deferred {
+        #[allow(deprecated)] // "volatile", not deprecated: the crate's way to call a body later
+        let context = call.context.store_data();
+        Deferred { title: title.into(), body: snapshot(body), context }
+    }
+
+    /// Keeps a body for the end of the run.
+    ///
+    /// # Errors
+    /// `journal-write`.
+    pub fn keep_for_the_end(self: &Rc<Self>, deferred: Deferred, always: bool) -> Result<(), Trouble> {
+        if self.mode() == Mode::Plan {
+            let text = if always {
+                msg!("host.plan-always", title = deferred.title)
+            } else {
+                msg!("host.plan-on-failure", title = deferred.title)
+            };
+            self.emit(EventKind::Note { text })?;
+            return Ok(());
+        }
+        let cell = if always { &self.always } else { &self.on_failure };
+        cell.borrow_mut().push(deferred);
+        Ok(())
+    }
+
+    /// Sets the heading of the items that follow.
+    pub fn set_section(&self, title: &str) {
+        *self.section.borrow_mut() = Some(title.to_string());
+    }
+
+    /// A lock for the rest of the run: taken again by each process of it, never journaled.
+    ///
+    /// # Errors
+    /// What `take` raises; it ends the run.
+    pub fn take_lock(
+        self: &Rc<Self>,
+        action: crate::model::Action,
+        name: &str,
+        take: impl FnOnce(Instant) -> Result<Value, Trouble>,
+    ) -> Result<Dynamic, Trouble> {
+        self.may_go_on()?;
+        if self.mode() != Mode::Run || self.comparing() {
+            self.emit(EventKind::Action { action, planned: true })?;
+            return Ok(Dynamic::UNIT);
+        }
+        match take(Instant::now()) {
+            Ok(_) => {
+                self.emit(EventKind::Note { text: msg!("host.lock-taken", name = name) })?;
+                Ok(Dynamic::UNIT)
+            }
+            Err(Trouble::Fault(fault)) => Err(Self::fatal(*fault)),
+            Err(other) => Err(other),
+        }
+    }
+
+    fn comparing(&self) -> bool {
+        self.begun.borrow().as_ref().is_some_and(|begun| begun.comparing.is_some())
+    }
+
+    pub(super) fn environment_name(&self) -> String {
+        self.setup.environment.name.clone().unwrap_or_else(|| "-".into())
+    }
+}
+
+/// The captured variables of a body as text: a change is an assignment to an outer variable.
+fn captured(body: &FnPtr) -> Vec<String> {
+    body.iter_curry()
+        .map(|value| to_json(&value.flatten_clone()).map_or_else(|_| String::new(), |v| v.to_string()))
+        .collect()
+}
+
+fn kind_word(kind: ItemKind) -> &'static str {
+    match kind {
+        ItemKind::Check => "check",
+        ItemKind::Step => "step",
+        ItemKind::Verify => "verify",
+        ItemKind::Manual => "manual",
+        ItemKind::Approve => "approve",
+        ItemKind::Always => "always",
+        ItemKind::OnFailure => "on_failure",
+        ItemKind::Undo => "undo",
+    }
+}
+
+/// "G1.07" of "G1.07 정규화 SQL": a first word of a letter, digits, dots and dashes with a digit.
+fn leading_id(title: &str) -> Option<String> {
+    let word = title.split_whitespace().next()?;
+    let shaped = word.starts_with(|c: char| c.is_ascii_uppercase())
+        && word.contains(|c: char| c.is_ascii_digit())
+        && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '.' || c == '-');
+    shaped.then(|| word.to_string())
+}
+
+/// Is this the item that a person names: by title, id, number or a prefix of the title?
+fn names(word: &str, item: &Item) -> bool {
+    let word: String = word.nfc().collect();
+    item.title == word
+        || item.id.as_deref() == Some(word.as_str())
+        || item.number.to_string() == word
+        || (word.chars().count() >= 3 && item.title.starts_with(&word))
+}

@@ -1,0 +1,347 @@
+//! The transaction of a step: begun lazily with the fence in its first message, ended with the
+//! journal row as its last statement.
+//!
+//! `commit()` of client libraries says Ok for an aborted transaction; the row's INSERT does not.
+//! Where the answer to COMMIT is lost, the row is the only judge: after the epoch was raised
+//! (which waits for the lost transaction), it is there or it never will be.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::gate::{Host, Mode};
+use super::scope::Transaction;
+use super::stop::Trouble;
+use crate::journal::{StepRow, StepState};
+use crate::model::{EventKind, Fault, FinalState, parse_span, quote_ident, quote_name};
+use crate::msg;
+use crate::postgres::{DbError, Rows, Session, SimpleResult};
+
+/// How a statement of a step failed: with the server's words, or before it got there.
+#[derive(Debug)]
+pub enum StatementTrouble {
+    /// The server refused it; positions count from the statement's own start.
+    Server(Box<DbError>),
+    /// Something else.
+    Other(Trouble),
+}
+
+impl From<Trouble> for StatementTrouble {
+    fn from(trouble: Trouble) -> Self {
+        Self::Other(trouble)
+    }
+}
+
+impl From<Fault> for StatementTrouble {
+    fn from(fault: Fault) -> Self {
+        Self::Other(fault.into())
+    }
+}
+
+impl Host {
+    /// Does the script stand inside a step whose statements share a transaction?
+    pub fn in_step_transaction(&self) -> bool {
+        self.mode() != Mode::Plan
+            && self.frames.borrow().last().is_some_and(|frame| {
+                frame.may_write() && frame.transactional() && !frame.external
+            })
+    }
+
+    pub(super) fn lock_timeout_ms(&self) -> u128 {
+        let frames = self.frames.borrow();
+        let own = frames.last().and_then(|frame| frame.options.lock_timeout.clone());
+        let text = own.unwrap_or_else(|| self.setup.config.run.lock_timeout.clone());
+        parse_span(&text).unwrap_or(Duration::from_secs(2)).as_millis()
+    }
+
+    pub(super) fn statement_timeout_ms(&self) -> u128 {
+        let frames = self.frames.borrow();
+        let own = frames.last().and_then(|frame| frame.options.timeout.clone());
+        let text = own.or_else(|| self.setup.config.run.statement_timeout.clone());
+        text.and_then(|text| parse_span(&text).ok()).map_or(0, |span| span.as_millis())
+    }
+
+    /// The first statements of the step's transaction and how many they are; None where it is
+    /// open already.
+    fn prefix(&self) -> Option<(String, usize)> {
+        let frames = self.frames.borrow();
+        let frame = frames.last()?;
+        if frame.transaction != Transaction::None {
+            return None;
+        }
+        let worker = self.worker.borrow();
+        let worker = worker.as_ref()?;
+        let epoch = worker.lease.as_ref().map_or(0, |lease| lease.epoch);
+        let options = frame.options.clone();
+        drop(frames);
+        let mut count = 4;
+        let mut sql = String::from("BEGIN");
+        if let Some(level) = &options.isolation {
+            sql.push_str(&format!(" ISOLATION LEVEL {}", level.to_uppercase()));
+        }
+        sql.push_str(&format!(
+            "; {}; SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}; ",
+            worker.ledger.fence_sql(epoch),
+            self.lock_timeout_ms(),
+            self.statement_timeout_ms()
+        ));
+        if let Some(role) = &options.role {
+            sql.push_str(&format!("SET LOCAL ROLE {}; ", quote_ident(role)));
+            count += 1;
+        }
+        if !options.lock_tables.is_empty() {
+            let tables: Vec<String> = options.lock_tables.iter().map(|t| quote_name(t)).collect();
+            let tables = tables.join(", ");
+            sql.push_str(&format!("LOCK TABLE {tables} IN SHARE ROW EXCLUSIVE MODE; "));
+            count += 1;
+        }
+        Some((sql, count))
+    }
+
+    fn opened_transaction(&self, results: &[SimpleResult]) {
+        let xid = results
+            .iter()
+            .find_map(|result| result.cells.first()?.first()?.clone())
+            .unwrap_or_default();
+        if let Some(frame) = self.frames.borrow_mut().last_mut() {
+            frame.transaction = Transaction::Open { xid };
+        }
+    }
+
+    /// Begins the step's transaction where nothing has begun it.
+    ///
+    /// # Errors
+    /// `fenced`, and what the server says.
+    pub fn ensure_transaction(self: &Rc<Self>) -> Result<(), Trouble> {
+        let session = self.session()?;
+        if let Some((prefix, _)) = self.prefix() {
+            let results = self.wait(session.simple(&prefix))?;
+            self.opened_transaction(&results.map_err(|error| self.db_fault(error))?);
+        }
+        Ok(())
+    }
+
+    /// Text of one or more statements inside the step's transaction, one message.
+    ///
+    /// # Errors
+    /// The server's answer with positions that count from `sql`.
+    pub fn step_simple(self: &Rc<Self>, sql: &str) -> Result<Vec<SimpleResult>, StatementTrouble> {
+        let session = self.session()?;
+        let prefix = self.prefix();
+        let guard = if self.setup.catches && prefix.is_none() { SAVEPOINT } else { "" };
+        let leading = prefix.as_ref().map_or(0, |(_, count)| *count) + usize::from(!guard.is_empty());
+        let lead = format!("{}{guard}", prefix.as_ref().map_or("", |(sql, _)| sql.as_str()));
+        let tail = if guard.is_empty() { "" } else { RELEASE };
+        let text = format!("{lead}{sql}{tail}");
+        let answer = self.wait(session.simple(&text))?;
+        self.notices(&session)?;
+        match answer {
+            Ok(mut results) => {
+                if prefix.is_some() {
+                    self.opened_transaction(&results);
+                }
+                // BEGIN, the fence and its settings answer first; the caller asked for `sql` only.
+                results.drain(..leading.min(results.len()));
+                if !tail.is_empty() {
+                    results.pop();
+                }
+                Ok(results)
+            }
+            Err(mut error) => {
+                let shift = lead.chars().count() as u32;
+                error.position = error.position.and_then(|at| at.checked_sub(shift)).filter(|at| *at > 0);
+                if prefix.is_some() {
+                    // Whatever of it failed, a transaction may be open and aborted.
+                    self.mark_open();
+                }
+                if !guard.is_empty() {
+                    self.back_to_savepoint(&session)?;
+                }
+                Err(StatementTrouble::Server(Box::new(error)))
+            }
+        }
+    }
+
+    fn mark_open(&self) {
+        if let Some(frame) = self.frames.borrow_mut().last_mut() {
+            if frame.transaction == Transaction::None {
+                frame.transaction = Transaction::Open { xid: String::new() };
+            }
+        }
+    }
+
+    fn back_to_savepoint(&self, session: &Session) -> Result<(), Trouble> {
+        let back = session.batch("ROLLBACK TO SAVEPOINT runsheet_verb; RELEASE SAVEPOINT runsheet_verb");
+        let _ = self.wait(back)?;
+        Ok(())
+    }
+
+    /// A query inside the step's transaction.
+    ///
+    /// # Errors
+    /// The server's answer.
+    pub(super) fn step_query(self: &Rc<Self>, sql: &str, params: &[Value]) -> Result<Rows, Trouble> {
+        self.guarded(async |session| session.query(sql, params).await)
+    }
+
+    /// A statement with parameters inside the step's transaction: rows touched.
+    ///
+    /// # Errors
+    /// The server's answer.
+    pub fn step_execute(self: &Rc<Self>, sql: &str, params: &[Value]) -> Result<u64, Trouble> {
+        self.guarded(async |session| session.execute(sql, params).await)
+    }
+
+    /// Work inside the step's transaction; behind a savepoint where the playbook catches errors.
+    ///
+    /// # Errors
+    /// The server's answer.
+    pub fn guarded<T>(
+        self: &Rc<Self>,
+        work: impl AsyncFnOnce(&Session) -> Result<T, DbError>,
+    ) -> Result<T, Trouble> {
+        self.ensure_transaction()?;
+        let session = self.session()?;
+        let catches = self.setup.catches;
+        let answer = self.wait(async {
+            if catches {
+                session.batch("SAVEPOINT runsheet_verb").await?;
+            }
+            let answer = work(&session).await;
+            if catches && answer.is_ok() {
+                session.batch("RELEASE SAVEPOINT runsheet_verb").await?;
+            }
+            answer
+        })?;
+        self.notices(&session)?;
+        answer.map_err(|error| {
+            if catches && !error.connection_lost {
+                let _ = self.back_to_savepoint(&session);
+            }
+            self.db_fault(error).into()
+        })
+    }
+
+    /// Ends the step's transaction with its journal row. `Ok(false)`: the answer was lost and the
+    /// step did not take effect; it may be run again.
+    ///
+    /// # Errors
+    /// `fenced`, `left-transaction`, deferred constraints, a lost server.
+    pub(super) fn commit_step(self: &Rc<Self>, row: &StepRow, more: &[String]) -> Result<bool, Trouble> {
+        let session = self.session()?;
+        let prefix = self.prefix().map_or(String::new(), |(sql, _)| sql);
+        let xid = match self.frames.borrow().last().map(|frame| frame.transaction.clone()) {
+            Some(Transaction::Open { xid }) => Some(xid),
+            _ => None,
+        };
+        let (done, pin) = {
+            let worker = self.worker.borrow();
+            let Some(worker) = worker.as_ref() else {
+                return Err(Fault::failed("internal", "no worker").into());
+            };
+            let epoch = worker.lease.as_ref().map_or(0, |lease| lease.epoch);
+            let run = self.run_id();
+            // A transaction that begins in this very message has no id yet that we could name.
+            let done = match &xid {
+                Some(xid) => worker.ledger.done_sql(&run.0, row, epoch, xid),
+                None => worker
+                    .ledger
+                    .done_sql(&run.0, row, epoch, "")
+                    .replacen("''", "pg_current_xact_id()::text", 1),
+            };
+            (done, worker.pin.clone())
+        };
+        let role = match self.frames.borrow().last() {
+            Some(frame) if frame.options.role.is_some() => "RESET ROLE; ",
+            _ => "",
+        };
+        let more: String = more.iter().map(|sql| format!("{sql}; ")).collect();
+        crate::failpoint!("before-commit");
+        let text = format!(
+            "{prefix}{role}SET CONSTRAINTS ALL IMMEDIATE; {more}{done}; COMMIT; {pin}"
+        );
+        // Ctrl-C must not tear this message: it is the shortest of all, and it decides.
+        let answer = self.runtime.block_on(session.simple(&text));
+        crate::failpoint!("after-commit");
+        match answer {
+            Ok(_) => {
+                if let Some(frame) = self.frames.borrow_mut().last_mut() {
+                    frame.transaction = Transaction::None;
+                }
+                self.notices(&session)?;
+                Ok(true)
+            }
+            Err(error) if error.connection_lost => self.look_up_commit(row),
+            Err(error) => {
+                self.abort_step();
+                Err(self.db_fault(error).into())
+            }
+        }
+    }
+
+    /// The answer to COMMIT was lost: raise the epoch, which waits for our ghost, and look.
+    fn look_up_commit(self: &Rc<Self>, row: &StepRow) -> Result<bool, Trouble> {
+        self.emit(EventKind::Warning { text: msg!("host.commit-lost", item = row.title) })?;
+        self.forget_connection();
+        if let Some(frame) = self.frames.borrow_mut().last_mut() {
+            frame.transaction = Transaction::None;
+        }
+        let session = self.session().map_err(|trouble| match trouble {
+            Trouble::Fault(fault) => Trouble::Fault(Box::new(
+                fault.cause(msg!("host.commit-unknown")).next(format!("runsheet resume {}", self.run_id())),
+            )),
+            other => other,
+        })?;
+        let steps = {
+            let worker = self.worker.borrow();
+            let Some(ledger) = worker.as_ref().map(|worker| worker.ledger.clone()) else {
+                return Err(Fault::failed("internal", "no worker").into());
+            };
+            drop(worker);
+            self.wait(ledger.steps(&session, &self.run_id().0))?
+        };
+        let steps = steps.map_err(|error| self.db_fault(error))?;
+        let there = steps.iter().any(|step| step.key == row.key && step.state == StepState::Done);
+        let text = if there {
+            msg!("host.commit-found", item = row.title)
+        } else {
+            msg!("host.commit-absent", item = row.title)
+        };
+        self.emit(EventKind::Note { text })?;
+        Ok(there)
+    }
+
+    /// Rolls the step's transaction back, where there is one and the connection lives.
+    pub(super) fn abort_step(&self) {
+        let open = match self.frames.borrow_mut().last_mut() {
+            Some(frame) => std::mem::replace(&mut frame.transaction, Transaction::None),
+            None => Transaction::None,
+        };
+        let session = self.worker.borrow().as_ref().map(|w| (w.session.clone(), w.pin.clone()));
+        if let (Transaction::Open { .. }, Some((session, pin))) = (open, session) {
+            let text = format!("ROLLBACK; {pin}");
+            let _ = self.runtime.block_on(async {
+                tokio::time::timeout(Duration::from_secs(10), session.simple(&text)).await
+            });
+        }
+        if self.worker.borrow().as_ref().is_some_and(|worker| worker.session.is_closed()) {
+            self.forget_connection();
+        }
+    }
+
+    /// A connection that died is never taken up again silently; the next need makes a new one.
+    pub(super) fn forget_connection(&self) {
+        if let Some(worker) = self.worker.borrow_mut().take() {
+            drop(worker);
+        }
+    }
+
+    /// How the run ended where nobody can say what a lost answer did.
+    pub(super) fn state_unknown(fault: &Fault) -> Option<FinalState> {
+        (fault.code == "commit-unknown").then_some(FinalState::Unknown)
+    }
+}
+
+const SAVEPOINT: &str = "SAVEPOINT runsheet_verb; ";
+const RELEASE: &str = "; RELEASE SAVEPOINT runsheet_verb";

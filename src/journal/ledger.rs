@@ -1,0 +1,406 @@
+//! The ledger: the schema `runsheet` in the database itself.
+//!
+//! A step's row is written last in the step's own transaction, so that it says exactly what has
+//! been applied to this data. Nothing here decides; it reads and writes rows.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::Recorded;
+use crate::model::{Fault, quote_ident, quote_literal};
+use crate::msg;
+use crate::postgres::{DbError, Session};
+
+/// How a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    /// A process works on it, or was killed.
+    Running,
+    /// It failed, or was interrupted.
+    Failed,
+    /// Every item is done and every verify held.
+    Done,
+    /// Every step is done and a verify failed.
+    VerifyFailed,
+    /// Its steps were undone.
+    RolledBack,
+}
+
+/// How a journaled step stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepState {
+    /// It took effect.
+    Done,
+    /// It was undone.
+    Undone,
+}
+
+/// How an announced effect stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IntentState {
+    /// Announced; nobody knows whether it happened.
+    Open,
+    /// It happened.
+    Done,
+    /// A person said: do it again.
+    Redo,
+}
+
+/// A run as the ledger keeps it.
+#[derive(Clone, Debug)]
+pub struct RunRow {
+    /// Its id.
+    pub run: String,
+    /// The playbook's id.
+    pub playbook: String,
+    /// The playbook's title.
+    pub title: String,
+    /// The playbook's file or name.
+    pub file: String,
+    /// How it stands.
+    pub state: RunState,
+    /// Hashes and values of what it was started with.
+    pub inputs: Value,
+    /// `user@host`.
+    pub started_by: String,
+    /// Environment's name.
+    pub environment: Option<String>,
+    /// When it began, as the server prints it.
+    pub started_at: String,
+    /// When it ended.
+    pub finished_at: Option<String>,
+    /// Steps that stand.
+    pub steps: i64,
+    /// Last line of the file that the database knows.
+    pub head: String,
+}
+
+/// A journaled step.
+#[derive(Clone, Debug)]
+pub struct StepRow {
+    /// Stable name.
+    pub key: String,
+    /// Its place in the order.
+    pub number: i64,
+    /// Title for people.
+    pub title: String,
+    /// `step`, `manual`, `approve`, `undo`, `always`, `on_failure`.
+    pub kind: String,
+    /// How it stands.
+    pub state: StepState,
+    /// What its body returned.
+    pub value: Value,
+    /// Reads and checks since the step before it.
+    pub before: Vec<Recorded>,
+    /// Hashes of what it used.
+    pub inputs: Value,
+    /// Verbs that it used.
+    pub effects: Vec<String>,
+    /// How long it took, in milliseconds.
+    pub took_ms: i64,
+    /// Last line of the file when it was written.
+    pub head: String,
+}
+
+/// An announced effect.
+#[derive(Clone, Debug)]
+pub struct IntentRow {
+    /// The step's key.
+    pub key: String,
+    /// Number within the step, from 1.
+    pub ordinal: u32,
+    /// What was announced.
+    pub action: Value,
+    /// How it stands.
+    pub state: IntentState,
+    /// What it gave.
+    pub value: Value,
+}
+
+/// The statements of the ledger, for one schema.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    schema: String,
+}
+
+impl Ledger {
+    /// The ledger in a schema, usually `runsheet`.
+    pub fn new(schema: &str) -> Self {
+        Self { schema: quote_ident(schema) }
+    }
+
+    /// The quoted schema.
+    pub fn schema(&self) -> &str {
+        &self.schema
+    }
+
+    /// Is it there?
+    pub async fn exists(&self, session: &Session) -> Result<bool, DbError> {
+        let sql = "SELECT to_regclass($1) IS NOT NULL";
+        let name = Value::from(format!("{}.step", self.schema));
+        Ok(first(session.query(sql, &[name]).await?.rows) == Value::Bool(true))
+    }
+
+    /// Makes schema, tables and functions; harmless where they are there.
+    ///
+    /// # Errors
+    /// `ledger-right` with the GRANT where the role may not make a schema.
+    pub async fn create(&self, session: &Session) -> Result<(), Fault> {
+        let sql = include_str!("ledger.sql").replace("{schema}", &self.schema);
+        // Fifty containers may get here at once: IF NOT EXISTS alone still collides in the catalog.
+        let sql =
+            format!("BEGIN; SELECT pg_advisory_xact_lock(7310027716305217); {sql}\nCOMMIT");
+        match session.batch(&sql).await {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let _ = session.batch("ROLLBACK").await;
+                if error.sqlstate.as_deref() != Some("42501") {
+                    return Err(error.into_fault());
+                }
+                let who = session.query("SELECT current_database()::text, current_user::text", &[]);
+                let row = who.await.map_err(DbError::into_fault)?.rows.into_iter().next();
+                let row = row.unwrap_or_default();
+                let name = |at: usize| {
+                    quote_ident(row.get(at).and_then(Value::as_str).unwrap_or_default())
+                };
+                let grant = format!("GRANT CREATE ON DATABASE {} TO {}", name(0), name(1));
+                Err(Fault::failed("ledger-right", msg!("journal.ledger-right", schema = self.schema))
+                    .sqlstate("42501")
+                    .cause(msg!("journal.ledger-right.cause"))
+                    .remedy(msg!("journal.ledger-right.remedy", grant = grant)))
+            }
+        }
+    }
+
+    /// Opens the row of a run, or takes it up again.
+    pub async fn open_run(&self, session: &Session, row: &RunRow, epoch: i64) -> Result<(), DbError> {
+        let sql = format!(
+            "INSERT INTO {}.run AS r (run, playbook, title, file, state, inputs, started_by,
+                environment, version, epoch)
+             VALUES ($1, $2, $3, $4, 'running', $5::jsonb, $6, $7, $8, $9::bigint)
+             ON CONFLICT (run) DO UPDATE SET state = 'running', epoch = excluded.epoch,
+                inputs = excluded.inputs, finished_at = NULL",
+            self.schema
+        );
+        let values = [
+            json!(row.run),
+            json!(row.playbook),
+            json!(row.title),
+            json!(row.file),
+            row.inputs.clone(),
+            json!(row.started_by),
+            json!(row.environment),
+            json!(env!("CARGO_PKG_VERSION")),
+            json!(epoch),
+        ];
+        session.execute(&sql, &values).await.map(drop)
+    }
+
+    /// Says how a run stands, and keeps its report.
+    pub async fn close_run(
+        &self,
+        session: &Session,
+        run: &str,
+        state: RunState,
+        head: &str,
+        report: &Value,
+    ) -> Result<(), DbError> {
+        let sql = format!(
+            "UPDATE {}.run SET state = $2, head = $3, report = $4::jsonb,
+                finished_at = clock_timestamp() WHERE run = $1",
+            self.schema
+        );
+        let values = [json!(run), json!(state), json!(head), report.clone()];
+        session.execute(&sql, &values).await.map(drop)
+    }
+
+    /// The runs of this database, newest first; of one playbook, or of all.
+    pub async fn runs(
+        &self,
+        session: &Session,
+        playbook: Option<&str>,
+    ) -> Result<Vec<RunRow>, DbError> {
+        let sql = format!(
+            "SELECT r.run, r.playbook, r.title, r.file, r.state, r.inputs, r.started_by,
+                r.environment, r.started_at::text, r.finished_at::text, r.head,
+                (SELECT count(*) FROM {0}.step s WHERE s.run = r.run AND s.state = 'done'
+                    AND s.kind IN ('step', 'manual', 'approve'))
+                + (SELECT count(*) FROM {0}.intent i WHERE i.run = r.run AND i.state = 'open')
+             FROM {0}.run r WHERE $1::text IS NULL OR r.playbook = $1
+             ORDER BY r.started_at DESC, r.run DESC",
+            self.schema
+        );
+        let rows = session.query(&sql, &[json!(playbook)]).await?.rows;
+        Ok(rows.into_iter().map(run_row).collect())
+    }
+
+    /// The stored report of a run.
+    pub async fn report(&self, session: &Session, run: &str) -> Result<Option<Value>, DbError> {
+        let sql = format!("SELECT report FROM {}.run WHERE run = $1", self.schema);
+        let rows = session.query(&sql, &[json!(run)]).await?.rows;
+        Ok(rows.into_iter().next().and_then(|row| row.into_iter().next()).filter(|v| !v.is_null()))
+    }
+
+    /// The steps of a run in their order.
+    pub async fn steps(&self, session: &Session, run: &str) -> Result<Vec<StepRow>, DbError> {
+        let sql = format!(
+            "SELECT key, number, title, kind, state, value, before, inputs, effects, took_ms, head
+             FROM {}.step WHERE run = $1 ORDER BY number, at",
+            self.schema
+        );
+        let rows = session.query(&sql, &[json!(run)]).await?.rows;
+        Ok(rows.into_iter().map(step_row).collect())
+    }
+
+    /// The announced effects of a run.
+    pub async fn intents(&self, session: &Session, run: &str) -> Result<Vec<IntentRow>, DbError> {
+        let sql = format!(
+            "SELECT key, ordinal, action, state, value FROM {}.intent WHERE run = $1
+             ORDER BY at, ordinal",
+            self.schema
+        );
+        let rows = session.query(&sql, &[json!(run)]).await?.rows;
+        Ok(rows
+            .into_iter()
+            .map(|row| {
+                let mut row = row.into_iter();
+                let mut next = || row.next().unwrap_or(Value::Null);
+                IntentRow {
+                    key: text(next()),
+                    ordinal: next().as_u64().unwrap_or(0) as u32,
+                    action: next(),
+                    state: serde_json::from_value(next()).unwrap_or(IntentState::Open),
+                    value: next(),
+                }
+            })
+            .collect())
+    }
+
+    /// First statement of a step's transaction: raises unless the epoch is still ours.
+    pub fn fence_sql(&self, epoch: i64) -> String {
+        format!("SELECT {}.fence({epoch})", self.schema)
+    }
+
+    /// Last statement of a step's transaction: its row.
+    pub fn done_sql(&self, run: &str, step: &StepRow, epoch: i64, xid: &str) -> String {
+        let jsonb = |value: &Value| quote_literal(&value.to_string().replace("\\u0000", "\\ufffd"));
+        let before = serde_json::to_value(&step.before).unwrap_or(Value::Null);
+        format!(
+            "SELECT {}.done({}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {epoch}, {}, {})",
+            self.schema,
+            quote_literal(xid),
+            quote_literal(run),
+            quote_literal(&step.key),
+            step.number,
+            quote_literal(&step.title),
+            quote_literal(&step.kind),
+            quote_literal(match step.state {
+                StepState::Done => "done",
+                StepState::Undone => "undone",
+            }),
+            jsonb(&step.value),
+            jsonb(&before),
+            jsonb(&step.inputs),
+            jsonb(&json!(step.effects)),
+            step.took_ms,
+            quote_literal(&step.head),
+        )
+    }
+
+    /// Marks a done step as undone, inside the undo's own transaction.
+    pub fn undone_sql(&self, run: &str, key: &str) -> String {
+        format!(
+            "UPDATE {}.step SET state = 'undone' WHERE run = {} AND key = {}",
+            self.schema,
+            quote_literal(run),
+            quote_literal(key)
+        )
+    }
+
+    /// Announces an effect that cannot be part of a transaction.
+    pub fn intent_sql(&self, run: &str, key: &str, ordinal: u32, action: &Value) -> String {
+        format!(
+            "INSERT INTO {}.intent (run, key, ordinal, action, state) VALUES ({}, {}, {ordinal}, {}, 'open')
+             ON CONFLICT (run, key, ordinal) DO UPDATE SET state = 'open', at = clock_timestamp()",
+            self.schema,
+            quote_literal(run),
+            quote_literal(key),
+            quote_literal(&action.to_string()),
+        )
+    }
+
+    /// Says that an announced effect is known to have happened, or has to be done again.
+    pub fn settle_sql(
+        &self,
+        run: &str,
+        key: &str,
+        ordinal: Option<u32>,
+        state: IntentState,
+        value: &Value,
+    ) -> String {
+        let which = ordinal.map_or("state = 'open'".to_string(), |n| format!("ordinal = {n}"));
+        format!(
+            "UPDATE {}.intent SET state = '{}', value = {} WHERE run = {} AND key = {} AND {which}",
+            self.schema,
+            match state {
+                IntentState::Open => "open",
+                IntentState::Done => "done",
+                IntentState::Redo => "redo",
+            },
+            quote_literal(&value.to_string()),
+            quote_literal(run),
+            quote_literal(key),
+        )
+    }
+}
+
+fn first(rows: Vec<Vec<Value>>) -> Value {
+    rows.into_iter().next().and_then(|row| row.into_iter().next()).unwrap_or(Value::Null)
+}
+
+fn text(value: Value) -> String {
+    match value {
+        Value::String(text) => text,
+        _ => String::new(),
+    }
+}
+
+fn run_row(row: Vec<Value>) -> RunRow {
+    let mut row = row.into_iter();
+    let mut next = || row.next().unwrap_or(Value::Null);
+    RunRow {
+        run: text(next()),
+        playbook: text(next()),
+        title: text(next()),
+        file: text(next()),
+        state: serde_json::from_value(next()).unwrap_or(RunState::Failed),
+        inputs: next(),
+        started_by: text(next()),
+        environment: next().as_str().map(String::from),
+        started_at: text(next()),
+        finished_at: next().as_str().map(String::from),
+        head: text(next()),
+        steps: next().as_i64().unwrap_or(0),
+    }
+}
+
+fn step_row(row: Vec<Value>) -> StepRow {
+    let mut row = row.into_iter();
+    let mut next = || row.next().unwrap_or(Value::Null);
+    StepRow {
+        key: text(next()),
+        number: next().as_i64().unwrap_or(0),
+        title: text(next()),
+        kind: text(next()),
+        state: serde_json::from_value(next()).unwrap_or(StepState::Done),
+        value: next(),
+        before: serde_json::from_value(next()).unwrap_or_default(),
+        inputs: next(),
+        effects: serde_json::from_value(next()).unwrap_or_default(),
+        took_ms: next().as_i64().unwrap_or(0),
+        head: text(next()),
+    }
+}

@@ -1,0 +1,83 @@
+-- The ledger: what has been applied to this data. It goes back with a restore, and rightly so.
+CREATE SCHEMA IF NOT EXISTS {schema};
+CREATE TABLE IF NOT EXISTS {schema}.lease (
+    only boolean PRIMARY KEY DEFAULT true CHECK (only),
+    epoch bigint NOT NULL,
+    run text,
+    holder text,
+    backend_pid integer,
+    backend_start timestamptz,
+    system_identifier text,
+    timeline integer,
+    since timestamptz
+);
+CREATE TABLE IF NOT EXISTS {schema}.run (
+    run text PRIMARY KEY,
+    playbook text NOT NULL,
+    title text NOT NULL,
+    file text NOT NULL,
+    state text NOT NULL,
+    inputs jsonb NOT NULL,
+    started_by text NOT NULL,
+    environment text,
+    version text NOT NULL,
+    epoch bigint NOT NULL,
+    started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    finished_at timestamptz,
+    head text NOT NULL DEFAULT '',
+    report jsonb
+);
+CREATE TABLE IF NOT EXISTS {schema}.step (
+    run text NOT NULL REFERENCES {schema}.run ON DELETE CASCADE,
+    key text NOT NULL,
+    number integer NOT NULL,
+    title text NOT NULL,
+    kind text NOT NULL,
+    state text NOT NULL,
+    value jsonb NOT NULL,
+    before jsonb NOT NULL,
+    inputs jsonb NOT NULL,
+    effects jsonb NOT NULL,
+    epoch bigint NOT NULL,
+    xid text,
+    took_ms bigint NOT NULL,
+    head text NOT NULL,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (run, key)
+);
+CREATE TABLE IF NOT EXISTS {schema}.intent (
+    run text NOT NULL REFERENCES {schema}.run ON DELETE CASCADE,
+    key text NOT NULL,
+    ordinal integer NOT NULL,
+    action jsonb NOT NULL,
+    state text NOT NULL,
+    value jsonb NOT NULL DEFAULT 'null',
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (run, key, ordinal)
+);
+INSERT INTO {schema}.lease (epoch) VALUES (0) ON CONFLICT DO NOTHING;
+-- FOR SHARE is the heart of the fence: whoever raises the epoch waits for this transaction, so
+-- that afterwards the absence of a step's row is final.
+CREATE OR REPLACE FUNCTION {schema}.fence(mine bigint) RETURNS text LANGUAGE plpgsql AS $fence$
+BEGIN
+    PERFORM 1 FROM {schema}.lease WHERE epoch = mine FOR SHARE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'fenced: the lease no longer has epoch %', mine USING ERRCODE = 'RSF01';
+    END IF;
+    RETURN pg_catalog.pg_current_xact_id()::text;
+END $fence$;
+-- The last statement of a step's transaction. A file that ended our transaction and began one of
+-- its own has another transaction id.
+CREATE OR REPLACE FUNCTION {schema}.done(
+    mine text, run_ text, key_ text, number_ integer, title_ text, kind_ text, state_ text,
+    value_ jsonb, before_ jsonb, inputs_ jsonb, effects_ jsonb, epoch_ bigint, took_ bigint,
+    head_ text) RETURNS void LANGUAGE plpgsql AS $done$
+BEGIN
+    IF pg_catalog.pg_current_xact_id_if_assigned()::text IS DISTINCT FROM mine THEN
+        RAISE EXCEPTION 'the step left its transaction %', mine USING ERRCODE = 'RSF02';
+    END IF;
+    INSERT INTO {schema}.step AS s (run, key, number, title, kind, state, value, before, inputs,
+        effects, epoch, xid, took_ms, head)
+    VALUES (run_, key_, number_, title_, kind_, state_, value_, before_, inputs_, effects_,
+        epoch_, mine, took_, head_);
+END $done$;

@@ -1,0 +1,292 @@
+//! The run's own event file: one JSON object a line, each bound to the line before by a hash.
+//!
+//! Events are shown at once and kept in memory until the run has a folder; from then on each is
+//! written before the next action begins. Secrets are blanked here, before anything is written
+//! or shown. It performs nothing and asks the database nothing.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use sha2::{Digest, Sha256};
+
+use crate::model::{EventKind, Fault, Place, Redactor, RunEvent};
+use crate::msg;
+use crate::report::Sink;
+
+/// The name of the event file in a run's folder.
+const EVENTS: &str = "events.jsonl";
+
+/// Writes events to the file and to whoever shows them.
+pub struct Recorder {
+    sink: Box<dyn Sink>,
+    redactor: Redactor,
+    started: Instant,
+    seq: u64,
+    chain: String,
+    waiting: Vec<String>,
+    file: Option<File>,
+    path: PathBuf,
+}
+
+impl Recorder {
+    /// A recorder that only shows, until [`Recorder::open`].
+    pub fn new(sink: Box<dyn Sink>, redactor: Redactor) -> Self {
+        Self {
+            sink,
+            redactor,
+            started: Instant::now(),
+            seq: 0,
+            chain: String::new(),
+            waiting: Vec::new(),
+            file: None,
+            path: PathBuf::new(),
+        }
+    }
+
+    /// From here on events are kept in the run's folder, those already reported included. An
+    /// existing file is continued: its chain is checked, and a torn last line is cut off.
+    ///
+    /// # Errors
+    /// `journal-broken` where a line was changed; `journal-write` where the file cannot be written.
+    pub fn open(&mut self, folder: &Path) -> Result<(), Fault> {
+        let path = folder.join(EVENTS);
+        let (events, chain, sound_bytes) = load(&path)?;
+        let mut file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32)
+            .open(&path)
+            .map_err(|error| write_fault(&path, &error))?;
+        file.set_len(sound_bytes).map_err(|error| write_fault(&path, &error))?;
+        file.seek(SeekFrom::End(0)).map_err(|error| write_fault(&path, &error))?;
+        self.seq = events.last().map_or(0, |event| event.seq);
+        self.chain = chain;
+        self.path = path;
+        self.file = Some(file);
+        for line in std::mem::take(&mut self.waiting) {
+            // The number was given before the file was known: it is given anew.
+            let mut event: RunEvent =
+                serde_json::from_str(&line).map_err(|error| encode_fault(&error))?;
+            self.seq += 1;
+            event.seq = self.seq;
+            let line = serde_json::to_string(&event).map_err(|error| encode_fault(&error))?;
+            self.append(&line)?;
+        }
+        Ok(())
+    }
+
+    /// Reports a fact: shown, and written where the run has a folder.
+    ///
+    /// # Errors
+    /// `journal-write` where it cannot be written: the run must not go on unrecorded.
+    pub fn emit(&mut self, kind: EventKind) -> Result<(), Fault> {
+        self.seq += 1;
+        let event = RunEvent {
+            seq: self.seq,
+            at: now(),
+            elapsed_ms: self.started.elapsed().as_millis() as u64,
+            kind,
+        };
+        let line = serde_json::to_string(&event).map_err(|error| encode_fault(&error))?;
+        let clean = self.redactor.clean(&line);
+        if clean == line {
+            self.sink.event(&event);
+        } else {
+            let event = serde_json::from_str(&clean).map_err(|error| encode_fault(&error))?;
+            self.sink.event(&event);
+        }
+        if self.file.is_some() {
+            self.append(&clean)
+        } else {
+            self.waiting.push(clean);
+            Ok(())
+        }
+    }
+
+    fn append(&mut self, line: &str) -> Result<(), Fault> {
+        let chain = link(&self.chain, line);
+        let bound = bind(line, &chain);
+        if let Some(file) = &mut self.file {
+            file.write_all(bound.as_bytes()).map_err(|error| write_fault(&self.path, &error))?;
+        }
+        self.chain = chain;
+        Ok(())
+    }
+
+    /// Waits until everything is on the disk: before an effect that cannot be taken back.
+    ///
+    /// # Errors
+    /// `journal-write` where the disk refuses.
+    pub fn sync(&mut self) -> Result<(), Fault> {
+        match &self.file {
+            Some(file) => file.sync_data().map_err(|error| write_fault(&self.path, &error)),
+            None => Ok(()),
+        }
+    }
+
+    /// Number and hash of the last line: the ledger keeps them beside each step.
+    pub fn head(&self) -> String {
+        format!("{}:{}", self.seq, self.chain)
+    }
+
+    /// Ends the display.
+    pub fn finish(&mut self) {
+        self.sink.finish();
+    }
+
+    /// Milliseconds since the recorder began.
+    pub fn elapsed_ms(&self) -> u64 {
+        self.started.elapsed().as_millis() as u64
+    }
+}
+
+/// The events of a run's folder.
+///
+/// # Errors
+/// `journal-broken` with the line where the chain does not hold.
+pub fn read_events(folder: &Path) -> Result<Vec<RunEvent>, Fault> {
+    load(&folder.join(EVENTS)).map(|(events, _, _)| events)
+}
+
+fn load(path: &Path) -> Result<(Vec<RunEvent>, String, u64), Fault> {
+    let text = match std::fs::read(path) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(write_fault(path, &error)),
+    };
+    let mut events = Vec::new();
+    let mut chain = String::new();
+    let mut sound = 0;
+    for (index, line) in text.split_inclusive('\n').enumerate() {
+        // Only a line that was being written when the runner died has no line end.
+        let Some(whole) = line.strip_suffix('\n') else { break };
+        let parsed = unbind(whole).and_then(|(body, given)| {
+            let wanted = link(&chain, &body);
+            let event: RunEvent = serde_json::from_str(&body).ok()?;
+            (wanted == given).then_some((event, wanted))
+        });
+        let Some((event, link)) = parsed else {
+            let name = path.display().to_string();
+            return Err(Fault::failed("journal-broken", msg!("journal.broken", line = index + 1))
+                .cause(msg!("journal.broken.cause"))
+                .remedy(msg!("journal.broken.remedy"))
+                .place(Place::at_line(&name, &text, index as u32 + 1)));
+        };
+        events.push(event);
+        chain = link;
+        sound += line.len() as u64;
+    }
+    Ok((events, chain, sound))
+}
+
+fn link(before: &str, line: &str) -> String {
+    let mut hash = Sha256::new();
+    hash.update(before.as_bytes());
+    hash.update(line.as_bytes());
+    hex(&hash.finalize()[..16])
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Puts the hash into the line's own object, so that the file stays plain NDJSON.
+fn bind(line: &str, chain: &str) -> String {
+    format!("{},\"chain\":\"{chain}\"}}\n", line.strip_suffix('}').unwrap_or(line))
+}
+
+fn unbind(line: &str) -> Option<(String, String)> {
+    let (body, rest) = line.rsplit_once(",\"chain\":\"")?;
+    Some((format!("{body}}}"), rest.strip_suffix("\"}")?.to_string()))
+}
+
+fn now() -> String {
+    jiff::Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%.3f%:z").to_string()
+}
+
+/// Who runs this: `user@host`, as report and ledger name them.
+pub fn started_by() -> String {
+    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
+    let user = user.unwrap_or_else(|_| format!("uid{}", rustix::process::getuid().as_raw()));
+    let name = rustix::system::uname();
+    format!("{user}@{}", name.nodename().to_string_lossy())
+}
+
+fn write_fault(path: &Path, error: &std::io::Error) -> Fault {
+    Fault::failed("journal-write", msg!("journal.write", path = path.display()))
+        .detail(error.to_string())
+        .remedy(msg!("journal.write.remedy"))
+}
+
+fn encode_fault(error: &serde_json::Error) -> Fault {
+    Fault::failed("journal-write", msg!("journal.encode")).detail(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    struct Nobody;
+    impl Sink for Nobody {
+        fn event(&mut self, _: &RunEvent) {}
+        fn finish(&mut self) {}
+    }
+
+    fn note(text: &str) -> EventKind {
+        EventKind::Note { text: text.into() }
+    }
+
+    fn three_notes(folder: &Path) {
+        let redactor = Redactor::default();
+        redactor.add("hunter22");
+        let mut recorder = Recorder::new(Box::new(Nobody), redactor);
+        recorder.emit(note("one")).unwrap();
+        recorder.open(folder).unwrap();
+        recorder.emit(note("the word is hunter22")).unwrap();
+        recorder.emit(note("three")).unwrap();
+        recorder.sync().unwrap();
+    }
+
+    #[test]
+    fn events_are_kept_in_order_without_secrets_and_continued() {
+        let folder = tempfile::tempdir().unwrap();
+        three_notes(folder.path());
+        let mut recorder = Recorder::new(Box::new(Nobody), Redactor::default());
+        recorder.emit(note("four")).unwrap();
+        recorder.open(folder.path()).unwrap();
+        let events = read_events(folder.path()).unwrap();
+        assert_eq!(events.iter().map(|event| event.seq).collect::<Vec<_>>(), [1, 2, 3, 4]);
+        assert_eq!(events[1].kind, note("the word is ******"));
+    }
+
+    #[test]
+    fn a_changed_line_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        three_notes(folder.path());
+        let path = folder.path().join(EVENTS);
+        let text = std::fs::read_to_string(&path).unwrap().replace("\"three\"", "\"3\"");
+        std::fs::write(&path, text).unwrap();
+        let fault = read_events(folder.path()).unwrap_err();
+        assert_eq!((fault.code.as_str(), fault.places[0].line), ("journal-broken", 3));
+    }
+
+    #[test]
+    fn a_torn_last_line_is_cut_off() {
+        let folder = tempfile::tempdir().unwrap();
+        three_notes(folder.path());
+        let path = folder.path().join(EVENTS);
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, &text[..text.len() - 9]).unwrap();
+        assert_eq!(read_events(folder.path()).unwrap().len(), 2);
+        let mut recorder = Recorder::new(Box::new(Nobody), Redactor::default());
+        recorder.open(folder.path()).unwrap();
+        recorder.emit(note("three again")).unwrap();
+        assert_eq!(read_events(folder.path()).unwrap().len(), 3);
+    }
+}

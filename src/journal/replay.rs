@@ -1,0 +1,198 @@
+//! What an unfinished run has already done, in the order in which the script asked for it.
+//!
+//! A resumed run executes the script again; each item and each outer read is met here first. The
+//! order must be the recorded one: a playbook that takes another turn is stopped, not guessed at.
+
+use std::collections::{HashMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{IntentRow, IntentState, StepRow, StepState};
+use crate::model::Fault;
+use crate::msg;
+
+/// One thing the script did before.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Recorded {
+    /// A read outside of items: verb and arguments in one line, and what it gave.
+    Read {
+        /// Verb and arguments.
+        call: String,
+        /// What it gave.
+        value: Value,
+    },
+    /// A check or verify that held, or an item that was skipped.
+    Item {
+        /// Its key.
+        key: String,
+        /// What its body returned.
+        value: Value,
+    },
+    /// A journaled step that is done.
+    Step {
+        /// Its key.
+        key: String,
+        /// What its body returned.
+        value: Value,
+        /// Hashes of what it used.
+        inputs: Value,
+        /// Verbs that it used.
+        effects: Vec<String>,
+    },
+}
+
+impl Recorded {
+    fn name(&self) -> &str {
+        match self {
+            Self::Read { call, .. } => call,
+            Self::Item { key, .. } | Self::Step { key, .. } => key,
+        }
+    }
+}
+
+/// The recorded sequence, consumed from the front.
+#[derive(Debug, Default)]
+pub struct Replay {
+    sequence: VecDeque<Recorded>,
+    intents: HashMap<(String, u32), IntentRow>,
+    steps: usize,
+}
+
+impl Replay {
+    /// From the ledger's rows of one run, ordered by their number.
+    pub fn new(steps: Vec<StepRow>, intents: Vec<IntentRow>) -> Self {
+        let mut sequence = VecDeque::new();
+        let mut count = 0;
+        for step in steps {
+            if step.state != StepState::Done {
+                continue;
+            }
+            if step.kind == "end" {
+                // What held behind the last step, kept when the run ended well.
+                sequence.extend(step.before);
+                continue;
+            }
+            if !matches!(step.kind.as_str(), "step" | "manual" | "approve") {
+                continue;
+            }
+            count += 1;
+            sequence.extend(step.before);
+            sequence.push_back(Recorded::Step {
+                key: step.key,
+                value: step.value,
+                inputs: step.inputs,
+                effects: step.effects,
+            });
+        }
+        let intents =
+            intents.into_iter().map(|row| ((row.key.clone(), row.ordinal), row)).collect();
+        Self { sequence, intents, steps: count }
+    }
+
+    /// How many journaled steps were done.
+    pub fn steps_done(&self) -> usize {
+        self.steps
+    }
+
+    /// True where nothing recorded is left: from here on the run does new things.
+    pub fn is_over(&self) -> bool {
+        self.sequence.is_empty()
+    }
+
+    /// Is this the key that was recorded next?
+    pub fn next_is(&self, key: &str) -> bool {
+        self.sequence.front().is_some_and(|recorded| recorded.name() == key)
+    }
+
+    /// Remembers how an announced effect ended in this process.
+    pub fn note_intent(&mut self, key: &str, ordinal: u32, state: IntentState, value: Value) {
+        let row =
+            IntentRow { key: key.into(), ordinal, action: Value::Null, state, value };
+        self.intents.insert((key.to_string(), ordinal), row);
+    }
+
+    /// The recorded value of an outer read.
+    ///
+    /// # Errors
+    /// `diverged` where the run did something else at this place.
+    pub fn read(&mut self, call: &str) -> Result<Option<Value>, Fault> {
+        match self.sequence.front() {
+            None => Ok(None),
+            Some(Recorded::Read { call: recorded, value }) if recorded == call => {
+                let value = value.clone();
+                self.sequence.pop_front();
+                Ok(Some(value))
+            }
+            Some(other) => Err(diverged(other.name(), call)),
+        }
+    }
+
+    /// The recorded end of an item with this key.
+    ///
+    /// # Errors
+    /// `diverged` where the run did something else at this place.
+    pub fn item(&mut self, key: &str) -> Result<Option<Recorded>, Fault> {
+        match self.sequence.front() {
+            None => Ok(None),
+            Some(Recorded::Item { key: recorded, .. } | Recorded::Step { key: recorded, .. })
+                if recorded == key =>
+            {
+                Ok(self.sequence.pop_front())
+            }
+            Some(other) => Err(diverged(other.name(), key)),
+        }
+    }
+
+    /// What is known of an effect that had been announced: done with its value, or still open.
+    pub fn intent(&self, key: &str, ordinal: u32) -> Option<(IntentState, Value)> {
+        let row = self.intents.get(&(key.to_string(), ordinal))?;
+        Some((row.state, row.value.clone()))
+    }
+
+    /// Keys of steps that were not met again: the playbook has lost them.
+    pub fn left_over(&self) -> Vec<String> {
+        self.sequence.iter().map(|recorded| recorded.name().to_string()).collect()
+    }
+}
+
+fn diverged(recorded: &str, asked: &str) -> Fault {
+    Fault::usage("diverged", msg!("journal.diverged", recorded = recorded, asked = asked))
+        .cause(msg!("journal.diverged.cause"))
+        .remedy(msg!("journal.diverged.remedy"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn step(key: &str, before: Vec<Recorded>) -> StepRow {
+        StepRow {
+            key: key.into(),
+            number: 1,
+            title: key.into(),
+            kind: "step".into(),
+            state: StepState::Done,
+            value: Value::from(7),
+            before,
+            inputs: Value::Null,
+            effects: vec![],
+            took_ms: 1,
+            head: String::new(),
+        }
+    }
+
+    #[test]
+    fn reads_and_steps_come_back_in_their_order_and_no_other() {
+        let read = Recorded::Read { call: "db::count users".into(), value: Value::from(3) };
+        let mut replay = Replay::new(vec![step("a", vec![read]), step("b", vec![])], vec![]);
+        assert_eq!(replay.read("db::count users").unwrap(), Some(Value::from(3)));
+        assert!(matches!(replay.item("a").unwrap(), Some(Recorded::Step { .. })));
+        assert_eq!(replay.item("c").unwrap_err().code, "diverged");
+        assert!(replay.item("b").unwrap().is_some());
+        assert!(replay.is_over());
+        assert_eq!(replay.item("c").unwrap(), None);
+    }
+}
