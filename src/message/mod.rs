@@ -7,6 +7,7 @@
 
 mod particle;
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::sync::OnceLock;
@@ -50,8 +51,28 @@ pub fn set_language(language: Language) {
     LANGUAGE.store(language as u8, Ordering::Relaxed);
 }
 
-/// The language of this process; English until one is chosen.
+thread_local! {
+    static SCOPED: Cell<Option<Language>> = const { Cell::new(None) };
+}
+
+/// Runs the body with another language on this thread: a report in the reader's language, and
+/// tests of both languages side by side in one process.
+pub fn in_language<R>(language: Language, body: impl FnOnce() -> R) -> R {
+    struct Restore(Option<Language>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            SCOPED.with(|scoped| scoped.set(self.0));
+        }
+    }
+    let _restore = Restore(SCOPED.with(|scoped| scoped.replace(Some(language))));
+    body()
+}
+
+/// The language of this process (or of the scope, see [`in_language`]); English until one is chosen.
 pub fn language() -> Language {
+    if let Some(language) = SCOPED.with(Cell::get) {
+        return language;
+    }
     if LANGUAGE.load(Ordering::Relaxed) == Language::Korean as u8 {
         Language::Korean
     } else {
@@ -163,6 +184,13 @@ mod tests {
         assert_eq!(fill("{n} rows of {table}\\nleft", arguments), "3 rows of users\nleft");
         assert_eq!(fill("{table:을/를} {n:이/가}", &[("table", &"표"), ("n", &3)]), "표를 3이");
         assert_eq!(fill("left {unknown}", arguments), "left {unknown}");
+    }
+
+    #[test]
+    fn a_scope_speaks_its_own_language_and_gives_the_old_one_back() {
+        let outside = language();
+        let inside = in_language(Language::Korean, language);
+        assert_eq!((inside, language()), (Language::Korean, outside));
     }
 
     #[test]

@@ -161,6 +161,22 @@ pub enum FinalState {
     Unknown,
 }
 
+/// A rung of the ladder: the ways back, cheapest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RungKind {
+    /// The step's own transaction: a step that fails leaves nothing behind.
+    Transaction,
+    /// The `undo` of a step.
+    Undo,
+    /// A rollback file, or the rollback section of a migration file.
+    RollbackFile,
+    /// Backup tables, `db::snapshot_table`.
+    BackupTable,
+    /// The restore of a backup.
+    Restore,
+}
+
 /// One fact. `at` is the wall clock with its zone; `elapsed_ms` is monotonic since the start.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunEvent {
@@ -241,6 +257,31 @@ pub enum EventKind {
     WillCheck {
         /// What.
         what: String,
+    },
+    /// The points of a manual item that a person is to tick: known before anybody ticks them.
+    Points {
+        /// The item's title.
+        item: String,
+        /// The points, in their order.
+        points: Vec<String>,
+    },
+    /// A way back that exists.
+    WayBack {
+        /// Which rung of the ladder.
+        rung: RungKind,
+        /// Title of the item that it takes back, where it belongs to one.
+        item: Option<String>,
+        /// What it is: a file, a table, a dump.
+        what: String,
+        /// The command that goes this way, where there is one.
+        command: Option<String>,
+        /// What proved it, "rehearsal of 2026-11-20"; None: it was never executed in a rehearsal.
+        proven: Option<String>,
+    },
+    /// Where the report of this run is written; said once, before the run ends.
+    ReportAt {
+        /// The file's path as the user would type it.
+        path: String,
     },
     /// Written and synced before an effect that cannot be taken back.
     Intent {

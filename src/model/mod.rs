@@ -11,7 +11,8 @@ mod span;
 
 pub use action::{Action, Effect};
 pub use event::{
-    Attestation, EventKind, FinalState, Item, ItemKind, ItemState, RunEvent, RunId, StatementReport,
+    Attestation, EventKind, FinalState, Item, ItemKind, ItemState, RunEvent, RunId, RungKind,
+    StatementReport,
 };
 pub use fault::{Fault, FaultKind, Place};
 pub use names::{Redactor, quote_ident, quote_literal, quote_name};
