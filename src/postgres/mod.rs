@@ -1,1 +1,4 @@
 //! postgres
+
+pub mod programs;
+pub mod scratch;

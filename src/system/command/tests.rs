@@ -119,7 +119,10 @@ fn a_missing_program_names_the_path_that_was_searched() {
 fn a_missing_interpreter_is_told_from_a_missing_program() {
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("tool");
-    std::fs::write(&script, "#!/no/such/interpreter\n").unwrap();
+    // Written by a child, so that no fork of a neighbouring test holds it open for writing.
+    let write = "printf '#!/no/such/interpreter\\n' > $0";
+    let written = std::process::Command::new("sh").arg("-c").arg(write).arg(&script).status();
+    assert!(written.unwrap().success());
     std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
     let mut command = Command::new(["./tool"]);
     command.cwd = folder.path().into();
