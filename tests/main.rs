@@ -1,1 +1,6 @@
+//! All integration tests in one binary. Each room of tests is one line here.
 
+#![allow(missing_docs, unreachable_pub, dead_code, unused_imports)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
+
+mod support;

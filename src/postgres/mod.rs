@@ -15,6 +15,8 @@ mod wrap;
 pub mod connect;
 pub mod conninfo;
 pub mod error;
+pub mod programs;
+pub mod scratch;
 pub mod session;
 pub mod value;
 

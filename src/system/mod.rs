@@ -1,1 +1,16 @@
-//! system
+//! What the operating system gives: child processes, signals, and the state folder.
+//!
+//! Knows nothing of PostgreSQL or playbooks. Called by every floor above.
+
+mod cancel;
+mod child;
+mod command;
+mod drain;
+mod files;
+mod state_dir;
+
+pub use cancel::{AbortHook, Cancel, Reason, on_abort};
+pub use child::{CHILD_WORD, child_main};
+pub use command::{Command, Output, Stream};
+pub use files::{append_to, create_new, free_bytes, write_atomic, write_fault};
+pub use state_dir::{StateDir, is_run_id, new_run_id};

@@ -1,0 +1,7 @@
+//! What tests stand on: a PostgreSQL of their own, a project folder, the real binary.
+
+pub mod cluster;
+pub mod project;
+
+pub use cluster::Cluster;
+pub use project::{Project, Ran};

@@ -1,0 +1,258 @@
+//! A project folder and the real program run in it, with a clean environment and a time limit.
+
+use std::io::Read;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// No single call of the program takes longer in a test.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A temporary project.
+pub struct Project {
+    folder: tempfile::TempDir,
+    env: Vec<(String, String)>,
+}
+
+impl Default for Project {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Project {
+    /// An empty folder with a home of its own.
+    pub fn new() -> Self {
+        let folder = tempfile::Builder::new().prefix("project-").tempdir().expect("a folder");
+        std::fs::create_dir(folder.path().join("home")).expect("a home");
+        Self { folder, env: Vec::new() }
+    }
+
+    /// The project's folder.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Writes a file, its folders too.
+    pub fn file(&self, path: &str, text: &str) -> &Self {
+        let path = self.folder.path().join(path);
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).expect("its folder");
+        }
+        std::fs::write(&path, text).expect("the file");
+        self
+    }
+
+    /// Writes `playbooks/NAME.rhai`.
+    pub fn playbook(&self, name: &str, text: &str) -> &Self {
+        self.file(&format!("playbooks/{name}.rhai"), text)
+    }
+
+    /// Reads a file; panics where it is missing.
+    pub fn read(&self, path: &str) -> String {
+        std::fs::read_to_string(self.folder.path().join(path))
+            .unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    /// Sets a variable for every run of the program.
+    pub fn env(&mut self, name: &str, value: &str) -> &mut Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// The program with its arguments, ready to be changed and started.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_runsheet"));
+        command
+            .args(args)
+            .current_dir(self.folder.path())
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.folder.path().join("home"))
+            .env("LANG", "C.UTF-8")
+            // What the tests need of the machine, not of the user.
+            .envs(
+                ["RUNSHEET_PG_BIN", "TMPDIR", "LLVM_PROFILE_FILE"]
+                    .into_iter()
+                    .filter_map(|name| Some((name, std::env::var_os(name)?))),
+            )
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs the program to its end.
+    pub fn run(&self, args: &[&str]) -> Ran {
+        self.spawn(args).wait()
+    }
+
+    /// Starts the program, to be killed or awaited.
+    pub fn spawn(&self, args: &[&str]) -> Running {
+        Running::start(self.command(args), self.folder.path().to_path_buf())
+    }
+}
+
+/// A started program; killed when dropped.
+pub struct Running {
+    child: Child,
+    outputs: Option<[JoinHandle<String>; 2]>,
+    shown: String,
+    project: PathBuf,
+}
+
+impl Running {
+    /// Starts a command whose outputs are piped.
+    pub fn start(mut command: Command, project: PathBuf) -> Self {
+        let shown: Vec<_> =
+            command.get_args().map(|arg| arg.to_string_lossy().into_owned()).collect();
+        let mut child = command.spawn().expect("the program starts");
+        let out = reader(child.stdout.take().expect("piped"));
+        let err = reader(child.stderr.take().expect("piped"));
+        let shown = format!("runsheet {}", shown.join(" "));
+        Self { child, outputs: Some([out, err]), shown, project }
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal by its name, `INT`, `TERM`, `KILL`.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.id().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "kill -s {name}");
+    }
+
+    /// Waits for its end; panics after the limit.
+    pub fn wait(mut self) -> Ran {
+        let started = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("its status") {
+                break status;
+            }
+            if started.elapsed() > LIMIT {
+                let _ = self.child.kill();
+                let _ = self.child.wait();
+                let [out, err] = self.texts();
+                panic!("{} did not end within {LIMIT:?}\n{out}\n{err}", self.shown);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        let [stdout, stderr] = self.texts();
+        Ran {
+            code: status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0)),
+            stdout,
+            stderr,
+            shown: self.shown.clone(),
+            project: self.project.clone(),
+        }
+    }
+
+    fn texts(&mut self) -> [String; 2] {
+        self.outputs
+            .take()
+            .map(|outputs| outputs.map(|thread| thread.join().unwrap_or_default()))
+            .unwrap_or_default()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+fn reader(mut source: impl Read + Send + 'static) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = source.read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+/// How the program ended. Every assertion prints all of it when it fails.
+pub struct Ran {
+    /// Exit code; 128+n where signal n ended it.
+    pub code: i32,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+    shown: String,
+    project: PathBuf,
+}
+
+impl Ran {
+    /// The exit code is this one.
+    #[track_caller]
+    pub fn exits(&self, code: i32) -> &Self {
+        self.demand(self.code == code, &format!("exit code {code} was expected"))
+    }
+
+    /// Standard output holds the text.
+    #[track_caller]
+    pub fn stdout_shows(&self, text: &str) -> &Self {
+        self.demand(self.stdout.contains(text), &format!("stdout should show {text:?}"))
+    }
+
+    /// Standard error holds the text.
+    #[track_caller]
+    pub fn stderr_shows(&self, text: &str) -> &Self {
+        self.demand(self.stderr.contains(text), &format!("stderr should show {text:?}"))
+    }
+
+    /// One of the outputs holds the text.
+    #[track_caller]
+    pub fn shows(&self, text: &str) -> &Self {
+        let shown = self.stdout.contains(text) || self.stderr.contains(text);
+        self.demand(shown, &format!("some output should show {text:?}"))
+    }
+
+    /// Neither the outputs nor any file that the program left in the state folder or below
+    /// `backups` and `reports` holds the text: for canary secrets.
+    #[track_caller]
+    pub fn shows_nowhere(&self, canary: &str) -> &Self {
+        self.demand(!self.stdout.contains(canary), &format!("stdout gives away {canary:?}"));
+        self.demand(!self.stderr.contains(canary), &format!("stderr gives away {canary:?}"));
+        for folder in [".runsheet", "backups", "reports"] {
+            if let Some(file) = holds(&self.project.join(folder), canary.as_bytes()) {
+                self.demand(false, &format!("{} gives away {canary:?}", file.display()));
+            }
+        }
+        self
+    }
+
+    #[track_caller]
+    fn demand(&self, holds: bool, wanted: &str) -> &Self {
+        assert!(
+            holds,
+            "{wanted}\n$ {}\nexit code {}\n--- stdout\n{}\n--- stderr\n{}",
+            self.shown, self.code, self.stdout, self.stderr
+        );
+        self
+    }
+}
+
+fn holds(folder: &Path, canary: &[u8]) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(folder).ok()?;
+    for entry in entries.filter_map(Result::ok) {
+        let path = entry.path();
+        if path.is_dir() {
+            if let Some(file) = holds(&path, canary) {
+                return Some(file);
+            }
+        } else if let Ok(bytes) = std::fs::read(&path)
+            && bytes.windows(canary.len()).any(|window| window == canary)
+        {
+            return Some(path);
+        }
+    }
+    None
+}
