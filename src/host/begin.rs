@@ -89,15 +89,11 @@ impl Host {
             })?;
         }
         let declared = options.params.into_iter().map(declare).collect::<Result<Vec<_>, _>>()?;
-        let parameters = crate::config::resolve(
-            &declared,
-            &self.setup.config,
-            &id,
-            &self.setup.playbook.name,
-            &self.setup.environment,
-            &self.setup.set,
-            &|name| std::env::var(name).ok(),
-        )?;
+        let read = |name: &str| std::env::var(name).ok();
+        let setup = &self.setup;
+        let layers =
+            setup.config.layers(&setup.playbook.name, &setup.environment, &read, &setup.set);
+        let parameters = crate::config::resolve(&declared, &layers).map_err(Self::fatal)?;
         for parameter in parameters.iter().filter(|parameter| parameter.secret) {
             let text = parameter.value.as_str().map_or(parameter.value.to_string(), String::from);
             self.setup.redactor.add(&text);
@@ -420,8 +416,7 @@ impl Host {
                 return self.compare_with(row);
             }
         }
-        let folder = self.run_folder();
-        crate::system::private_dir(&folder)?;
+        let folder = self.setup.state.create_run(&self.run_id())?;
         self.recorder.borrow_mut().open(&folder)?;
         if let Some(begun) = self.begun.borrow_mut().as_mut() {
             begun.recording = true;
@@ -449,10 +444,11 @@ impl Host {
     /// `journal-write`.
     pub(super) fn give_lease_back(&self) -> Result<(), Trouble> {
         let held = match self.worker.borrow_mut().as_mut() {
-            Some(worker) if worker.lease.take().is_some() => {
-                Some((worker.session.clone(), worker.ledger.clone()))
+            Some(worker) => {
+                let kept = (worker.session.clone(), worker.ledger.clone());
+                worker.lease.take().map(|_| kept)
             }
-            _ => None,
+            None => None,
         };
         if let Some((session, ledger)) = held {
             let released = self.runtime.block_on(Lease::release(&session, &ledger));

@@ -69,7 +69,7 @@ impl Host {
 
     /// Remembers in the step what it did.
     pub(super) fn note_effect(&self, action: &Action) -> Result<(), Fault> {
-        let shown = action.statement.as_deref().unwrap_or("").to_string() + &action.target;
+        let shown = format!("{} {}", action.statement.as_deref().unwrap_or(""), action.target);
         let used = self.parameters_in(&shown);
         let mut frames = self.frames.borrow_mut();
         let Some(frame) = frames.last_mut() else { return Ok(()) };

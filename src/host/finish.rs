@@ -255,9 +255,9 @@ impl Host {
         };
         let value = serde_json::to_value(&report).unwrap_or(Value::Null);
         let pretty = serde_json::to_string_pretty(&value).unwrap_or_default();
-        let _ = crate::system::write_private(&folder.join("report.json"), pretty.as_bytes());
+        let _ = crate::system::write_atomic(&folder.join("report.json"), pretty.as_bytes());
         let text = crate::report::markdown(&report);
-        let _ = crate::system::write_private(&folder.join("report.md"), text.as_bytes());
+        let _ = crate::system::write_atomic(&folder.join("report.md"), text.as_bytes());
         let ledger_state = match state {
             FinalState::Done | FinalState::NothingToDo => RunState::Done,
             FinalState::VerifyFailed => RunState::VerifyFailed,

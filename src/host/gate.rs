@@ -27,7 +27,7 @@ use crate::model::{Action, Effect, EventKind, Fault, Redactor, RunId};
 use crate::msg;
 use crate::playbook::Playbook;
 use crate::postgres::Target;
-use crate::system::Cancel;
+use crate::system::{Cancel, StateDir};
 
 /// What the road is walked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,8 +78,8 @@ pub struct HostSetup {
     pub mode: Mode,
     /// The project's folder.
     pub project: PathBuf,
-    /// The folder of run folders.
-    pub runs: PathBuf,
+    /// The state folder, where each run has a folder of its own.
+    pub state: StateDir,
     /// The project's configuration.
     pub config: Config,
     /// The chosen environment.
@@ -216,7 +216,7 @@ impl Host {
 
     /// The run's folder.
     pub fn run_folder(&self) -> PathBuf {
-        self.setup.runs.join(&self.run.borrow().0)
+        self.setup.state.run_dir(&self.run.borrow())
     }
 
     /// Lets an action of the database or without effect pass. `perform` is called where the
@@ -367,12 +367,12 @@ impl Host {
             let fault = tokio::select! {
                 biased;
                 done = &mut work => return Ok(done),
-                () = self.setup.cancel.cancelled() => Trouble::Stop(Stop::Failed(Rc::new(self.interrupted()))),
+                _ = self.setup.cancel.cancelled() => Trouble::Stop(Stop::Failed(Rc::new(self.interrupted()))),
                 () = late => Trouble::Fault(Box::new(
                     Fault::failed("timeout", msg!("host.timeout")).remedy(msg!("host.timeout.remedy")))),
             };
             if let Some(canceller) = canceller {
-                canceller.cancel().await;
+                let _ = canceller.cancel().await;
                 // The server's answer tells whether the statement ended or its effect stands.
                 let _ = tokio::time::timeout(Duration::from_secs(5), &mut work).await;
             }

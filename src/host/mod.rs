@@ -3,6 +3,8 @@
 //! The gate lets every action pass, or not; items are scopes around it. Everything here runs on
 //! the script's own thread and is synchronous; only leaf I/O is awaited, in [`Host::wait`].
 
+#![allow(deprecated)] // Rhai marks its stored call contexts as volatile with this attribute.
+
 mod approval;
 mod begin;
 mod diagnose;

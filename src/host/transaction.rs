@@ -51,15 +51,17 @@ impl Host {
     pub(super) fn lock_timeout_ms(&self) -> u128 {
         let frames = self.frames.borrow();
         let own = frames.last().and_then(|frame| frame.options.lock_timeout.clone());
-        let text = own.unwrap_or_else(|| self.setup.config.run.lock_timeout.clone());
-        parse_span(&text).unwrap_or(Duration::from_secs(2)).as_millis()
+        own.and_then(|text| parse_span(&text).ok())
+            .unwrap_or(self.setup.config.run.lock_timeout)
+            .as_millis()
     }
 
     pub(super) fn statement_timeout_ms(&self) -> u128 {
         let frames = self.frames.borrow();
         let own = frames.last().and_then(|frame| frame.options.timeout.clone());
-        let text = own.or_else(|| self.setup.config.run.statement_timeout.clone());
-        text.and_then(|text| parse_span(&text).ok()).map_or(0, |span| span.as_millis())
+        own.and_then(|text| parse_span(&text).ok())
+            .or(self.setup.config.run.statement_timeout)
+            .map_or(0, |span| span.as_millis())
     }
 
     /// The first statements of the step's transaction and how many they are; None where it is

@@ -88,19 +88,18 @@ pub struct Call<'a, 'c> {
 }
 
 impl Call<'_, '_> {
-    fn at(&self, index: usize) -> &Dynamic {
-        static UNIT: Dynamic = Dynamic::UNIT;
-        self.args.get(index).unwrap_or(&UNIT)
+    fn at(&self, index: usize) -> Dynamic {
+        self.args.get(index).cloned().unwrap_or(Dynamic::UNIT)
     }
 
     /// A text argument; empty where it is missing.
     pub fn text(&self, index: usize) -> String {
-        self.at(index).clone().into_string().unwrap_or_default()
+        self.at(index).into_string().unwrap_or_default()
     }
 
     /// A text argument that may be missing.
     pub fn maybe_text(&self, index: usize) -> Option<String> {
-        self.at(index).clone().into_string().ok()
+        self.at(index).into_string().ok()
     }
 
     /// An integer argument.
@@ -110,7 +109,7 @@ impl Call<'_, '_> {
 
     /// Any argument as it is.
     pub fn any(&self, index: usize) -> Dynamic {
-        self.at(index).clone()
+        self.at(index)
     }
 
     /// An argument as JSON.
@@ -118,7 +117,7 @@ impl Call<'_, '_> {
     /// # Errors
     /// `not-recordable` for closures.
     pub fn json(&self, index: usize) -> Result<serde_json::Value, Fault> {
-        to_json(self.at(index))
+        to_json(&self.at(index))
     }
 
     /// SQL parameters, `[1, "x"]`; empty where missing.
@@ -137,12 +136,12 @@ impl Call<'_, '_> {
     /// # Errors
     /// `unknown-option`, `wrong-option`.
     pub fn options<T: serde::de::DeserializeOwned>(&self, index: usize) -> Result<T, Fault> {
-        super::options::options(self.verb.name, self.at(index))
+        super::options::options(self.verb.name, &self.at(index))
     }
 
     /// A body.
     pub fn body(&self, index: usize) -> Option<FnPtr> {
-        self.at(index).clone().try_cast::<FnPtr>()
+        self.at(index).try_cast::<FnPtr>()
     }
 
     /// Was this argument given?
@@ -189,7 +188,7 @@ pub fn register(engine: &mut Engine, host: &Rc<Host>, verbs: &'static [&'static 
         for arity in fewest..=most {
             let host = host.clone();
             let function = move |context: Option<NativeCallContext<'_>>,
-                                 args: &mut rhai::FnCallArgs<'_>| {
+                                 args: &mut [&mut Dynamic]| {
                 let Some(context) = context else {
                     return Err("a verb needs its context".into());
                 };

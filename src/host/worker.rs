@@ -86,7 +86,7 @@ impl Host {
                 .remedy(msg!("host.pooler.remedy"))
                 .into());
         }
-        let ledger = Ledger::new(&self.setup.config.ledger.schema);
+        let ledger = Ledger::new(&self.setup.config.ledger_schema);
         let worker =
             Worker { session: session.clone(), pin, identity, ledger, lease: None, search_path };
         *self.worker.borrow_mut() = Some(worker);

@@ -113,8 +113,9 @@ impl Lease {
     pub async fn release(session: &Session, ledger: &Ledger) -> Result<bool, DbError> {
         let sql = format!("UPDATE {}.lease SET run = NULL, holder = NULL", ledger.schema());
         session.batch(&sql).await?;
-        let rows = session.query("SELECT pg_advisory_unlock($1::bigint)", &[json!(LEASE_KEY)]);
-        Ok(rows.await?.rows.first().and_then(|row| row.first()) == Some(&Value::Bool(true)))
+        let values = [json!(LEASE_KEY)];
+        let rows = session.query("SELECT pg_advisory_unlock($1::bigint)", &values).await?;
+        Ok(rows.rows.first().and_then(|row| row.first()) == Some(&Value::Bool(true)))
     }
 
     /// Who holds the lease now; None where nobody does.
