@@ -71,7 +71,8 @@ pub fn bare(limits: Limits, resolver: Resolver) -> Engine {
 /// An engine with every verb, bound to a host.
 pub fn engine(host: &Rc<Host>, limits: Limits) -> Engine {
     let setup = &host.setup;
-    let resolver = Resolver::new(&setup.project, &setup.playbook.path_display, host.sources.clone());
+    let resolver =
+        Resolver::new(&setup.project, &setup.playbook.path_display, host.sources.clone());
     let mut engine = bare(limits, resolver);
     register_planned(&mut engine, &host.tripped());
     register_faults(&mut engine);
@@ -108,10 +109,7 @@ pub fn engine(host: &Rc<Host>, limits: Limits) -> Engine {
 fn no_exit() -> Box<EvalAltResult> {
     let fault = Fault::usage("no-exit", crate::msg!("engine.no-exit"))
         .remedy(crate::msg!("engine.no-exit.remedy"));
-    Box::new(EvalAltResult::ErrorRuntime(
-        Dynamic::from(FaultValue(Rc::new(fault))),
-        Position::NONE,
-    ))
+    Box::new(EvalAltResult::ErrorRuntime(Dynamic::from(FaultValue(Rc::new(fault))), Position::NONE))
 }
 
 fn too_long() -> Fault {

@@ -64,7 +64,8 @@ impl ModuleResolver for Resolver {
             return Ok(module.clone());
         }
         if self.open.borrow().contains(&file) {
-            let fault = Fault::usage("import-circle", crate::msg!("engine.import-circle", file = file));
+            let fault =
+                Fault::usage("import-circle", crate::msg!("engine.import-circle", file = file));
             return Err(raise(fault, at));
         }
         self.open.borrow_mut().push(file.clone());

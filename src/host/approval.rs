@@ -73,7 +73,8 @@ impl Host {
     /// `no-terminal` naming the first of them.
     pub(super) fn somebody_to_ask(&self) -> Result<(), Fault> {
         let setup = &self.setup;
-        let nobody = !setup.terminal.interactive && (!setup.terminal.yes || setup.environment.protected);
+        let nobody =
+            !setup.terminal.interactive && (!setup.terminal.yes || setup.environment.protected);
         if self.mode() != Mode::Run || !nobody {
             return Ok(());
         }
@@ -103,8 +104,12 @@ impl Host {
         if typed.trim() == name {
             return Ok(());
         }
-        Err(Fault::new(FaultKind::Refused, "not-confirmed", msg!("host.not-confirmed", database = name))
-            .remedy(msg!("host.not-confirmed.remedy")))
+        Err(Fault::new(
+            FaultKind::Refused,
+            "not-confirmed",
+            msg!("host.not-confirmed", database = name),
+        )
+        .remedy(msg!("host.not-confirmed.remedy")))
     }
 
     pub(super) fn database_name(&self) -> String {
@@ -174,7 +179,10 @@ impl Host {
                     })?;
                 }
                 Err(fault) => {
-                    let outcome = ItemState::Failed { fault: Box::new(fault.clone()), optional: options.optional };
+                    let outcome = ItemState::Failed {
+                        fault: Box::new(fault.clone()),
+                        optional: options.optional,
+                    };
                     let took = started.elapsed().as_millis() as u64;
                     let ended = self.end_item(item, outcome, took, None, Dynamic::UNIT);
                     if options.optional {
@@ -212,7 +220,8 @@ impl Host {
             ItemKind::Approve => ("not-approved", msg!("host.not-approved", point = point)),
             _ => ("not-ticked", msg!("host.not-ticked", point = point)),
         };
-        Err(Fault::new(FaultKind::Refused, code, text).next(format!("runsheet resume {}", self.run_id())))
+        Err(Fault::new(FaultKind::Refused, code, text)
+            .next(format!("runsheet resume {}", self.run_id())))
     }
 
     fn journal_asked(

@@ -84,8 +84,11 @@ impl Host {
         let options: PlaybookOptions = call.options(1)?;
         if let Some(takes) = &options.takes {
             parse_estimate(takes).map_err(|text| {
-                Fault::usage("wrong-option", msg!("host.wrong-option", verb = "playbook", option = "takes"))
-                    .detail(msg!("host.not-a-duration", text = text))
+                Fault::usage(
+                    "wrong-option",
+                    msg!("host.wrong-option", verb = "playbook", option = "takes"),
+                )
+                .detail(msg!("host.not-a-duration", text = text))
             })?;
         }
         let declared = options.params.into_iter().map(declare).collect::<Result<Vec<_>, _>>()?;
@@ -104,10 +107,17 @@ impl Host {
                 remedies.entry(state).or_insert(text);
             }
         }
-        if let Some(wanted) = options.database.as_deref().filter(|name| *name != self.database_name()) {
+        if let Some(wanted) =
+            options.database.as_deref().filter(|name| *name != self.database_name())
+        {
             return Err(Self::fatal(
                 Fault::new(FaultKind::Refused, "wrong-database", msg!("host.wrong-database"))
-                    .detail(msg!("host.expected", what = "database", wanted = wanted, found = self.database_name())),
+                    .detail(msg!(
+                        "host.expected",
+                        what = "database",
+                        wanted = wanted,
+                        found = self.database_name()
+                    )),
             ));
         }
         let mut contacts = options.contacts;
@@ -134,9 +144,11 @@ impl Host {
             title,
             file: self.setup.playbook.path_display.clone(),
             environment: self.setup.environment.name.clone(),
-            target: self.setup.target.as_ref().map_or(Value::Null, |target| json!({
-                "url": target.display(), "database": target.database, "user": target.user,
-            })),
+            target: self.setup.target.as_ref().map_or(Value::Null, |target| {
+                json!({
+                    "url": target.display(), "database": target.database, "user": target.user,
+                })
+            }),
             by: started_by(),
             takes: options.takes,
             contacts: Value::Object(contacts),
@@ -169,9 +181,14 @@ impl Host {
         match self.connect(1, Duration::ZERO) {
             Ok(_) => Ok(()),
             Err(Trouble::Fault(fault)) if fault.kind == FaultKind::NoConnection => {
-                const LATER: [&str; 4] = ["no-server", "starting-up", "timeout", "too-many-connections"];
+                const LATER: [&str; 4] =
+                    ["no-server", "starting-up", "timeout", "too-many-connections"];
                 if LATER.contains(&fault.code.as_str()) {
-                    return self.emit(EventKind::Note { text: msg!("host.not-up-yet", why = fault.message) }).map_err(Into::into);
+                    return self
+                        .emit(EventKind::Note {
+                            text: msg!("host.not-up-yet", why = fault.message),
+                        })
+                        .map_err(Into::into);
                 }
                 Err(Self::fatal(*fault))
             }
@@ -226,12 +243,21 @@ impl Host {
         }
         let standby = self.worker.borrow().as_ref().is_some_and(|worker| worker.identity.standby);
         if standby && self.mode() != Mode::Plan {
-            return Err(Self::fatal(Fault::failed("standby", msg!("host.standby")).remedy(msg!("host.standby.remedy"))));
+            return Err(Self::fatal(
+                Fault::failed("standby", msg!("host.standby")).remedy(msg!("host.standby.remedy")),
+            ));
         }
         let runs = self.known_runs()?;
         if self.mode() == Mode::Plan {
             if let Some(done) = runs.iter().find(|run| run.state == RunState::Done) {
-                self.emit(EventKind::Note { text: msg!("host.plan-done", run = done.run, by = done.started_by, at = done.started_at) })?;
+                self.emit(EventKind::Note {
+                    text: msg!(
+                        "host.plan-done",
+                        run = done.run,
+                        by = done.started_by,
+                        at = done.started_at
+                    ),
+                })?;
             }
             return Ok(());
         }
@@ -249,7 +275,11 @@ impl Host {
             (worker.ledger.clone(), begun.id.clone())
         };
         let rows = self.wait(async {
-            if ledger.exists(&session).await? { ledger.runs(&session, Some(&id)).await } else { Ok(Vec::new()) }
+            if ledger.exists(&session).await? {
+                ledger.runs(&session, Some(&id)).await
+            } else {
+                Ok(Vec::new())
+            }
         })?;
         rows.map_err(|error| self.db_fault(error).into())
     }
@@ -276,7 +306,9 @@ impl Host {
             return self.take_up(row);
         }
         match row.state {
-            RunState::Done if resume.is_some() => self.nothing(msg!("host.resume-done", run = row.run)),
+            RunState::Done if resume.is_some() => {
+                self.nothing(msg!("host.resume-done", run = row.run))
+            }
             RunState::RolledBack => Err(Self::fatal(
                 Fault::usage("rolled-back", msg!("host.rolled-back", run = row.run))
                     .next(format!("runsheet run {}", self.setup.playbook.name)),
@@ -285,7 +317,11 @@ impl Host {
             RunState::Done => {
                 let older = row.inputs.get("older").and_then(Value::as_array);
                 if older.is_some_and(|older| older.contains(&now["files"])) {
-                    return self.nothing(msg!("host.newer-applied", run = row.run, at = row.started_at));
+                    return self.nothing(msg!(
+                        "host.newer-applied",
+                        run = row.run,
+                        at = row.started_at
+                    ));
                 }
                 self.compare_with(row)
             }
@@ -300,24 +336,34 @@ impl Host {
 
     /// The files of an unfinished run must be those it was started with.
     fn same_files(&self, row: &RunRow, now: &Value) -> Result<(), Trouble> {
-        let changed: Vec<String> = [("files", "host.changed-file"), ("params", "host.changed-parameter-name")]
-            .iter()
-            .flat_map(|(part, key)| {
-                let (was, is) = (row.inputs[*part].as_object(), now[*part].as_object());
-                let names: Vec<&String> = was.iter().chain(is.iter()).flat_map(|map| map.keys()).collect();
-                let mut names: Vec<&String> = names.into_iter().filter(|name| {
-                    was.and_then(|map| map.get(*name)) != is.and_then(|map| map.get(*name))
-                }).collect();
-                names.sort();
-                names.dedup();
-                names.into_iter().map(|name| crate::message::text(key, &[("path", name), ("name", name)])).collect::<Vec<_>>()
-            })
-            .collect();
+        let changed: Vec<String> =
+            [("files", "host.changed-file"), ("params", "host.changed-parameter-name")]
+                .iter()
+                .flat_map(|(part, key)| {
+                    let (was, is) = (row.inputs[*part].as_object(), now[*part].as_object());
+                    let names: Vec<&String> =
+                        was.iter().chain(is.iter()).flat_map(|map| map.keys()).collect();
+                    let mut names: Vec<&String> = names
+                        .into_iter()
+                        .filter(|name| {
+                            was.and_then(|map| map.get(*name)) != is.and_then(|map| map.get(*name))
+                        })
+                        .collect();
+                    names.sort();
+                    names.dedup();
+                    names
+                        .into_iter()
+                        .map(|name| crate::message::text(key, &[("path", name), ("name", name)]))
+                        .collect::<Vec<_>>()
+                })
+                .collect();
         if changed.is_empty() {
             return Ok(());
         }
         if self.setup.wishes.accept_changes {
-            self.emit(EventKind::Warning { text: msg!("host.changes-accepted", changes = changed.join("; ")) })?;
+            self.emit(EventKind::Warning {
+                text: msg!("host.changes-accepted", changes = changed.join("; ")),
+            })?;
             return Ok(());
         }
         Err(Self::fatal(
@@ -332,7 +378,9 @@ impl Host {
     fn unfinished(self: &Rc<Self>, row: RunRow, now: &Value) -> Result<(), Trouble> {
         let question = msg!("host.unfinished-question", run = row.run, steps = row.steps);
         let terminal = &self.setup.terminal;
-        if terminal.yes || (terminal.interactive && terminal.confirm(&question).map_err(Self::fatal)?) {
+        if terminal.yes
+            || (terminal.interactive && terminal.confirm(&question).map_err(Self::fatal)?)
+        {
             self.same_files(&row, now)?;
             return self.take_up(row);
         }
@@ -340,9 +388,18 @@ impl Host {
         self.load_replay(&row)?;
         *self.run.borrow_mut() = RunId(row.run.clone());
         Err(Self::fatal(
-            Fault::failed("unfinished-run", msg!("host.unfinished", run = row.run, by = row.started_by, at = row.started_at, steps = row.steps))
-                .remedy(msg!("host.unfinished.remedy"))
-                .next(next),
+            Fault::failed(
+                "unfinished-run",
+                msg!(
+                    "host.unfinished",
+                    run = row.run,
+                    by = row.started_by,
+                    at = row.started_at,
+                    steps = row.steps
+                ),
+            )
+            .remedy(msg!("host.unfinished.remedy"))
+            .next(next),
         ))
     }
 
@@ -471,7 +528,12 @@ impl Host {
             let Some(begun) = begun.as_ref() else { return Ok(()) };
             let mut inputs = begun.inputs.clone();
             if let Some(before) = known.iter().find(|row| row.run == run.0) {
-                let mut older = before.inputs.get("older").and_then(Value::as_array).cloned().unwrap_or_default();
+                let mut older = before
+                    .inputs
+                    .get("older")
+                    .and_then(Value::as_array)
+                    .cloned()
+                    .unwrap_or_default();
                 if before.inputs["files"] != inputs["files"] {
                     older.push(before.inputs["files"].clone());
                 }
@@ -512,9 +574,12 @@ impl Host {
             known_epoch: 0,
         };
         let mut waiting = |holder: &crate::journal::Holder| {
-            let _ = self.emit(EventKind::Waiting { what: msg!("host.waiting-for-lease", holder = holder.describe()) });
+            let _ = self.emit(EventKind::Waiting {
+                what: msg!("host.waiting-for-lease", holder = holder.describe()),
+            });
         };
-        let lease = self.wait(Lease::take(&session, &ledger, &wish, &mut waiting))?.map_err(Self::fatal)?;
+        let lease =
+            self.wait(Lease::take(&session, &ledger, &wish, &mut waiting))?.map_err(Self::fatal)?;
         if let Some(worker) = self.worker.borrow_mut().as_mut() {
             worker.lease = Some(lease);
         }
@@ -531,10 +596,14 @@ fn declare((name, given): (String, Value)) -> Result<Declared, Fault> {
     let Some(map) = spelled else {
         return Ok(Declared { name, default: Some(given), ..Declared::default() });
     };
-    let options: ParameterOptions = serde_json::from_value(Value::Object(map.clone())).map_err(|error| {
-        Fault::usage("wrong-option", msg!("host.wrong-option", verb = "playbook", option = format!("params.{name}")))
+    let options: ParameterOptions =
+        serde_json::from_value(Value::Object(map.clone())).map_err(|error| {
+            Fault::usage(
+                "wrong-option",
+                msg!("host.wrong-option", verb = "playbook", option = format!("params.{name}")),
+            )
             .detail(error.to_string())
-    })?;
+        })?;
     Ok(Declared {
         name,
         default: options.value,

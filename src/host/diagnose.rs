@@ -101,7 +101,11 @@ pub fn diagnose(error: &EvalAltResult, sources: &Sources, outer: Option<&str>) -
     }
     for (name, file, at) in frames.into_iter().rev() {
         if let Some(place) = sources.place(file.as_deref(), at) {
-            if !fault.places.iter().any(|known| known.file == place.file && known.line == place.line) {
+            if !fault
+                .places
+                .iter()
+                .any(|known| known.file == place.file && known.line == place.line)
+            {
                 fault.places.push(place.labelled(msg!("host.in-this-call", name = name)));
             }
         }
@@ -174,7 +178,8 @@ fn of_script(error: &EvalAltResult) -> Fault {
 fn thrown(value: &Dynamic) -> Fault {
     if let Some(map) = value.read_lock::<rhai::Map>() {
         let text = |key: &str| map.get(key).map(|value| value.to_string());
-        let mut fault = Fault::failed("thrown", text("message").unwrap_or_else(|| value.to_string()));
+        let mut fault =
+            Fault::failed("thrown", text("message").unwrap_or_else(|| value.to_string()));
         fault.code = text("code").unwrap_or(fault.code);
         fault.detail = text("detail");
         fault.remedy = text("remedy");

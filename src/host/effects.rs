@@ -46,13 +46,19 @@ impl Host {
     pub(super) fn write_may_happen(&self, action: &Action) -> Result<(), Fault> {
         let frames = self.frames.borrow();
         let Some(frame) = frames.last() else {
-            return Err(Fault::usage("write-outside-step", msg!("host.write-outside-step", verb = action.verb))
-                .cause(msg!("host.write-outside-step.cause"))
-                .remedy(msg!("host.write-outside-step.remedy", verb = action.verb)));
+            return Err(Fault::usage(
+                "write-outside-step",
+                msg!("host.write-outside-step", verb = action.verb),
+            )
+            .cause(msg!("host.write-outside-step.cause"))
+            .remedy(msg!("host.write-outside-step.remedy", verb = action.verb)));
         };
         if !frame.may_write() {
-            return Err(Fault::usage("write-in-check", msg!("host.write-in-check", verb = action.verb))
-                .remedy(msg!("host.write-in-check.remedy")));
+            return Err(Fault::usage(
+                "write-in-check",
+                msg!("host.write-in-check", verb = action.verb),
+            )
+            .remedy(msg!("host.write-in-check.remedy")));
         }
         let mixed = match action.effect {
             Effect::Write => frame.external && frame.transactional(),
@@ -60,9 +66,12 @@ impl Host {
             Effect::None | Effect::Read => false,
         };
         if mixed {
-            return Err(Fault::usage("mixed-effects", msg!("host.mixed-effects", verb = action.verb))
-                .cause(msg!("host.mixed-effects.cause"))
-                .remedy(msg!("host.mixed-effects.remedy")));
+            return Err(Fault::usage(
+                "mixed-effects",
+                msg!("host.mixed-effects", verb = action.verb),
+            )
+            .cause(msg!("host.mixed-effects.cause"))
+            .remedy(msg!("host.mixed-effects.remedy")));
         }
         Ok(())
     }
@@ -102,11 +111,8 @@ impl Host {
             (frame.key.clone(), frame.item.title.clone(), frame.ordinal)
         };
         // Reads of this step opened its transaction; it must not stay open around a command.
-        let open = self
-            .frames
-            .borrow()
-            .last()
-            .is_some_and(|frame| frame.transaction != Transaction::None);
+        let open =
+            self.frames.borrow().last().is_some_and(|frame| frame.transaction != Transaction::None);
         if open {
             self.abort_step();
         }

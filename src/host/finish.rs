@@ -71,14 +71,19 @@ impl Host {
             Some(Stop::Finished | Stop::Skip(_)) => None,
             Some(Stop::Failed(fault)) => Some(fault),
             Some(Stop::Decided(on)) => {
-                let _ = self.emit(EventKind::Warning { text: msg!("host.plan-ends-here", on = on) });
+                let _ =
+                    self.emit(EventKind::Warning { text: msg!("host.plan-ends-here", on = on) });
                 None
             }
             None if matches!(*error, EvalAltResult::ErrorTerminated(..)) => {
                 Some(Rc::new(self.interrupted()))
             }
-            None if self.mode() == Mode::Plan && error.to_string().contains(super::planned::Planned::NAME) => {
-                let _ = self.emit(EventKind::Warning { text: msg!("host.plan-ends-here", on = super::planned::Planned::NAME) });
+            None if self.mode() == Mode::Plan
+                && error.to_string().contains(super::planned::Planned::NAME) =>
+            {
+                let _ = self.emit(EventKind::Warning {
+                    text: msg!("host.plan-ends-here", on = super::planned::Planned::NAME),
+                });
                 None
             }
             None => Some(Rc::new(diagnose(&error, &self.sources, None))),
@@ -129,7 +134,9 @@ impl Host {
                     Trouble::Stop(Stop::Failed(fault)) => fault.to_string(),
                     other => format!("{other:?}"),
                 };
-                let _ = self.emit(EventKind::Warning { text: msg!("host.deferred-failed", title = title, why = text) });
+                let _ = self.emit(EventKind::Warning {
+                    text: msg!("host.deferred-failed", title = title, why = text),
+                });
             }
         }
     }
@@ -158,7 +165,9 @@ impl Host {
         match fault {
             None if self.mode() == Mode::Plan => FinalState::Planned,
             None if self.stopped.get() => FinalState::Stopped,
-            None if self.nothing_to_do.get() || !self.is_recording_or_local() => FinalState::NothingToDo,
+            None if self.nothing_to_do.get() || !self.is_recording_or_local() => {
+                FinalState::NothingToDo
+            }
             None => FinalState::Done,
             Some(fault) => Self::state_unknown(fault).unwrap_or_else(|| {
                 if self.mode() == Mode::Plan || self.standing() == 0 {
@@ -173,7 +182,10 @@ impl Host {
     }
 
     fn is_recording_or_local(&self) -> bool {
-        self.begun.borrow().as_ref().is_none_or(|begun| begun.recording || begun.comparing.is_none())
+        self.begun
+            .borrow()
+            .as_ref()
+            .is_none_or(|begun| begun.recording || begun.comparing.is_none())
     }
 
     fn exit_code(&self, state: FinalState, fault: Option<&Fault>) -> u8 {
@@ -236,7 +248,9 @@ impl Host {
             return Some(next);
         }
         match state {
-            FinalState::FailedSomeStand | FinalState::Unknown => Some(msg!("host.next-resume-or-rollback", run = run)),
+            FinalState::FailedSomeStand | FinalState::Unknown => {
+                Some(msg!("host.next-resume-or-rollback", run = run))
+            }
             FinalState::VerifyFailed => Some(msg!("host.next-verify-failed", run = run)),
             FinalState::FailedUnchanged if self.mode() == Mode::Run => {
                 Some(format!("runsheet run {}", self.setup.playbook.name))
@@ -291,9 +305,11 @@ impl Host {
                 took_ms: 0,
                 head: head.clone(),
             };
-            let done = ledger
-                .done_sql(&run.0, &row, epoch, "")
-                .replacen("''", "pg_current_xact_id()::text", 1);
+            let done = ledger.done_sql(&run.0, &row, epoch, "").replacen(
+                "''",
+                "pg_current_xact_id()::text",
+                1,
+            );
             let text = format!("BEGIN; {}; {done}; COMMIT", ledger.fence_sql(epoch));
             let answer = self.runtime.block_on(session.simple(&text));
             answer.map_err(|error| self.db_fault(error))?;

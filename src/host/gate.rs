@@ -142,7 +142,11 @@ impl Host {
     ///
     /// # Errors
     /// `internal` where the runtime cannot be made.
-    pub fn new(mut setup: HostSetup, recorder: Recorder, sources: Rc<Sources>) -> Result<Rc<Self>, Fault> {
+    pub fn new(
+        mut setup: HostSetup,
+        recorder: Recorder,
+        sources: Rc<Sources>,
+    ) -> Result<Rc<Self>, Fault> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -268,7 +272,12 @@ impl Host {
             return perform().map(from_json);
         }
         // A read outside of items: a resumed run must see what the first one saw.
-        let call = format!("{} {} {}", action.verb, action.target, action.statement.as_deref().unwrap_or(""));
+        let call = format!(
+            "{} {} {}",
+            action.verb,
+            action.target,
+            action.statement.as_deref().unwrap_or("")
+        );
         let call = call.split_whitespace().collect::<Vec<_>>().join(" ");
         if let Some(value) = self.replay.borrow_mut().read(&call)? {
             self.before.borrow_mut().clear();
@@ -276,9 +285,7 @@ impl Host {
         }
         let value = perform()?;
         self.reads.set(self.reads.get() + 1);
-        self.before
-            .borrow_mut()
-            .push(Recorded::Read { call: call.clone(), value: value.clone() });
+        self.before.borrow_mut().push(Recorded::Read { call: call.clone(), value: value.clone() });
         self.emit(EventKind::Read { ordinal: self.reads.get(), call, value: value.clone() })?;
         Ok(from_json(value))
     }
@@ -319,7 +326,8 @@ impl Host {
 
     fn will_check(&self, action: &Action, argument: Option<Planned>) -> Result<Dynamic, Trouble> {
         let shown = action.statement.as_deref().unwrap_or(&action.target);
-        let what = format!("{} {}", action.verb, shown.split_whitespace().collect::<Vec<_>>().join(" "));
+        let what =
+            format!("{} {}", action.verb, shown.split_whitespace().collect::<Vec<_>>().join(" "));
         self.emit(EventKind::WillCheck { what: what.clone() })?;
         if let Some(frame) = self.frames.borrow_mut().last_mut() {
             frame.will_check = true;

@@ -41,7 +41,12 @@ impl Host {
     ///
     /// # Errors
     /// `inputs-changed` with what changed.
-    pub(super) fn same_inputs(self: &Rc<Self>, title: &str, recorded: &Value, text: &str) -> Result<(), Fault> {
+    pub(super) fn same_inputs(
+        self: &Rc<Self>,
+        title: &str,
+        recorded: &Value,
+        text: &str,
+    ) -> Result<(), Fault> {
         let Value::Object(recorded) = recorded else { return Ok(()) };
         let mut changed = Vec::new();
         for (name, value) in recorded {
@@ -58,7 +63,12 @@ impl Host {
                 });
                 if now.as_ref() != Some(value) {
                     let now = now.map_or("()".to_string(), |now| now.to_string());
-                    changed.push(msg!("host.changed-parameter", name = parameter, was = value, now = now));
+                    changed.push(msg!(
+                        "host.changed-parameter",
+                        name = parameter,
+                        was = value,
+                        now = now
+                    ));
                 }
             } else if name == "text" && value.as_str() != Some(text) {
                 changed.push(msg!("host.changed-text"));
@@ -74,7 +84,8 @@ impl Host {
     }
 
     fn file_hash(&self, path: &str) -> Option<String> {
-        let found = crate::playbook::resolve_sql(&self.setup.project, &self.setup.playbook, path).ok()?;
+        let found =
+            crate::playbook::resolve_sql(&self.setup.project, &self.setup.playbook, path).ok()?;
         let bytes = found.read().ok()?;
         Some(crate::playbook::hash_bytes(&bytes))
     }

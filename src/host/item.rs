@@ -51,7 +51,8 @@ impl Host {
         self.may_go_on()?;
         let undo = undo.map(|body| self.defer(call, &format!("undo: {title}"), &body));
         let item = self.new_item(kind, title, &options, undo.is_some())?;
-        let key = options.item.clone().filter(|_| kind == ItemKind::Step).unwrap_or(item.title.clone());
+        let key =
+            options.item.clone().filter(|_| kind == ItemKind::Step).unwrap_or(item.title.clone());
         self.item_keyed(call, item, key, options, undo, body)
     }
 
@@ -108,7 +109,8 @@ impl Host {
                 of,
                 reason: fault.message.clone(),
             })?;
-            let pause = if tries > 1 { every } else { Duration::from_millis(200 * u64::from(attempt)) };
+            let pause =
+                if tries > 1 { every } else { Duration::from_millis(200 * u64::from(attempt)) };
             self.wait(tokio::time::sleep(pause))?;
         };
         self.conclude(call, item, key, options, undo, end, started)
@@ -201,11 +203,15 @@ impl Host {
             Ok(value) => value,
             Err(fault) => return failed(fault),
         };
-        if self.mode() == Mode::Run && item.kind != ItemKind::Check && item.kind != ItemKind::Verify {
+        if self.mode() == Mode::Run && item.kind != ItemKind::Check && item.kind != ItemKind::Verify
+        {
             match self.journal_step(item, key, &value, text, started) {
                 Ok(true) => {}
                 Ok(false) => {
-                    return failed(Fault::failed("commit-absent", msg!("host.commit-absent", item = item.title)));
+                    return failed(Fault::failed(
+                        "commit-absent",
+                        msg!("host.commit-absent", item = item.title),
+                    ));
                 }
                 Err(Trouble::Fault(fault)) => return failed(*fault),
                 Err(Trouble::Stop(Stop::Failed(fault))) => return failed((*fault).clone()),
@@ -243,7 +249,11 @@ impl Host {
                 }
                 _ => Vec::new(),
             };
-            (Self::taken_inputs(frame.inputs.clone(), text, frame.changes), frame.effects.clone(), more)
+            (
+                Self::taken_inputs(frame.inputs.clone(), text, frame.changes),
+                frame.effects.clone(),
+                more,
+            )
         };
         let row = StepRow {
             key: key.into(),
@@ -266,7 +276,12 @@ impl Host {
     }
 
     /// A body that did not return: skipped, decided later, stopped, or failed.
-    fn broken(self: &Rc<Self>, call: &Call<'_, '_>, body: &FnPtr, error: &rhai::EvalAltResult) -> End {
+    fn broken(
+        self: &Rc<Self>,
+        call: &Call<'_, '_>,
+        body: &FnPtr,
+        error: &rhai::EvalAltResult,
+    ) -> End {
         match stop_in(error) {
             Some(Stop::Skip(reason)) => return End::Skipped(reason),
             Some(Stop::Decided(on)) => return End::Decided(on),
@@ -284,7 +299,9 @@ impl Host {
         }
         let file = self.sources.file_of(body.fn_name());
         let mut fault = diagnose(error, &self.sources, file.as_deref());
-        if matches!(error, rhai::EvalAltResult::ErrorTerminated(..)) || self.setup.cancel.is_cancelled() {
+        if matches!(error, rhai::EvalAltResult::ErrorTerminated(..))
+            || self.setup.cancel.is_cancelled()
+        {
             let places = std::mem::take(&mut fault.places);
             fault = self.interrupted();
             fault.places = places;
@@ -296,7 +313,9 @@ impl Host {
     fn placed(&self, call: &Call<'_, '_>, body: &FnPtr, fault: Fault) -> Fault {
         let file = self.sources.file_of(body.fn_name());
         match self.sources.place(file.as_deref(), call.position()) {
-            Some(place) if !fault.places.iter().any(|p| p.line == place.line && p.file == place.file) => {
+            Some(place)
+                if !fault.places.iter().any(|p| p.line == place.line && p.file == place.file) =>
+            {
                 fault.place(place.labelled(msg!("host.in-this-item")))
             }
             _ => fault,
@@ -325,7 +344,12 @@ impl Host {
                 };
                 if self.mode() == Mode::Run {
                     if is_step {
-                        self.undos.borrow_mut().push(UndoEntry { item: item.clone(), key, undo, changes: self.last_changes.get() });
+                        self.undos.borrow_mut().push(UndoEntry {
+                            item: item.clone(),
+                            key,
+                            undo,
+                            changes: self.last_changes.get(),
+                        });
                     } else if item.kind == ItemKind::Check || item.kind == ItemKind::Verify {
                         self.before.borrow_mut().push(Recorded::Item { key, value });
                     }
@@ -360,9 +384,18 @@ impl Host {
         took: u64,
     ) -> Result<Dynamic, Trouble> {
         let hard = matches!(fault.kind, FaultKind::Interrupted | FaultKind::Terminated)
-            || matches!(fault.code.as_str(), "fenced" | "journal-write" | "commit-unknown" | "diverged");
-        let goes_on = (options.optional && !hard) || (self.mode() == Mode::Plan && item.kind == ItemKind::Check && fault.kind == FaultKind::Failed);
-        let outcome = ItemState::Failed { fault: Box::new(fault.clone()), optional: options.optional && !hard };
+            || matches!(
+                fault.code.as_str(),
+                "fenced" | "journal-write" | "commit-unknown" | "diverged"
+            );
+        let goes_on = (options.optional && !hard)
+            || (self.mode() == Mode::Plan
+                && item.kind == ItemKind::Check
+                && fault.kind == FaultKind::Failed);
+        let outcome = ItemState::Failed {
+            fault: Box::new(fault.clone()),
+            optional: options.optional && !hard,
+        };
         if goes_on {
             if self.mode() == Mode::Plan && !options.optional {
                 self.failed.borrow_mut().get_or_insert(Rc::new(fault));
@@ -438,14 +471,20 @@ impl Host {
     ) -> Result<Item, Fault> {
         let title: String = title.nfc().collect();
         if let Some(outer) = self.frames.borrow().last() {
-            return Err(Fault::usage("nested-item", msg!("host.nested-item", item = title, outer = outer.item.title))
-                .remedy(msg!("host.nested-item.remedy")));
+            return Err(Fault::usage(
+                "nested-item",
+                msg!("host.nested-item", item = title, outer = outer.item.title),
+            )
+            .remedy(msg!("host.nested-item.remedy")));
         }
         let own = matches!(kind, ItemKind::Undo | ItemKind::Always | ItemKind::OnFailure);
         if !own && self.titles.borrow().contains(&title) {
-            return Err(Fault::usage("duplicate-title", msg!("host.duplicate-title", title = title))
-                .cause(msg!("host.duplicate-title.cause"))
-                .remedy(msg!("host.duplicate-title.remedy")));
+            return Err(Fault::usage(
+                "duplicate-title",
+                msg!("host.duplicate-title", title = title),
+            )
+            .cause(msg!("host.duplicate-title.cause"))
+            .remedy(msg!("host.duplicate-title.remedy")));
         }
         if !own {
             self.titles.borrow_mut().push(title.clone());
@@ -474,7 +513,11 @@ impl Host {
     ///
     /// # Errors
     /// `journal-write`.
-    pub fn keep_for_the_end(self: &Rc<Self>, deferred: Deferred, always: bool) -> Result<(), Trouble> {
+    pub fn keep_for_the_end(
+        self: &Rc<Self>,
+        deferred: Deferred,
+        always: bool,
+    ) -> Result<(), Trouble> {
         if self.mode() == Mode::Plan {
             let text = if always {
                 msg!("host.plan-always", title = deferred.title)
@@ -531,7 +574,9 @@ impl Host {
 /// The captured variables of a body as text: a change is an assignment to an outer variable.
 fn captured(body: &FnPtr) -> Vec<String> {
     body.iter_curry()
-        .map(|value| to_json(&value.flatten_clone()).map_or_else(|_| String::new(), |v| v.to_string()))
+        .map(|value| {
+            to_json(&value.flatten_clone()).map_or_else(|_| String::new(), |v| v.to_string())
+        })
         .collect()
 }
 

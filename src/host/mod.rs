@@ -34,7 +34,7 @@ pub use inputs::call_text;
 pub use options::{ItemOptions, options};
 pub use planned::{Planned, register_planned};
 pub use stop::{FaultValue, Stop, Trouble};
+pub use transaction::StatementTrouble;
 pub use undo::Outcome as UndoOutcome;
 pub use value::{from_json, to_json};
-pub use transaction::StatementTrouble;
 pub use verb::{Argument, Call, Verb, register};

@@ -48,18 +48,7 @@ macro_rules! against {
 /// Makes planned values known to an engine.
 pub fn register_planned(engine: &mut Engine, tripped: &Tripped) {
     engine.register_type_with_name::<Planned>(Planned::NAME);
-    against!(
-        engine,
-        i64,
-        f64,
-        bool,
-        char,
-        ImmutableString,
-        Array,
-        Map,
-        Decimal,
-        ()
-    );
+    against!(engine, i64, f64, bool, char, ImmutableString, Array, Map, Decimal, ());
     for operator in ["==", "!=", "<", "<=", ">", ">=", "+", "-", "*", "/"] {
         engine.register_fn(operator, |p: Planned, _: Planned| decided::<Dynamic>(&p));
     }
@@ -70,9 +59,8 @@ pub fn register_planned(engine: &mut Engine, tripped: &Tripped) {
     engine.register_indexer_get(|p: &mut Planned, key: ImmutableString| {
         Planned::new(format!("{}.{key}", p.what))
     });
-    engine.register_indexer_get(|p: &mut Planned, at: i64| {
-        Planned::new(format!("{}[{at}]", p.what))
-    });
+    engine
+        .register_indexer_get(|p: &mut Planned, at: i64| Planned::new(format!("{}[{at}]", p.what)));
     for name in ["to_string", "to_debug"] {
         let tripped = tripped.clone();
         engine.register_fn(name, move |p: &mut Planned| {

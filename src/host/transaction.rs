@@ -43,9 +43,11 @@ impl Host {
     /// Does the script stand inside a step whose statements share a transaction?
     pub fn in_step_transaction(&self) -> bool {
         self.mode() != Mode::Plan
-            && self.frames.borrow().last().is_some_and(|frame| {
-                frame.may_write() && frame.transactional() && !frame.external
-            })
+            && self
+                .frames
+                .borrow()
+                .last()
+                .is_some_and(|frame| frame.may_write() && frame.transactional() && !frame.external)
     }
 
     pub(super) fn lock_timeout_ms(&self) -> u128 {
@@ -132,7 +134,8 @@ impl Host {
         let session = self.session()?;
         let prefix = self.prefix();
         let guard = if self.setup.catches && prefix.is_none() { SAVEPOINT } else { "" };
-        let leading = prefix.as_ref().map_or(0, |(_, count)| *count) + usize::from(!guard.is_empty());
+        let leading =
+            prefix.as_ref().map_or(0, |(_, count)| *count) + usize::from(!guard.is_empty());
         let lead = format!("{}{guard}", prefix.as_ref().map_or("", |(sql, _)| sql.as_str()));
         let tail = if guard.is_empty() { "" } else { RELEASE };
         let text = format!("{lead}{sql}{tail}");
@@ -152,7 +155,8 @@ impl Host {
             }
             Err(mut error) => {
                 let shift = lead.chars().count() as u32;
-                error.position = error.position.and_then(|at| at.checked_sub(shift)).filter(|at| *at > 0);
+                error.position =
+                    error.position.and_then(|at| at.checked_sub(shift)).filter(|at| *at > 0);
                 if prefix.is_some() {
                     // Whatever of it failed, a transaction may be open and aborted.
                     self.mark_open();
@@ -174,7 +178,8 @@ impl Host {
     }
 
     fn back_to_savepoint(&self, session: &Session) -> Result<(), Trouble> {
-        let back = session.batch("ROLLBACK TO SAVEPOINT runsheet_verb; RELEASE SAVEPOINT runsheet_verb");
+        let back =
+            session.batch("ROLLBACK TO SAVEPOINT runsheet_verb; RELEASE SAVEPOINT runsheet_verb");
         let _ = self.wait(back)?;
         Ok(())
     }
@@ -183,7 +188,11 @@ impl Host {
     ///
     /// # Errors
     /// The server's answer.
-    pub(super) fn step_query(self: &Rc<Self>, sql: &str, params: &[Value]) -> Result<Rows, Trouble> {
+    pub(super) fn step_query(
+        self: &Rc<Self>,
+        sql: &str,
+        params: &[Value],
+    ) -> Result<Rows, Trouble> {
         self.guarded(async |session| session.query(sql, params).await)
     }
 
@@ -230,7 +239,11 @@ impl Host {
     ///
     /// # Errors
     /// `fenced`, `left-transaction`, deferred constraints, a lost server.
-    pub(super) fn commit_step(self: &Rc<Self>, row: &StepRow, more: &[String]) -> Result<bool, Trouble> {
+    pub(super) fn commit_step(
+        self: &Rc<Self>,
+        row: &StepRow,
+        more: &[String],
+    ) -> Result<bool, Trouble> {
         let session = self.session()?;
         let prefix = self.prefix().map_or(String::new(), |(sql, _)| sql);
         let xid = match self.frames.borrow().last().map(|frame| frame.transaction.clone()) {
@@ -247,10 +260,11 @@ impl Host {
             // A transaction that begins in this very message has no id yet that we could name.
             let done = match &xid {
                 Some(xid) => worker.ledger.done_sql(&run.0, row, epoch, xid),
-                None => worker
-                    .ledger
-                    .done_sql(&run.0, row, epoch, "")
-                    .replacen("''", "pg_current_xact_id()::text", 1),
+                None => worker.ledger.done_sql(&run.0, row, epoch, "").replacen(
+                    "''",
+                    "pg_current_xact_id()::text",
+                    1,
+                ),
             };
             (done, worker.pin.clone())
         };
@@ -260,9 +274,8 @@ impl Host {
         };
         let more: String = more.iter().map(|sql| format!("{sql}; ")).collect();
         crate::failpoint!("before-commit");
-        let text = format!(
-            "{prefix}{role}SET CONSTRAINTS ALL IMMEDIATE; {more}{done}; COMMIT; {pin}"
-        );
+        let text =
+            format!("{prefix}{role}SET CONSTRAINTS ALL IMMEDIATE; {more}{done}; COMMIT; {pin}");
         // Ctrl-C must not tear this message: it is the shortest of all, and it decides.
         let answer = self.runtime.block_on(session.simple(&text));
         crate::failpoint!("after-commit");
@@ -291,7 +304,9 @@ impl Host {
         }
         let session = self.session().map_err(|trouble| match trouble {
             Trouble::Fault(fault) => Trouble::Fault(Box::new(
-                fault.cause(msg!("host.commit-unknown")).next(format!("runsheet resume {}", self.run_id())),
+                fault
+                    .cause(msg!("host.commit-unknown"))
+                    .next(format!("runsheet resume {}", self.run_id())),
             )),
             other => other,
         })?;

@@ -75,8 +75,14 @@ impl Host {
         if let Some(fault) = script {
             return self.close(FinalState::FailedSomeStand, Some(&fault));
         }
-        let titles: Vec<String> =
-            self.undos.borrow().iter().rev().filter(|e| e.changes).map(|e| e.item.title.clone()).collect();
+        let titles: Vec<String> = self
+            .undos
+            .borrow()
+            .iter()
+            .rev()
+            .filter(|e| e.changes)
+            .map(|e| e.item.title.clone())
+            .collect();
         if titles.is_empty() {
             let _ = self.emit(EventKind::Note { text: msg!("host.nothing-to-roll-back") });
             return self.close(FinalState::RolledBack, None);
@@ -94,7 +100,11 @@ impl Host {
         match agreed {
             Ok(true) => {}
             Ok(false) => {
-                let fault = Fault::new(crate::model::FaultKind::Refused, "not-approved", msg!("host.rollback-refused"));
+                let fault = Fault::new(
+                    crate::model::FaultKind::Refused,
+                    "not-approved",
+                    msg!("host.rollback-refused"),
+                );
                 return self.close(FinalState::FailedSomeStand, Some(&fault));
             }
             Err(fault) => return self.close(FinalState::FailedSomeStand, Some(&fault)),

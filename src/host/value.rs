@@ -62,9 +62,7 @@ pub fn from_json(value: Value) -> Dynamic {
             None => number.as_f64().unwrap_or(f64::NAN).into(),
         },
         Value::String(text) => text.into(),
-        Value::Array(values) => {
-            values.into_iter().map(from_json).collect::<Array>().into()
-        }
+        Value::Array(values) => values.into_iter().map(from_json).collect::<Array>().into(),
         Value::Object(map) => {
             if let (1, Some(Value::String(text))) = (map.len(), map.get(DECIMAL)) {
                 if let Ok(number) = text.parse::<Decimal>() {

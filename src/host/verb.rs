@@ -203,8 +203,11 @@ pub fn register(engine: &mut Engine, host: &Rc<Host>, verbs: &'static [&'static 
                 is_pure: true,
                 is_volatile: true,
             };
-            FuncRegistration::new(name)
-                .set_into_module_raw(module, vec![TypeId::of::<Dynamic>(); arity], function);
+            FuncRegistration::new(name).set_into_module_raw(
+                module,
+                vec![TypeId::of::<Dynamic>(); arity],
+                function,
+            );
         }
     }
     for (room, module) in rooms {

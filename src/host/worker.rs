@@ -78,7 +78,9 @@ impl Host {
             wait_ready(&target, &options, tries, every, &mut on_attempt).await
         })??;
         let session = Rc::new(session);
-        let (pin, search_path, identity) = self.wait(prepare(&session, &self.run_id().0))?.map_err(|error| self.db_fault(error))?;
+        let (pin, search_path, identity) = self
+            .wait(prepare(&session, &self.run_id().0))?
+            .map_err(|error| self.db_fault(error))?;
         self.expected(&identity)?;
         if session.behind_pooler() && self.mode() != Mode::Plan && !self.setup.wishes.allow_pooler {
             return Err(Fault::new(FaultKind::Usage, "pooler", msg!("host.pooler"))
@@ -268,7 +270,9 @@ async fn prepare(session: &Session, run: &str) -> Result<(String, String, Identi
     };
     let sets: Vec<String> = settings
         .iter()
-        .map(|(name, value)| format!("set_config({}, {}, false)", quote_literal(name), quote_literal(value)))
+        .map(|(name, value)| {
+            format!("set_config({}, {}, false)", quote_literal(name), quote_literal(value))
+        })
         .collect();
     let pin = format!("{role}; SELECT {}", sets.join(", "));
     session.simple(&pin).await?;

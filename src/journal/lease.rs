@@ -177,17 +177,16 @@ async fn terminate(session: &Session, holder: &Holder) -> Result<(), DbError> {
         WHERE pid <> pg_backend_pid() AND datname = current_database()
         AND ((pid = $1::integer AND backend_start::text = $2)
              OR ($3::text <> '' AND application_name LIKE 'runsheet/' || $3 || '%'))";
-    let values =
-        [json!(holder.pid), json!(holder.backend_start), json!(holder.run.as_deref().unwrap_or(""))];
+    let values = [
+        json!(holder.pid),
+        json!(holder.backend_start),
+        json!(holder.run.as_deref().unwrap_or("")),
+    ];
     session.query(sql, &values).await.map(drop)
 }
 
 /// Waits for the open transaction of whoever held it before: their fence share-locks the row.
-async fn raise(
-    session: &Session,
-    ledger: &Ledger,
-    wish: &LeaseWish<'_>,
-) -> Result<i64, DbError> {
+async fn raise(session: &Session, ledger: &Ledger, wish: &LeaseWish<'_>) -> Result<i64, DbError> {
     let sql = format!(
         "UPDATE {}.lease SET epoch = greatest(epoch, $1::bigint) + 1, run = $2, holder = $3,
             backend_pid = pg_backend_pid(),
@@ -203,7 +202,11 @@ async fn raise(
 }
 
 fn held(holder: Holder, waited: Duration) -> Fault {
-    Fault::new(FaultKind::Busy, "lease-held", msg!("journal.lease-held", holder = holder.describe()))
-        .cause(msg!("journal.lease-held.cause", waited = format_span(waited)))
-        .remedy(msg!("journal.lease-held.remedy"))
+    Fault::new(
+        FaultKind::Busy,
+        "lease-held",
+        msg!("journal.lease-held", holder = holder.describe()),
+    )
+    .cause(msg!("journal.lease-held.cause", waited = format_span(waited)))
+    .remedy(msg!("journal.lease-held.remedy"))
 }

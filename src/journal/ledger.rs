@@ -151,8 +151,7 @@ impl Ledger {
     pub async fn create(&self, session: &Session) -> Result<(), Fault> {
         let sql = include_str!("ledger.sql").replace("{schema}", &self.schema);
         // Fifty containers may get here at once: IF NOT EXISTS alone still collides in the catalog.
-        let sql =
-            format!("BEGIN; SELECT pg_advisory_xact_lock(7310027716305217); {sql}\nCOMMIT");
+        let sql = format!("BEGIN; SELECT pg_advisory_xact_lock(7310027716305217); {sql}\nCOMMIT");
         match session.batch(&sql).await {
             Ok(()) => Ok(()),
             Err(error) => {
@@ -167,16 +166,24 @@ impl Ledger {
                     quote_ident(row.get(at).and_then(Value::as_str).unwrap_or_default())
                 };
                 let grant = format!("GRANT CREATE ON DATABASE {} TO {}", name(0), name(1));
-                Err(Fault::failed("ledger-right", msg!("journal.ledger-right", schema = self.schema))
-                    .sqlstate("42501")
-                    .cause(msg!("journal.ledger-right.cause"))
-                    .remedy(msg!("journal.ledger-right.remedy", grant = grant)))
+                Err(Fault::failed(
+                    "ledger-right",
+                    msg!("journal.ledger-right", schema = self.schema),
+                )
+                .sqlstate("42501")
+                .cause(msg!("journal.ledger-right.cause"))
+                .remedy(msg!("journal.ledger-right.remedy", grant = grant)))
             }
         }
     }
 
     /// Opens the row of a run, or takes it up again.
-    pub async fn open_run(&self, session: &Session, row: &RunRow, epoch: i64) -> Result<(), DbError> {
+    pub async fn open_run(
+        &self,
+        session: &Session,
+        row: &RunRow,
+        epoch: i64,
+    ) -> Result<(), DbError> {
         let sql = format!(
             "INSERT INTO {}.run AS r (run, playbook, title, file, state, inputs, started_by,
                 environment, version, epoch)

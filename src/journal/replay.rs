@@ -108,8 +108,7 @@ impl Replay {
 
     /// Remembers how an announced effect ended in this process.
     pub fn note_intent(&mut self, key: &str, ordinal: u32, state: IntentState, value: Value) {
-        let row =
-            IntentRow { key: key.into(), ordinal, action: Value::Null, state, value };
+        let row = IntentRow { key: key.into(), ordinal, action: Value::Null, state, value };
         self.intents.insert((key.to_string(), ordinal), row);
     }
 

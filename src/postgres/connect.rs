@@ -116,9 +116,10 @@ async fn connect_host(
     let limit = target.connect_timeout.unwrap_or(options.timeout);
     let attempt = async {
         let mut session = open(target, options, index).await?;
-        session.get_acquainted().await.map_err(|error| {
-            refusal::explain(Attempt::Refused(Box::new(error)), target, index)
-        })?;
+        session
+            .get_acquainted()
+            .await
+            .map_err(|error| refusal::explain(Attempt::Refused(Box::new(error)), target, index))?;
         if !session.is_as(attrs) {
             return Err(refusal::wrong_state(target, index, attrs));
         }
@@ -147,9 +148,7 @@ async fn open(target: &Target, options: &ConnectOptions, index: usize) -> Result
             other => other.map_err(explained),
         },
         SslMode::Prefer => match open_as(target, options, index, true).await {
-            Err(Attempt::NoTls) => {
-                open_as(target, options, index, false).await.map_err(explained)
-            }
+            Err(Attempt::NoTls) => open_as(target, options, index, false).await.map_err(explained),
             Err(first) if first.is_not_admitted() || first.is_tls() => {
                 open_as(target, options, index, false)
                     .await

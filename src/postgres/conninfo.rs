@@ -344,7 +344,13 @@ fn unquoted(text: &str) -> &str {
 
 /// A name as it is shown in a URL: only what would break the URL is encoded.
 fn shown(name: &str) -> String {
-    const BREAKS: &percent_encoding::AsciiSet =
-        &percent_encoding::CONTROLS.add(b' ').add(b'@').add(b':').add(b'/').add(b'?').add(b'#').add(b'%');
+    const BREAKS: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS
+        .add(b' ')
+        .add(b'@')
+        .add(b':')
+        .add(b'/')
+        .add(b'?')
+        .add(b'#')
+        .add(b'%');
     percent_encoding::utf8_percent_encode(name, BREAKS).to_string()
 }

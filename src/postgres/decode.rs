@@ -51,7 +51,8 @@ pub(super) fn numeric(raw: &[u8]) -> Result<Value, Wrong> {
     for _ in 0..groups {
         digits.push(from.u16()?);
     }
-    let group = |at: i32| usize::try_from(at).ok().and_then(|at| digits.get(at)).copied().unwrap_or(0);
+    let group =
+        |at: i32| usize::try_from(at).ok().and_then(|at| digits.get(at)).copied().unwrap_or(0);
     let mut text = String::new();
     for at in 0..=weight.max(0) {
         let value = if weight < 0 { 0 } else { group(at) };

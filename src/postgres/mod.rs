@@ -12,6 +12,7 @@ mod tls;
 mod wire;
 mod wrap;
 
+pub mod catalog;
 pub mod connect;
 pub mod conninfo;
 pub mod error;
@@ -20,8 +21,16 @@ pub mod scratch;
 pub mod session;
 pub mod value;
 
+pub use catalog::Identity;
 pub use connect::{ConnectOptions, connect, wait_ready};
 pub use conninfo::{HostSpec, SslMode, Target};
 pub use error::DbError;
 pub use session::{Canceller, Notice, Session};
 pub use statement::{CopySink, Rows, SimpleResult};
+
+/// Fills cause and remedy (temporary).
+pub fn decorate(
+    _fault: &mut crate::model::Fault,
+    _team: &std::collections::BTreeMap<String, String>,
+) {
+}

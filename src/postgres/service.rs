@@ -70,8 +70,7 @@ fn section(
             let wrong = || {
                 let number = index + 1;
                 let message = msg!("postgres.service-file", file = file, line = number);
-                Fault::usage("service-file", message)
-                    .remedy(msg!("postgres.service-file-remedy"))
+                Fault::usage("service-file", message).remedy(msg!("postgres.service-file-remedy"))
             };
             let (key, value) = line.split_once('=').ok_or_else(wrong)?;
             if key.trim() == "service" {

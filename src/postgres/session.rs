@@ -256,7 +256,8 @@ impl Session {
         self.simple(&sql).await?;
         // Not on every platform of the server; without it a dead client is noticed later.
         let check = "SET client_connection_check_interval = '1s'";
-        if self.facts.server_version >= 140_000 && self.simple(check).await.is_err_and(|e| e.connection_lost)
+        if self.facts.server_version >= 140_000
+            && self.simple(check).await.is_err_and(|e| e.connection_lost)
         {
             return Err(self.lost(DbError::default()).into_fault());
         }

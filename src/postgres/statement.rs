@@ -86,7 +86,8 @@ impl Session {
             .iter()
             .map(|column| (column.name(), !is_readable(column.type_())))
             .collect();
-        let Some(bad) = statement.columns().iter().find(|column| !is_readable(column.type_())) else {
+        let Some(bad) = statement.columns().iter().find(|column| !is_readable(column.type_()))
+        else {
             return Ok((statement, 0));
         };
         let Some(wrapped) = wrap::as_text(sql, &columns) else {
@@ -168,11 +169,7 @@ impl Session {
     ///
     /// # Errors
     /// The server's.
-    pub async fn copy_out(
-        &self,
-        sql: &str,
-        receive: &mut dyn FnMut(&[u8]),
-    ) -> Result<(), DbError> {
+    pub async fn copy_out(&self, sql: &str, receive: &mut dyn FnMut(&[u8])) -> Result<(), DbError> {
         let failed = |error| self.error(error);
         let mut stream = pin!(self.client.copy_out(sql).await.map_err(failed)?);
         while let Some(data) = stream.try_next().await.map_err(failed)? {

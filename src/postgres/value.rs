@@ -115,9 +115,7 @@ pub(super) fn is_readable(ty: &Type) -> bool {
     match ty.kind() {
         Kind::Enum(_) => true,
         Kind::Array(element) => is_readable(element),
-        _ => {
-            READABLE.contains(ty) || ty.name() == "citext"
-        }
+        _ => READABLE.contains(ty) || ty.name() == "citext",
     }
 }
 

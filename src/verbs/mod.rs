@@ -2,6 +2,7 @@
 //!
 //! A verb describes what it is about to do and hands it to the gate; it never looks at the mode.
 
+mod db;
 mod item;
 
 use crate::host::Verb;
@@ -24,4 +25,8 @@ pub static ALL: &[&Verb] = &[
     &item::flow::NOTE,
     &item::flow::SKIP,
     &item::flow::FAIL,
+    &db::query::QUERY,
+    &db::query::ROW,
+    &db::query::VALUE,
+    &db::query::COUNT,
 ];

@@ -180,7 +180,11 @@ type Hosts = (Vec<(HostSpec, u16)>, Vec<Option<IpAddr>>);
 fn hosts(from: &Sources<'_>, notes: &mut Vec<String>) -> Result<Hosts, Fault> {
     let list = |key| -> Vec<String> {
         let text = from.get(key).unwrap_or_default();
-        if text.is_empty() { Vec::new() } else { text.split(',').map(|s| s.trim().into()).collect() }
+        if text.is_empty() {
+            Vec::new()
+        } else {
+            text.split(',').map(|s| s.trim().into()).collect()
+        }
     };
     let (names, addresses, ports) = (list("host"), list("hostaddr"), list("port"));
     let count = names.len().max(addresses.len()).max(1);
@@ -281,7 +285,8 @@ fn tls(from: &Sources<'_>, notes: &mut Vec<String>) -> Result<Tls, Fault> {
             root = cert.take();
         }
     }
-    if root.as_deref() == Some("system") && mode.unwrap_or(SslMode::VerifyFull) < SslMode::VerifyFull
+    if root.as_deref() == Some("system")
+        && mode.unwrap_or(SslMode::VerifyFull) < SslMode::VerifyFull
     {
         return Err(Fault::usage("url-sslmode", msg!("postgres.url-sslmode-system"))
             .remedy(msg!("postgres.url-sslmode-system-remedy")));

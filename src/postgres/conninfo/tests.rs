@@ -272,7 +272,8 @@ fn a_password_is_never_shown() {
 
 #[test]
 fn a_child_process_is_led_to_the_same_place() {
-    let target = parse("postgresql://u:pa%3Ass@h1:1,h2:2/db?sslmode=require&schema=My App").unwrap();
+    let target =
+        parse("postgresql://u:pa%3Ass@h1:1,h2:2/db?sslmode=require&schema=My App").unwrap();
     let env = target.libpq_env();
     let get = |name: &str| env.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
     assert_eq!(get("PGHOST"), Some("h1,h2"));

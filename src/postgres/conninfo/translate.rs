@@ -106,7 +106,12 @@ impl Parameters {
     }
 
     /// Takes a parameter in whatever dialect.
-    pub(super) fn accept(&mut self, dialect: Dialect, key: &str, value: String) -> Result<(), Fault> {
+    pub(super) fn accept(
+        &mut self,
+        dialect: Dialect,
+        key: &str,
+        value: String,
+    ) -> Result<(), Fault> {
         match key {
             // SQLAlchemy repeats it: ?host=a:5432&host=b:5433
             "host" if self.given.contains_key("host") && dialect == Dialect::Url => {

@@ -121,7 +121,11 @@ fn read_hosts(
     for part in text.split(',') {
         let (host, port) = if let Some(inner) = part.strip_prefix('[') {
             let (host, rest) = inner.split_once(']').ok_or_else(wrong_host)?;
-            host.split('%').next().unwrap_or("").parse::<std::net::Ipv6Addr>().map_err(|_| wrong_host())?;
+            host.split('%')
+                .next()
+                .unwrap_or("")
+                .parse::<std::net::Ipv6Addr>()
+                .map_err(|_| wrong_host())?;
             (host, rest.strip_prefix(':').or(rest.is_empty().then_some("")).ok_or_else(wrong_host)?)
         } else {
             part.split_once(':').unwrap_or((part, ""))

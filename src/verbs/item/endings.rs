@@ -40,7 +40,9 @@ on_failure("stop the service", || app::run(["pm2", "stop", "shop"]));
 fn keep(host: &Rc<Host>, call: &Call<'_, '_>, always: bool) -> Result<Dynamic, Trouble> {
     host.may_go_on()?;
     let Some(body) = call.body(1) else {
-        return Err(Fault::usage("wrong-argument", msg!("verbs.no-body", verb = call.verb.name)).into());
+        return Err(
+            Fault::usage("wrong-argument", msg!("verbs.no-body", verb = call.verb.name)).into()
+        );
     };
     let deferred = host.defer(call, &call.text(0), &body);
     host.keep_for_the_end(deferred, always)?;

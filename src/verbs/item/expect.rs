@@ -25,7 +25,10 @@ expect(db::setting("wal_level") != "minimal", "wal_level must not be minimal");
         host.pass(action, call.planned(), || match condition.as_bool() {
             Ok(true) => Ok(Value::Null),
             Ok(false) => Err(Fault::failed("expectation", message).into()),
-            Err(kind) => Err(Fault::usage("wrong-argument", msg!("verbs.not-a-condition", given = kind)).into()),
+            Err(kind) => {
+                Err(Fault::usage("wrong-argument", msg!("verbs.not-a-condition", given = kind))
+                    .into())
+            }
         })
     },
 };
@@ -75,11 +78,21 @@ fn compared(
     left: Value,
     right: Value,
 ) -> Result<Value, Trouble> {
-    let holds = left == right || matches!((left.as_f64(), right.as_f64()), (Some(a), Some(b)) if a == b);
-    host.emit(EventKind::Compared { what: what.into(), left: left.clone(), right: right.clone(), holds })?;
+    let holds =
+        left == right || matches!((left.as_f64(), right.as_f64()), (Some(a), Some(b)) if a == b);
+    host.emit(EventKind::Compared {
+        what: what.into(),
+        left: left.clone(),
+        right: right.clone(),
+        holds,
+    })?;
     if holds {
         return Ok(Value::Null);
     }
     let shown = |value: &Value| value.as_str().map_or(value.to_string(), String::from);
-    Err(Fault::failed("not-equal", msg!("verbs.not-equal", what = what, left = shown(&left), right = shown(&right))).into())
+    Err(Fault::failed(
+        "not-equal",
+        msg!("verbs.not-equal", what = what, left = shown(&left), right = shown(&right)),
+    )
+    .into())
 }

@@ -39,8 +39,11 @@ lock("shop/migrations", #{ wait: "30s" });
         let options: LockOptions = call.options(1)?;
         let wait = match &options.wait {
             Some(text) => parse_span(text).map_err(|text| {
-                Fault::usage("wrong-option", msg!("host.wrong-option", verb = "lock", option = "wait"))
-                    .detail(msg!("host.not-a-duration", text = text))
+                Fault::usage(
+                    "wrong-option",
+                    msg!("host.wrong-option", verb = "lock", option = "wait"),
+                )
+                .detail(msg!("host.not-a-duration", text = text))
             })?,
             None => host.setup.wishes.wait,
         };
@@ -77,14 +80,20 @@ fn attempt(
         }
         let holder = holder(host, key)?;
         if since.elapsed() >= wait {
-            return Err(Fault::new(FaultKind::Busy, "lock-held", msg!("verbs.lock-held", name = name, holder = holder))
-                .cause(msg!("verbs.lock-held.cause", waited = format_span(wait)))
-                .remedy(msg!("verbs.lock-held.remedy"))
-                .into());
+            return Err(Fault::new(
+                FaultKind::Busy,
+                "lock-held",
+                msg!("verbs.lock-held", name = name, holder = holder),
+            )
+            .cause(msg!("verbs.lock-held.cause", waited = format_span(wait)))
+            .remedy(msg!("verbs.lock-held.remedy"))
+            .into());
         }
         if !said {
             said = true;
-            host.emit(EventKind::Waiting { what: msg!("verbs.waiting-for-lock", name = name, holder = holder) })?;
+            host.emit(EventKind::Waiting {
+                what: msg!("verbs.waiting-for-lock", name = name, holder = holder),
+            })?;
         }
         host.wait(tokio::time::sleep(POLL))?;
     }
@@ -102,7 +111,13 @@ fn holder(host: &std::rc::Rc<crate::host::Host>, key: i64) -> Result<String, Tro
         || "?".to_string(),
         |row| {
             let cell = |at: usize| row.get(at).map(shown).unwrap_or_default();
-            msg!("verbs.holder", pid = cell(0), application = cell(1), user = cell(2), since = cell(3))
+            msg!(
+                "verbs.holder",
+                pid = cell(0),
+                application = cell(1),
+                user = cell(2),
+                since = cell(3)
+            )
         },
     ))
 }

@@ -93,10 +93,16 @@ verify("No reference points to nothing", || db::expect_no_orphans("orders", "use
 fn scope(host: &Rc<Host>, call: &Call<'_, '_>, kind: ItemKind) -> Result<Dynamic, Trouble> {
     let (options, undo) = item_options(call.verb.name, &call.any(1))?;
     if undo.is_some() && kind != ItemKind::Step {
-        return Err(Fault::usage("wrong-option", msg!("verbs.undo-of-check", verb = call.verb.name)).into());
+        return Err(Fault::usage(
+            "wrong-option",
+            msg!("verbs.undo-of-check", verb = call.verb.name),
+        )
+        .into());
     }
     let Some(body) = call.body(2) else {
-        return Err(Fault::usage("wrong-argument", msg!("verbs.no-body", verb = call.verb.name)).into());
+        return Err(
+            Fault::usage("wrong-argument", msg!("verbs.no-body", verb = call.verb.name)).into()
+        );
     };
     host.item(call, kind, &call.text(0), options, undo, &body)
 }

@@ -1,0 +1,3 @@
+//! `db::`: the database of the run.
+
+pub(super) mod query;
