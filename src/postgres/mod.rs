@@ -12,6 +12,7 @@ mod tls;
 mod wire;
 mod wrap;
 
+pub mod catalog;
 pub mod connect;
 pub mod conninfo;
 pub mod error;
