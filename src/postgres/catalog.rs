@@ -1,27 +1,147 @@
-//! Questions to the catalog (temporary).
-use super::{DbError, Session};
-/// Which server and database this is.
-#[derive(Clone, Debug, Default)]
+//! What is in the database: identity, tables, columns, indexes, constraints, rights, sessions.
+//!
+//! Each question is one query whose answer is one JSON value. Names may be schema-qualified and
+//! quoted; their case is kept (`Project` is not `project`); without a schema they are looked up
+//! along the search path. Asking for something absent never raises on the server, so that an open
+//! transaction goes on.
+
+mod activity;
+mod objects;
+mod rights;
+
+pub use activity::{Activity, blockers, orphans, sessions, waiting};
+pub use activity::Orphans;
+pub use objects::{
+    Column, ForeignKey, Index, columns, foreign_keys, has_column, has_constraint, has_index,
+    has_table, has_type, index, row_count, table_size, tables,
+};
+pub use rights::{Missing, RIGHTS, is_superuser, missing_privileges};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::conninfo::HostSpec;
+use super::session::Session;
+use crate::model::Fault;
+use crate::msg;
+
+/// Which database this is. A physical copy shares the system identifier: compare all of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
-    /// Host.
+    /// Host name, address or socket directory, as in the target.
+    #[serde(default)]
     pub host: String,
-    /// Port.
+    /// Port, as in the target.
+    #[serde(default)]
     pub port: u16,
-    /// Database.
+    /// The database.
     pub database: String,
-    /// User.
+    /// The role that acts (`current_user`).
     pub user: String,
-    /// System identifier.
-    pub system_identifier: String,
-    /// Standby?
+    /// The cluster's identifier, decimal digits; None where this role may not see it.
+    pub system_identifier: Option<String>,
+    /// The timeline that is being written, or replayed on a standby; None where not visible.
+    pub timeline: Option<u32>,
+    /// "15.18 (Debian ..)".
+    pub version: String,
+    /// 150018 for 15.18.
+    pub version_number: u32,
+    /// True on a standby.
     pub standby: bool,
+    /// True where the session may not write (standby or default_transaction_read_only).
+    pub read_only: bool,
+    /// When the server started, with its zone.
+    pub server_started: String,
+    /// The database's encoding, `UTF8`.
+    pub encoding: String,
 }
-/// Asks.
+
+/// Which database the session is in.
 ///
 /// # Errors
-/// The server's answer.
-pub async fn identity(session: &Session) -> Result<Identity, DbError> {
-    let rows = session.query("SELECT current_database()::text, current_user::text", &[]).await?;
-    let _ = rows;
-    Ok(Identity::default())
+/// Those of the query.
+pub async fn identity(session: &Session) -> Result<Identity, Fault> {
+    let base = "'database', current_database(), 'user', current_user, \
+        'version', current_setting('server_version'), \
+        'version_number', current_setting('server_version_num')::int, \
+        'standby', pg_is_in_recovery(), \
+        'read_only', current_setting('transaction_read_only') = 'on', \
+        'server_started', pg_postmaster_start_time()::text, \
+        'encoding', current_setting('server_encoding')";
+    // The control file's timeline is that of the last checkpoint: right on a standby, late on a
+    // primary that was promoted just now.
+    let control = "'system_identifier', (SELECT system_identifier::text FROM pg_control_system()), \
+        'timeline', CASE WHEN pg_is_in_recovery() \
+            THEN (SELECT timeline_id FROM pg_control_checkpoint()) \
+            ELSE ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int END";
+    let hidden = "'system_identifier', NULL, 'timeline', NULL";
+    let may = ask::<bool>(
+        session,
+        "SELECT to_json(coalesce(bool_and(has_function_privilege(oid, 'EXECUTE')), false)) \
+         FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace AND proname IN \
+         ('pg_control_system', 'pg_control_checkpoint', 'pg_current_wal_insert_lsn')",
+        &[],
+    )
+    .await?;
+    let sql = format!("SELECT json_build_object({base}, {})", if may { control } else { hidden });
+    let mut found: Identity = ask(session, &sql, &[]).await?;
+    let (host, port) = &session.target().hosts[session.host_index()];
+    found.host = match host {
+        HostSpec::Tcp(name) => name.clone(),
+        HostSpec::Unix(directory) => directory.display().to_string(),
+    };
+    found.port = *port;
+    Ok(found)
+}
+
+/// Bytes of the whole database.
+///
+/// # Errors
+/// Those of the query.
+pub async fn database_size(session: &Session) -> Result<u64, Fault> {
+    ask(session, "SELECT to_json(pg_database_size(current_database()))", &[]).await
+}
+
+/// A setting as the session sees it; None where the server does not know it, or hides it.
+///
+/// # Errors
+/// Those of the query.
+pub async fn setting(session: &Session, name: &str) -> Result<Option<String>, Fault> {
+    // pg_settings leaves out what this role may not see; current_setting() would raise. It knows
+    // no settings of the user's own (`app.tenant`), current_setting() does.
+    let sql = "SELECT to_json(CASE WHEN strpos($1, '.') > 0 THEN current_setting($1, true) \
+        WHEN EXISTS (SELECT FROM pg_settings WHERE name = lower($1) AND setting IS NOT NULL) \
+        THEN current_setting($1, true) END)";
+    ask(session, sql, &[name.into()]).await
+}
+
+/// The server's data directory, where this role may see it.
+///
+/// # Errors
+/// Those of the query.
+pub async fn data_directory(session: &Session) -> Result<Option<String>, Fault> {
+    setting(session, "data_directory").await
+}
+
+/// One query, one JSON value. SQL NULL is JSON null.
+async fn ask<T: DeserializeOwned>(
+    session: &Session,
+    sql: &str,
+    params: &[Value],
+) -> Result<T, Fault> {
+    let rows = session.query(sql, params).await?;
+    let answer = rows.first().cloned().unwrap_or(Value::Null);
+    serde_json::from_value(answer).map_err(|error| {
+        Fault::failed("bad-answer", msg!("postgres.bad-answer")).detail(error.to_string())
+    })
+}
+
+fn no_such_table(table: &str) -> Fault {
+    Fault::failed("no-such-table", msg!("postgres.no-such-table", table = table))
+        .remedy(msg!("postgres.no-such-table-remedy"))
+}
+
+fn no_such(message: String) -> Fault {
+    Fault::failed("no-such-name", message).remedy(msg!("postgres.no-such-name-remedy"))
 }

@@ -217,6 +217,15 @@ impl Session {
         self.client.is_closed()
     }
 
+    /// Remarks for the user: those of the target, and what a pooler does not allow.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = self.target.notes.clone();
+        if let Some(path) = self.target.search_path.as_ref().filter(|_| self.behind_pooler()) {
+            notes.push(msg!("postgres.note-pooler-search-path", path = path));
+        }
+        notes
+    }
+
     /// The notices since the last call.
     pub fn take_notices(&self) -> Vec<Notice> {
         self.endings.with(|state| std::mem::take(&mut state.notices))
