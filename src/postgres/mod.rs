@@ -19,6 +19,7 @@ pub mod error;
 pub mod programs;
 pub mod scratch;
 pub mod session;
+pub mod sqlstate;
 pub mod value;
 
 pub use catalog::Identity;
@@ -26,11 +27,5 @@ pub use connect::{ConnectOptions, connect, wait_ready};
 pub use conninfo::{HostSpec, SslMode, Target};
 pub use error::DbError;
 pub use session::{Canceller, Notice, Session};
+pub use sqlstate::decorate;
 pub use statement::{CopySink, Rows, SimpleResult};
-
-/// Fills cause and remedy (temporary).
-pub fn decorate(
-    _fault: &mut crate::model::Fault,
-    _team: &std::collections::BTreeMap<String, String>,
-) {
-}
