@@ -157,7 +157,9 @@ fn is_executable(path: &Path) -> bool {
         .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
-static VERSIONS: Mutex<Option<HashMap<PathBuf, Option<(u32, u32)>>>> = Mutex::new(None);
+type Versions = HashMap<PathBuf, Option<(u32, u32)>>;
+
+static VERSIONS: Mutex<Option<Versions>> = Mutex::new(None);
 
 /// What `--version` says; asked once for each file and process. None where it cannot be run.
 fn version_of(path: &Path) -> Option<(u32, u32)> {

@@ -39,6 +39,9 @@ pub enum Stream {
     Err,
 }
 
+/// Is told each line of a child's output as it comes.
+pub type OnLine = Box<dyn FnMut(Stream, &str) + Send>;
+
 /// A child process to be run.
 pub struct Command {
     /// Program and arguments. A program without a slash is looked up in PATH, one with a slash is
@@ -56,7 +59,7 @@ pub struct Command {
     /// How many bytes are kept of the end of each output.
     pub output_limit: usize,
     /// Sees each line as it comes, on the calling thread.
-    pub on_line: Option<Box<dyn FnMut(Stream, &str) + Send>>,
+    pub on_line: Option<OnLine>,
     /// This very program (`std::env::current_exe`), to be started as the trampoline that ties the
     /// child's life to the calling thread. None: the child survives a killed runner.
     pub trampoline: Option<PathBuf>,

@@ -50,7 +50,7 @@ impl Account {
     }
 
     /// True where the account can pass through every folder above and into this one.
-    fn can_reach(self, folder: &Path) -> bool {
+    pub(super) fn can_reach(self, folder: &Path) -> bool {
         folder.ancestors().all(|folder| {
             std::fs::metadata(folder).is_ok_and(|meta| {
                 let mode = meta.mode();

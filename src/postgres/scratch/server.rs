@@ -92,11 +92,18 @@ impl ScratchServer {
     ///
     /// # Errors
     /// `program-not-found`, `scratch-initdb-failed`, `scratch-start-failed` (with the end of the
-    /// server's log), `scratch-no-folder`, `write-failed`, `disk-full`.
+    /// server's log), `scratch-no-folder`, `scratch-programs-closed`, `write-failed`, `disk-full`.
     pub fn start(options: &ScratchOptions) -> Result<Self, Fault> {
         let account = Account::choose();
         let initdb = options.programs.find_beside("initdb", &["postgres"], options.major)?;
         let postgres = Program { path: initdb.folder().join("postgres"), version: initdb.version };
+        if account.other && !account.can_reach(initdb.folder()) {
+            return Err(Fault::failed(
+                "scratch-programs-closed",
+                msg!("system.scratch-programs-closed", path = initdb.folder().display()),
+            )
+            .cause(msg!("system.scratch-programs-closed-cause", uid = account.uid)));
+        }
         let parent = account.reachable(&options.dir)?;
         owner::clean_up_the_dead(&parent);
 

