@@ -79,8 +79,7 @@ impl Host {
         })??;
         let session = Rc::new(session);
         let (pin, search_path, identity) = self
-            .wait(prepare(&session, &self.run_id().0))?
-            .map_err(|error| self.db_fault(error))?;
+            .wait(prepare(&session, &self.run_id().0))??;
         self.expected(&identity)?;
         if session.behind_pooler() && self.mode() != Mode::Plan && !self.setup.wishes.allow_pooler {
             return Err(Fault::new(FaultKind::Usage, "pooler", msg!("host.pooler"))
@@ -106,7 +105,7 @@ impl Host {
             (
                 "system_identifier",
                 expect.system_identifier.as_deref(),
-                found.system_identifier.as_str(),
+                found.system_identifier.as_deref().unwrap_or("?"),
             ),
         ]
         .iter()
@@ -180,15 +179,19 @@ impl Host {
     ///
     /// # Errors
     /// The server's answer.
-    pub fn catalog<T>(
+    pub fn catalog<T, E: Into<Fault>>(
         self: &Rc<Self>,
-        ask: impl AsyncFnOnce(&Session) -> Result<T, DbError>,
+        ask: impl AsyncFnOnce(&Session) -> Result<T, E>,
     ) -> Result<T, Trouble> {
         let session = self.session()?;
         if self.in_step_transaction() {
             self.ensure_transaction()?;
         }
-        self.wait(ask(&session))?.map_err(|error| self.db_fault(error).into())
+        self.wait(ask(&session))?.map_err(|error| {
+            let mut fault = error.into();
+            decorate(&mut fault, &self.remedies.borrow());
+            fault.into()
+        })
     }
 
     /// What the server said besides, as events.
@@ -240,7 +243,7 @@ impl Host {
 }
 
 /// Pins the session, and asks who the server is.
-async fn prepare(session: &Session, run: &str) -> Result<(String, String, Identity), DbError> {
+async fn prepare(session: &Session, run: &str) -> Result<(String, String, Identity), Fault> {
     let identity = catalog::identity(session).await?;
     let version = session.server_version();
     let sql = "SELECT current_setting('search_path'), current_setting('role')";
