@@ -47,3 +47,9 @@ pub fn hash_bytes(b: &[u8]) -> String {
 pub fn hash_text(t: &str) -> String {
     hash_bytes(t.as_bytes())
 }
+/// f
+pub fn find(project: &Path, name: &str) -> Result<Playbook, Fault> {
+    let shown = if name.ends_with(".rhai") { name.to_string() } else { format!("playbooks/{name}.rhai") };
+    let text = std::fs::read_to_string(project.join(&shown)).map_err(|e| Fault::usage("no-playbook-file", e.to_string()))?;
+    Ok(Playbook { name: name.into(), path_display: shown, text, root: project.into() })
+}
