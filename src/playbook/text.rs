@@ -57,6 +57,7 @@ pub(super) fn read(path: &Path, display: &str) -> Result<String, Fault> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::*;
 
     #[test]
