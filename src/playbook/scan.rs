@@ -186,7 +186,7 @@ impl<'t> Lexer<'t> {
             };
             let hex: String = chars.by_ref().take(digits).map(|(_, c)| c).collect();
             let found = u32::from_str_radix(&hex, 16).ok().and_then(char::from_u32);
-            text = text.zip(found).map(|(text, c)| text + c.encode_utf8(&mut [0; 4]));
+            text = text.zip(found).map(|(text, c)| text + &*c.encode_utf8(&mut [0; 4]));
         }
         self.at += length;
         Token::Text(text)
