@@ -97,15 +97,12 @@ impl<R: Read> Buffer<R> {
         if self.eof {
             return Ok(false);
         }
-        let read = self
-            .reader
-            .by_ref()
-            .take(wanted as u64)
-            .read_to_end(&mut self.bytes)
-            .map_err(|error| {
+        let read = self.reader.by_ref().take(wanted as u64).read_to_end(&mut self.bytes).map_err(
+            |error| {
                 Fault::failed("sql-read", msg!("sql.read", file = self.name))
                     .cause(error.to_string())
-            })?;
+            },
+        )?;
         self.eof = read < wanted;
         Ok(read > 0)
     }

@@ -42,9 +42,7 @@ impl<R: Read> Splitter<R> {
             }
             if self.input.eof {
                 self.input.check(self.input.at, self.input.bytes.len())?;
-                let fault = Fault::usage("sql-copy-unterminated", msg!("sql.copy-unterminated"))
-                    .cause(msg!("sql.copy-unterminated.cause"))
-                    .remedy(msg!("sql.copy-unterminated.remedy"));
+                let fault = unterminated();
                 return Err(match self.copy_place.take() {
                     Some(place) => fault.place(place),
                     None => fault,
@@ -61,12 +59,15 @@ impl<R: Read> Splitter<R> {
         while let Some(at) =
             self.input.bytes[from..].iter().position(|byte| *byte == b'\\').map(|at| from + at)
         {
-            let begins = if at == self.input.at { line_start } else { self.input.bytes[at - 1] == b'\n' };
+            let begins =
+                if at == self.input.at { line_start } else { self.input.bytes[at - 1] == b'\n' };
             if begins {
                 match &self.input.bytes[at + 1..] {
                     [b'.', b'\n', ..] => return (at, Some(at + 3)),
                     [b'.', b'\r', b'\n', ..] => return (at, Some(at + 4)),
-                    [b'.'] | [b'.', b'\r'] if self.input.eof => return (at, Some(self.input.bytes.len())),
+                    [b'.'] | [b'.', b'\r'] if self.input.eof => {
+                        return (at, Some(self.input.bytes.len()));
+                    }
                     [] | [b'.'] | [b'.', b'\r'] if !self.input.eof => return (at, None),
                     _ => {}
                 }
@@ -79,7 +80,13 @@ impl<R: Read> Splitter<R> {
             let tail = self.input.bytes[self.input.at..].iter().rev().take(3);
             if let Some(back) = tail.clone().position(|byte| *byte >= 0xc0) {
                 let first = self.input.bytes[end - 1 - back];
-                let length = if first >= 0xf0 { 4 } else if first >= 0xe0 { 3 } else { 2 };
+                let length = if first >= 0xf0 {
+                    4
+                } else if first >= 0xe0 {
+                    3
+                } else {
+                    2
+                };
                 if length > back + 1 {
                     end -= back + 1;
                 }
@@ -87,4 +94,11 @@ impl<R: Read> Splitter<R> {
         }
         (end, None)
     }
+}
+
+/// COPY data without its end.
+pub(super) fn unterminated() -> Fault {
+    Fault::usage("sql-copy-unterminated", msg!("sql.copy-unterminated"))
+        .cause(msg!("sql.copy-unterminated.cause"))
+        .remedy(msg!("sql.copy-unterminated.remedy"))
 }

@@ -108,10 +108,9 @@ pub(crate) fn lex(bytes: &[u8], at: usize, eof: bool) -> Lexed {
         b'\'' => quoted(bytes, at, eof, b'\'', Kind::Text, Unclosed::Text),
         b'"' => quoted(bytes, at, eof, b'"', Kind::Quoted, Unclosed::Quoted),
         b'-' => match bytes.get(at + 1) {
-            Some(b'-') => ended(
-                Kind::LineComment,
-                run(bytes, at + 2, |byte| byte != b'\n' && byte != b'\r'),
-            ),
+            Some(b'-') => {
+                ended(Kind::LineComment, run(bytes, at + 2, |byte| byte != b'\n' && byte != b'\r'))
+            }
             None if !eof => Lexed::More,
             _ => Lexed::Token(Kind::Other, at + 1),
         },
@@ -147,14 +146,7 @@ pub(crate) fn lex(bytes: &[u8], at: usize, eof: bool) -> Lexed {
 
 /// A doubled quote closes and opens again, which comes to the same for everybody but the two
 /// tokens; it is kept in one, so that a literal is one token.
-fn quoted(
-    bytes: &[u8],
-    at: usize,
-    eof: bool,
-    quote: u8,
-    kind: Kind,
-    unclosed: Unclosed,
-) -> Lexed {
+fn quoted(bytes: &[u8], at: usize, eof: bool, quote: u8, kind: Kind, unclosed: Unclosed) -> Lexed {
     let mut from = at + 1;
     loop {
         let Some(close) = find(bytes, from, quote) else {
@@ -383,21 +375,16 @@ mod tests {
 
     #[test]
     fn operators_do_not_hide_a_comment() {
-        assert_eq!(kinds("1--2\n@-1"), [
-            (Kind::Number, "1"),
-            (Kind::Other, "@"),
-            (Kind::Other, "-"),
-            (Kind::Number, "1")
-        ]);
+        assert_eq!(
+            kinds("1--2\n@-1"),
+            [(Kind::Number, "1"), (Kind::Other, "@"), (Kind::Other, "-"), (Kind::Number, "1")]
+        );
     }
 
     #[test]
     fn an_escape_string_goes_on_after_a_line_end() {
         let text = "E'a\\'b'  -- why\n 'c\\'d' 'e'";
-        assert_eq!(kinds(text), [
-            (Kind::Text, "E'a\\'b'  -- why\n 'c\\'d'"),
-            (Kind::Text, "'e'")
-        ]);
+        assert_eq!(kinds(text), [(Kind::Text, "E'a\\'b'  -- why\n 'c\\'d'"), (Kind::Text, "'e'")]);
     }
 
     #[test]
@@ -405,14 +392,17 @@ mod tests {
         assert_eq!(kinds("x::int")[1], (Kind::Other, "::"));
         assert_eq!(kinds("a := 1")[1], (Kind::Other, ":="));
         assert_eq!(kinds("a[1:2]")[3], (Kind::Variable, ":2"));
-        assert_eq!(kinds(":'a' :\"b\" :{?c} :d :'e f'"), [
-            (Kind::Variable, ":'a'"),
-            (Kind::Variable, ":\"b\""),
-            (Kind::Variable, ":{?c}"),
-            (Kind::Variable, ":d"),
-            (Kind::Other, ":"),
-            (Kind::Text, "'e f'")
-        ]);
+        assert_eq!(
+            kinds(":'a' :\"b\" :{?c} :d :'e f'"),
+            [
+                (Kind::Variable, ":'a'"),
+                (Kind::Variable, ":\"b\""),
+                (Kind::Variable, ":{?c}"),
+                (Kind::Variable, ":d"),
+                (Kind::Other, ":"),
+                (Kind::Text, "'e f'")
+            ]
+        );
     }
 
     #[test]

@@ -8,6 +8,7 @@
 use std::io::Read;
 
 use super::buffer::Buffer;
+use super::copy_data;
 use super::lex::{self, Kind};
 use super::routine::{Shape, Words};
 use crate::model::{Fault, Place};
@@ -181,7 +182,8 @@ impl<R: Read> Splitter<R> {
     /// The statement that begins at `start` (at `from` without its hint).
     fn statement(&mut self, start: usize, from: usize) -> Result<Piece, Fault> {
         self.input.advance(start)?;
-        let (line, column, offset) = (self.input.line, self.input.column, self.input.base + start as u64);
+        let (line, column, offset) =
+            (self.input.line, self.input.column, self.input.base + start as u64);
         let lead = self.input.line_start.map_or_else(String::new, |at| self.input.shown(at, start));
         let mut words = Words::default();
         let (mut at, mut last) = (from, from);
@@ -223,7 +225,10 @@ impl<R: Read> Splitter<R> {
                 .place(self.input.place(1)));
             }
         };
-        let is_copy = words.shape() == Shape::CopyFromStdin && terminator == Terminator::Semicolon;
+        let is_copy = words.shape() == Shape::CopyFromStdin;
+        if is_copy && terminator != Terminator::Semicolon {
+            return Err(copy_data::unterminated().place(self.input.place(4)));
+        }
         let tail = self.input.tail(last)?;
         let copy_place = is_copy.then(|| self.input.place(4));
         self.input.advance(at)?;
@@ -250,7 +255,8 @@ impl<R: Read> Splitter<R> {
         let from = start + 1 + name.len();
         let end = if takes_whole_line(&name) { line_end } else { self.args_end(from, line_end) };
         let (line, column) = (self.input.line, self.input.column);
-        let source = self.input.line_start.map_or_else(String::new, |at| self.input.shown(at, line_end));
+        let source =
+            self.input.line_start.map_or_else(String::new, |at| self.input.shown(at, line_end));
         self.input.advance(end)?;
         let text = |range: &[u8]| String::from_utf8_lossy(range).trim().to_string();
         let name = text(&name);
@@ -332,7 +338,16 @@ fn sends_the_buffer(name: &[u8]) -> bool {
 fn takes_whole_line(name: &[u8]) -> bool {
     matches!(
         name,
-        b"copy" | b"!" | b"h" | b"help" | b"ef" | b"ev" | b"sf" | b"sv" | b"restrict" | b"unrestrict"
+        b"copy"
+            | b"!"
+            | b"h"
+            | b"help"
+            | b"ef"
+            | b"ev"
+            | b"sf"
+            | b"sv"
+            | b"restrict"
+            | b"unrestrict"
     )
 }
 

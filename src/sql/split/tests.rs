@@ -31,10 +31,7 @@ fn seen(fault: &Fault) -> (&str, u32, u32, u32) {
 #[test]
 fn dollar_quotes_nest_and_keep_their_semicolons() {
     let text = "DO $a$ begin execute $b$ select 1; $b$; end $a$; select $$;$$;";
-    assert_eq!(texts(text), [
-        "DO $a$ begin execute $b$ select 1; $b$; end $a$",
-        "select $$;$$"
-    ]);
+    assert_eq!(texts(text), ["DO $a$ begin execute $b$ select 1; $b$; end $a$", "select $$;$$"]);
 }
 
 #[test]
@@ -46,7 +43,8 @@ fn a_begin_atomic_body_with_case_is_one_statement() {
 
 #[test]
 fn a_column_called_begin_swallows_nothing() {
-    let text = "CREATE FUNCTION f(\"begin\" int, begin int) RETURNS int AS 'x' LANGUAGE sql; select 1";
+    let text =
+        "CREATE FUNCTION f(\"begin\" int, begin int) RETURNS int AS 'x' LANGUAGE sql; select 1";
     assert_eq!(texts(text).len(), 2);
     assert_eq!(texts("CREATE FUNCTION begin() RETURNS int AS 'x' LANGUAGE sql; select 1").len(), 2);
 }
@@ -89,7 +87,10 @@ fn copy_data_is_no_sql() {
 
 #[test]
 fn copy_from_a_file_or_to_stdout_has_no_data() {
-    assert_eq!(texts("COPY t FROM '/stdin'; copy (select a from stdin) to stdout; select 1").len(), 3);
+    assert_eq!(
+        texts("COPY t FROM '/stdin'; copy (select a from stdin) to stdout; select 1").len(),
+        3
+    );
 }
 
 #[test]
@@ -103,16 +104,19 @@ fn empty_and_windows_copy_data_end_at_their_mark() {
 #[test]
 fn backslash_commands_are_pieces_of_their_own() {
     let text = "\\restrict aB3;\n\\set x 'a b' \n\\if :x \\echo yes \\\\ select 1; \\endif\nselect 2 as a \\gset p_\n";
-    assert_eq!(texts(text), [
-        "\\restrict aB3;",
-        "\\set x 'a b'",
-        "\\if :x",
-        "\\echo yes",
-        "select 1",
-        "\\endif ",
-        "select 2 as a",
-        "\\gset p_"
-    ]);
+    assert_eq!(
+        texts(text),
+        [
+            "\\restrict aB3;",
+            "\\set x 'a b'",
+            "\\if :x",
+            "\\echo yes",
+            "select 1",
+            "\\endif ",
+            "select 2 as a",
+            "\\gset p_"
+        ]
+    );
     let commands: Vec<_> = pieces(text)
         .into_iter()
         .filter_map(|piece| match piece {
@@ -143,11 +147,10 @@ fn broken_statements_are_kept_for_the_server_to_refuse() {
 
 #[test]
 fn korean_identifiers_and_odd_tokens_are_read_as_postgres_does() {
-    assert_eq!(texts("SELECT 이름 FROM 회원; SELECT a$b$c, @-1, 1--2;\n, $tag$;$tag$; x"), [
-        "SELECT 이름 FROM 회원",
-        "SELECT a$b$c, @-1, 1--2;\n, $tag$;$tag$",
-        "x"
-    ]);
+    assert_eq!(
+        texts("SELECT 이름 FROM 회원; SELECT a$b$c, @-1, 1--2;\n, $tag$;$tag$; x"),
+        ["SELECT 이름 FROM 회원", "SELECT a$b$c, @-1, 1--2;\n, $tag$;$tag$", "x"]
+    );
 }
 
 #[test]
@@ -160,18 +163,15 @@ fn places_count_lines_and_characters() {
             _ => None,
         })
         .collect();
-    assert_eq!(at, [
-        (2, 1, "", "; SELECT 2;"),
-        (2, 13, "SELECT '가'; ", ";"),
-        (3, 3, "  ", "")
-    ]);
+    assert_eq!(at, [(2, 1, "", "; SELECT 2;"), (2, 13, "SELECT '가'; ", ";"), (3, 3, "  ", "")]);
 }
 
 #[test]
 fn a_planner_hint_stays_with_its_statement() {
-    assert_eq!(texts("/* no */ /*+ SeqScan(t) */ select 1; /*+ lost */;"), [
-        "/*+ SeqScan(t) */ select 1"
-    ]);
+    assert_eq!(
+        texts("/* no */ /*+ SeqScan(t) */ select 1; /*+ lost */;"),
+        ["/*+ SeqScan(t) */ select 1"]
+    );
 }
 
 #[test]
@@ -216,12 +216,10 @@ fn copy_data_without_its_end_is_refused_at_the_copy() {
     assert_eq!(splitter.copy_chunk().unwrap().unwrap(), b"1\n");
     let fault = splitter.copy_chunk().unwrap_err();
     assert_eq!(seen(&fault), ("sql-copy-unterminated", 2, 1, 4));
-    assert_eq!(seen(&self::fault(b"copy t from stdin; select 1;\n")), (
-        "sql-copy-same-line",
-        1,
-        19,
-        1
-    ));
+    assert_eq!(
+        seen(&self::fault(b"copy t from stdin; select 1;\n")),
+        ("sql-copy-same-line", 1, 19, 1)
+    );
 }
 
 #[test]
