@@ -204,7 +204,7 @@ impl Host {
     pub(super) fn close(self: &Rc<Self>, state: FinalState, fault: Option<&Fault>) -> u8 {
         let exit = self.exit_code(state, fault);
         let changed = self.mode() != Mode::Plan
-            && self.standing() > 0
+            && (self.standing() > 0 || self.stood_before.get())
             && !matches!(state, FinalState::NothingToDo | FinalState::RolledBack);
         let next = self.next_command(state, fault);
         let mut fault = fault.cloned();
