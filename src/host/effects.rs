@@ -85,7 +85,12 @@ impl Host {
         if frame.effects.last() != Some(&action.verb) {
             frame.effects.push(action.verb.clone());
         }
-        frame.changes |= action.effect == Effect::Write || action.opaque;
+        let changes_database = match action.effect {
+            Effect::Write => true,
+            Effect::External => !action.touches.is_empty(),
+            Effect::None | Effect::Read => false,
+        };
+        frame.changes |= changes_database || action.opaque;
         match action.effect {
             Effect::Write => frame.wrote = true,
             Effect::External => frame.external = true,
