@@ -86,7 +86,12 @@ impl Host {
         if frame.effects.last() != Some(&action.verb) {
             frame.effects.push(action.verb.clone());
         }
-        frame.changes |= action.effect == Effect::Write || action.opaque;
+        let changes_database = match action.effect {
+            Effect::Write => true,
+            Effect::External => !action.touches.is_empty(),
+            Effect::None | Effect::Read => false,
+        };
+        frame.changes |= changes_database || action.opaque;
         match action.effect {
             Effect::Write => frame.wrote = true,
             Effect::External => frame.external = true,
@@ -298,7 +303,7 @@ impl Host {
                 self.statement_timeout_ms()
             );
             let pins = worker.pin.matches("; ").count() + 1;
-            (lead, format!("; RESET ROLE; {settled}; COMMIT; {}", worker.pin), pins)
+            (lead, format!("\n; RESET ROLE; {settled}; COMMIT; {}", worker.pin), pins)
         };
         let body = sql.trim_end().trim_end_matches(';');
         let answer = self.wait(session.simple(&format!("{lead}{body}{tail}")));

@@ -5,6 +5,7 @@
 
 #![allow(deprecated)] // Rhai marks its stored call contexts as volatile with this attribute.
 
+mod apart;
 mod approval;
 mod begin;
 mod diagnose;

@@ -357,4 +357,5 @@ impl Host {
 }
 
 const SAVEPOINT: &str = "SAVEPOINT runsheet_verb; ";
-const RELEASE: &str = "; RELEASE SAVEPOINT runsheet_verb";
+/// On a line of its own: the statement before it may end in a comment.
+const RELEASE: &str = "\n; RELEASE SAVEPOINT runsheet_verb";

@@ -2,12 +2,18 @@
 
 use std::rc::Rc;
 
+use super::alone::{Alone, happened as look};
+use super::words::statements;
 use crate::host::{Host, Trouble};
 
 /// `Some(true)` it has, `Some(false)` it has not and may be run, `None` nobody can tell.
 ///
 /// # Errors
 /// The server's answer.
-pub(in crate::verbs) fn happened(_host: &Rc<Host>, _sql: &str) -> Result<Option<bool>, Trouble> {
-    Ok(None)
+pub(in crate::verbs) fn happened(host: &Rc<Host>, sql: &str) -> Result<Option<bool>, Trouble> {
+    match statements(sql).iter().find_map(|words| Alone::of(words)) {
+        Some(lone) if lone.harmless() => Ok(Some(false)),
+        Some(lone) => look(host, &lone),
+        None => Ok(None),
+    }
 }

@@ -1,0 +1,3 @@
+//! Each family of verbs against a real server.
+
+mod db;
