@@ -10,5 +10,8 @@ fn main() -> ExitCode {
     if args.get(1).is_some_and(|word| word == CHILD_WORD) {
         return ExitCode::from(u8::try_from(child_main(&args[2..])).unwrap_or(1));
     }
+    if let Ok(program) = std::env::current_exe() {
+        runsheet::system::offer_trampoline(program);
+    }
     ExitCode::SUCCESS
 }
