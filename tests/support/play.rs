@@ -105,7 +105,9 @@ impl Stage {
         let events = events.lock().expect("events").clone();
         match ended {
             Ok(ended) => Played { exit: ended.exit, run: Some(ended.run), early: None, events },
-            Err(fault) => Played { exit: fault.kind.exit_code(), run: None, early: Some(fault), events },
+            Err(fault) => {
+                Played { exit: fault.kind.exit_code(), run: None, early: Some(fault), events }
+            }
         }
     }
 }
