@@ -2,13 +2,10 @@
 
 use std::process::ExitCode;
 
-use runsheet::system::{CHILD_WORD, child_main};
-
 fn main() -> ExitCode {
     let args: Vec<std::ffi::OsString> = std::env::args_os().collect();
-    // Looked at first: between fork and exec of a command there is no time for anything else.
-    if args.get(1).is_some_and(|word| word == CHILD_WORD) {
-        return ExitCode::from(u8::try_from(child_main(&args[2..])).unwrap_or(1));
+    if args.get(1).is_some_and(|word| word == runsheet::system::CHILD_WORD) {
+        return ExitCode::from(runsheet::system::child_main(&args[2..]) as u8);
     }
-    ExitCode::SUCCESS
+    ExitCode::from(runsheet::cli::run(args))
 }

@@ -170,7 +170,8 @@ impl Host {
             }
             None => FinalState::Done,
             Some(fault) => Self::state_unknown(fault).unwrap_or_else(|| {
-                if self.mode() == Mode::Plan || self.standing() == 0 {
+                let stands = self.standing() > 0 || self.stood_before.get();
+                if self.mode() == Mode::Plan || !stands {
                     FinalState::FailedUnchanged
                 } else if self.verify_failed.get() {
                     FinalState::VerifyFailed
@@ -203,7 +204,7 @@ impl Host {
     pub(super) fn close(self: &Rc<Self>, state: FinalState, fault: Option<&Fault>) -> u8 {
         let exit = self.exit_code(state, fault);
         let changed = self.mode() != Mode::Plan
-            && self.standing() > 0
+            && (self.standing() > 0 || self.stood_before.get())
             && !matches!(state, FinalState::NothingToDo | FinalState::RolledBack);
         let next = self.next_command(state, fault);
         let mut fault = fault.cloned();
@@ -237,6 +238,7 @@ impl Host {
             undos.iter().filter(|e| e.changes).map(|e| e.item.title.as_str()).collect();
         match state {
             FinalState::Unknown => msg!("host.state-unknown"),
+            _ if self.stood_before.get() => msg!("host.earlier-stands"),
             _ if standing.is_empty() => msg!("host.nothing-stands"),
             _ => msg!("host.these-stand", steps = standing.join(", ")),
         }
@@ -305,11 +307,7 @@ impl Host {
                 took_ms: 0,
                 head: head.clone(),
             };
-            let done = ledger.done_sql(&run.0, &row, epoch, "").replacen(
-                "''",
-                "pg_current_xact_id()::text",
-                1,
-            );
+            let done = ledger.done_sql(&run.0, &row, epoch, None);
             let text = format!("BEGIN; {}; {done}; COMMIT", ledger.fence_sql(epoch));
             let answer = self.runtime.block_on(session.simple(&text));
             answer.map_err(|error| self.db_fault(error))?;

@@ -4,6 +4,7 @@
 
 mod db;
 mod item;
+mod sql;
 
 use crate::host::Verb;
 
@@ -65,4 +66,5 @@ pub static ALL: &[&Verb] = &[
     &db::index::INDEX_CONCURRENTLY,
     &db::sessions::SESSIONS,
     &db::sessions::REQUIRE_NO_SESSIONS,
+    &sql::run_file::RUN_FILE,
 ];

@@ -9,7 +9,7 @@
 -- 모두 한 트랜잭션이다. 규칙에 맞지 않는 행이 하나라도 있으면 서버가 그 키를 말하고 아무것도 남지 않는다.
 -- users의 열은 그대로 둔다: 옛 애플리케이션도 계속 읽는다. 되돌리기는 003_normalize_users_schema.down.sql.
 -- 두 번 실행하면 "이미 있다"로 실패한다 (IF NOT EXISTS를 쓰지 않는다: 모양이 다른 테이블을 지나치지 않도록).
--- id는 users.id에서 계산한다: 리허설과 운영에서 만든 행이 서로 같다.
+-- 옮긴 행의 id는 users.id에 접두어를 붙인 것이다: 리허설과 운영의 행이 서로 같고, 서버가 말한 키에서 회원을 바로 찾는다.
 
 \set ON_ERROR_STOP on
 
@@ -112,20 +112,20 @@ COMMENT ON TABLE hospital_treatment_specialties IS '병원의 진료 과목';
 
 INSERT INTO veterinarians (id, "userId", "realName", nickname, "birthDate", "licenseNumber", "licenseImage",
                            experience, "createdAt", "updatedAt")
-SELECT md5('veterinarians/' || id)::uuid::text, id, "realName", nickname, "birthDate", "licenseNumber", "licenseImage",
+SELECT 'vet_' || id, id, "realName", nickname, "birthDate", "licenseNumber", "licenseImage",
        experience, "createdAt", "updatedAt"
 FROM users WHERE "userType" = 'VETERINARIAN' AND "isActive" ORDER BY id;
 
 INSERT INTO veterinary_students (id, "userId", "realName", nickname, "birthDate", "universityName", "universityEmail",
                                  "createdAt", "updatedAt")
-SELECT md5('veterinary_students/' || id)::uuid::text, id, "realName", nickname, "birthDate", "universityName", "universityEmail",
+SELECT 'stu_' || id, id, "realName", nickname, "birthDate", "universityName", "universityEmail",
        "createdAt", "updatedAt"
 FROM users WHERE "userType" = 'VETERINARY_STUDENT' AND "isActive" ORDER BY id;
 
 INSERT INTO hospitals (id, "userId", "representativeName", "hospitalName", "businessNumber", "hospitalAddress",
                        "hospitalAddressDetail", "hospitalPhone", "hospitalWebsite", "hospitalLogo", "establishedDate",
                        "createdAt", "updatedAt")
-SELECT md5('hospitals/' || id)::uuid::text, id, "realName", "hospitalName", "businessNumber", "hospitalAddress",
+SELECT 'hos_' || id, id, "realName", "hospitalName", "businessNumber", "hospitalAddress",
        "hospitalAddressDetail", "hospitalPhone", "hospitalWebsite", "hospitalLogo", "establishedDate",
        "createdAt", "updatedAt"
 FROM users WHERE "userType" = 'HOSPITAL' AND "isActive" ORDER BY id;

@@ -56,8 +56,8 @@ WITH word AS NOT MATERIALIZED (
         p.*,
         -- 약 8 %가 탈퇴했다 (256 중 20).
         get_byte(h, 0) >= 20 AS active,
-        -- 병원이 아닌 회원 다섯에 하나는 소셜 계정으로 가입했다: 비밀번호가 없다.
-        kind <> 'HOSPITAL' AND get_byte(h, 1) % 5 = 0 AS social,
+        -- 병원이 아닌 회원 여덟에 하나는 소셜 계정으로 가입했다: 비밀번호가 없다.
+        kind <> 'HOSPITAL' AND get_byte(h, 1) % 8 = 0 AS social,
         (ARRAY['KAKAO', 'NAVER', 'GOOGLE'])[1 + get_byte(h, 2) % 3] AS social_provider,
         w.family[1 + get_byte(h, 3) % 32] || w.given_a[1 + get_byte(h, 4) % 32] || w.given_b[1 + get_byte(h, 5) % 32] AS name,
         joined + (get_byte(h, 6) * 3) * interval '1 day' AS touched,
@@ -120,7 +120,7 @@ INSERT INTO social_accounts (id, "userId", provider, "providerId", "createdAt")
 SELECT 'cm' || substr(id, 3, 7) || substr(md5('iamvet/social/' || id), 1, 16), id, provider, "providerId", "createdAt"
 FROM users WHERE provider <> 'NORMAL' ORDER BY "createdAt";
 
--- 활성 병원 둘 가운데 하나가 공고를 낸다.
+-- 활성 병원 넷 가운데 하나가 공고를 낸다.
 INSERT INTO jobs (id, "hospitalId", title, position, "workType", salary, "isActive", deadline, "createdAt", "updatedAt")
 SELECT
     'cn' || substr(id, 3, 7) || substr(md5('iamvet/job/' || id), 1, 16), id,
@@ -131,7 +131,7 @@ SELECT
     get_byte(h, 3) % 4 > 0,
     "createdAt" + interval '60 days', "createdAt" + interval '2 days', "createdAt" + interval '2 days'
 FROM (SELECT *, decode(md5('iamvet/job/' || id), 'hex') AS h FROM users WHERE "userType" = 'HOSPITAL' AND "isActive") AS hospital
-WHERE get_byte(h, 4) % 2 = 0
+WHERE get_byte(h, 4) % 4 = 0
 ORDER BY "createdAt";
 
 INSERT INTO resumes (id, "userId", title, introduction, "isPublic", "createdAt", "updatedAt")
@@ -140,7 +140,7 @@ SELECT
     CASE WHEN "userType" = 'VETERINARIAN' THEN '경력 ' || coalesce(experience, '미입력') ELSE "universityName" || ' 수의과대학 재학' END,
     get_byte(h, 0) % 2 = 0, "createdAt" + interval '1 day', "createdAt" + interval '1 day'
 FROM (SELECT *, decode(md5('iamvet/resume/' || id), 'hex') AS h FROM users WHERE "userType" <> 'HOSPITAL' AND "isActive") AS applicant
-WHERE get_byte(h, 1) % 4 = 0
+WHERE get_byte(h, 1) % 8 = 0
 ORDER BY "createdAt";
 
 -- 이력서를 낸 회원마다 관심 공고 하나. 공고 번호는 1001부터 빈틈없이 이어진다.

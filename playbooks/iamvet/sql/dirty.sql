@@ -36,5 +36,5 @@ SELECT :'dirt' = 'licence' AS is_licence, :'dirt' = 'business_number' AS is_busi
     WHERE id = (SELECT min(id) FROM users WHERE "userType" = 'VETERINARY_STUDENT' AND "isActive");
 \else
     \echo 'dirty.sql: unknown kind of dirt:' :dirt
-    SELECT 1 / 0 AS "dirt must be licence, business_number, user_type, animal, specialty or university";
+    SELECT 1 / 0 AS "unknown dirt";
 \endif

@@ -249,3 +249,16 @@ fn a_file_that_is_not_utf8_or_not_a_file_is_a_fault_with_its_reason() {
     std::fs::create_dir(&path).unwrap();
     assert!(Config::load(dir.path()).unwrap_err().detail.is_some());
 }
+
+#[test]
+fn the_manuals_example_is_a_file_without_mistakes() {
+    let manual = include_str!("../../../docs/configuration.md");
+    let example = manual.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    let config = parse(example).unwrap();
+    assert!(config.warnings.is_empty());
+    assert_eq!(config.environments.len(), 2);
+    // The tables name every default as it is.
+    for default in ["\"2s\"", "\"0s\"", "`30`", "\"backups\"", "\"runsheet\"", "\".runsheet\""] {
+        assert!(manual.contains(default), "{default}");
+    }
+}

@@ -145,7 +145,10 @@ fn everything_that_is_missing_or_wrong_is_said_at_once() {
 #[test]
 fn a_secret_is_not_shown_in_faults_or_debug_output() {
     let declared = Declared { secret: true, ..with_default("pin", json!(1)) };
-    let fault = Given::default().set("pin", "hunter2").resolve(&[declared.clone()]).unwrap_err();
+    let fault = Given::default()
+        .set("pin", "hunter2")
+        .resolve(std::slice::from_ref(&declared))
+        .unwrap_err();
     assert!(!format!("{fault:?}").contains("hunter2"));
     let found = Given::default().set("pin", "424242").one(declared);
     assert!(found.secret && !format!("{found:?}").contains("424242"));
