@@ -27,7 +27,8 @@ fn main() {
     let folder = tempfile::tempdir().expect("a folder");
     let programs = Programs::new(None, None);
     let psql = programs.find("psql", None).expect("psql").path;
-    let server = ScratchServer::start(&ScratchOptions::new(programs, "/tmp", "bench")).expect("a server");
+    let server =
+        ScratchServer::start(&ScratchOptions::new(programs, "/tmp", "bench")).expect("a server");
     let bench = Bench {
         runsheet: PathBuf::from(env!("CARGO_BIN_EXE_runsheet")),
         psql,
@@ -37,7 +38,8 @@ fn main() {
     };
     bench.write_project();
     println!("rounds: {rounds}, server: {:?}, cores: {}\n", bench.server.version(), cores());
-    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let words: Vec<String> =
+        std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let wanted = |name: &str| {
         words.iter().all(|word| word.parse::<usize>().is_ok()) || words.iter().any(|w| w == name)
     };
@@ -75,14 +77,19 @@ impl Bench {
         std::fs::create_dir_all(&sql).unwrap();
         std::fs::create_dir_all(self.folder.join("playbooks")).unwrap();
         std::fs::write(self.folder.join("runsheet.toml"), "[project]\nname = \"bench\"\n").unwrap();
-        let mut all = String::from("CREATE TABLE log (name text PRIMARY KEY, at timestamptz DEFAULT now());\n");
+        let mut all = String::from(
+            "CREATE TABLE log (name text PRIMARY KEY, at timestamptz DEFAULT now());\n",
+        );
         for number in 1..=SMALL {
             let text = format!(
                 "CREATE TABLE t{number:04} (id bigint PRIMARY KEY, name text NOT NULL);\n\
                  INSERT INTO t{number:04} SELECT g, 'row ' || g FROM generate_series(1, 10) g;\n"
             );
             std::fs::write(sql.join(format!("m{number}.sql")), text).unwrap();
-            let _ = writeln!(all, "BEGIN;\n\\i m{number}.sql\nINSERT INTO log VALUES ('m{number}');\nCOMMIT;");
+            let _ = writeln!(
+                all,
+                "BEGIN;\n\\i m{number}.sql\nINSERT INTO log VALUES ('m{number}');\nCOMMIT;"
+            );
         }
         std::fs::write(sql.join("all.psql"), all).unwrap();
         let mut big = String::from("CREATE TABLE big (id bigint, text text);\n");
@@ -91,15 +98,21 @@ impl Bench {
             big.push_str("INSERT INTO big VALUES");
             for turn in 0..400 {
                 let comma = if turn == 0 { "" } else { "," };
-                let _ = write!(big, "{comma}\n ({number}, 'the text of row {number}, long enough to be a row')");
+                let _ = write!(
+                    big,
+                    "{comma}\n ({number}, 'the text of row {number}, long enough to be a row')"
+                );
                 number += 1;
             }
             big.push_str(";\n");
         }
         std::fs::write(sql.join("big.sql"), big).unwrap();
-        self.playbook("thousand", &format!(
-            "for n in 1..={SMALL} {{ step(`m${{n}}`, || sql::run_file(`sql/m${{n}}.sql`)); }}"
-        ));
+        self.playbook(
+            "thousand",
+            &format!(
+                "for n in 1..={SMALL} {{ step(`m${{n}}`, || sql::run_file(`sql/m${{n}}.sql`)); }}"
+            ),
+        );
         self.playbook("big", "step(\"big\", || sql::run_file(\"sql/big.sql\"));");
         self.playbook("done", "step(\"one\", || db::exec(\"CREATE TABLE one (id int)\"));");
     }
@@ -129,11 +142,14 @@ impl Bench {
 
     fn start_up(&self) {
         let jobs: Vec<Job<'_>> = vec![
-            ("psql --version", Box::new(|| {
-                let mut command = Command::new(&self.psql);
-                command.arg("--version");
-                command
-            })),
+            (
+                "psql --version",
+                Box::new(|| {
+                    let mut command = Command::new(&self.psql);
+                    command.arg("--version");
+                    command
+                }),
+            ),
             ("runsheet list", Box::new(|| self.ours(&["list"], None))),
         ];
         self.compare("start-up", &jobs, self.rounds * 10, |_| {});
@@ -144,26 +160,38 @@ impl Bench {
         must(self.ours(&["run", "done"], Some("idle")));
         let jobs: Vec<Job<'_>> = vec![
             ("psql -c 'select 1'", Box::new(|| self.theirs(&["-c", "select 1"], Some("idle")))),
-            ("runsheet run (nothing to do)", Box::new(|| self.ours(&["run", "done"], Some("idle")))),
+            (
+                "runsheet run (nothing to do)",
+                Box::new(|| self.ours(&["run", "done"], Some("idle"))),
+            ),
         ];
         self.compare("nothing to do", &jobs, self.rounds * 6, |_| {});
     }
 
     fn thousand(&self) {
         let jobs: Vec<Job<'_>> = vec![
-            ("psql, one transaction and log row each", Box::new(|| {
-                self.theirs(&["-v", "ON_ERROR_STOP=1", "-f", "all.psql"], Some("work"))
-            })),
-            ("runsheet, 1,000 journaled steps", Box::new(|| self.ours(&["run", "thousand"], Some("work")))),
+            (
+                "psql, one transaction and log row each",
+                Box::new(|| {
+                    self.theirs(&["-v", "ON_ERROR_STOP=1", "-f", "all.psql"], Some("work"))
+                }),
+            ),
+            (
+                "runsheet, 1,000 journaled steps",
+                Box::new(|| self.ours(&["run", "thousand"], Some("work"))),
+            ),
         ];
         self.compare("1,000 small migrations", &jobs, self.rounds, |bench| bench.fresh());
     }
 
     fn big_file(&self) {
         let jobs: Vec<Job<'_>> = vec![
-            ("psql -1 -f big.sql", Box::new(|| {
-                self.theirs(&["-1", "-v", "ON_ERROR_STOP=1", "-f", "big.sql"], Some("work"))
-            })),
+            (
+                "psql -1 -f big.sql",
+                Box::new(|| {
+                    self.theirs(&["-1", "-v", "ON_ERROR_STOP=1", "-f", "big.sql"], Some("work"))
+                }),
+            ),
             ("runsheet, one step", Box::new(|| self.ours(&["run", "big"], Some("work")))),
         ];
         self.compare("a file of 100 MiB", &jobs, self.rounds, |bench| bench.fresh());
@@ -190,7 +218,9 @@ impl Bench {
                 }
             }
         }
-        println!("| {title} | median | min | max | ratio | peak memory |\n|---|---|---|---|---|---|");
+        println!(
+            "| {title} | median | min | max | ratio | peak memory |\n|---|---|---|---|---|---|"
+        );
         let floor = median(&mut times[0]);
         for (index, (name, _)) in jobs.iter().enumerate() {
             let middle = median(&mut times[index]);

@@ -4,45 +4,59 @@
 use std::rc::Rc;
 
 use rhai::Dynamic;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::gate::{Host, Mode};
 use super::stop::Trouble;
 use super::transaction::StatementTrouble;
+use crate::journal::IntentState;
 use crate::model::{Action, EventKind, Fault};
 
 impl Host {
-    /// A statement of a step without a transaction: it commits for itself, under the step's own
-    /// time limits. Gives the rows that its last statement touched.
+    /// A statement of a step without a transaction: it commits for itself, together with the mark
+    /// of the effect that was announced last. Gives the rows that it touched.
     ///
     /// # Errors
-    /// The server's answer with positions that count from `sql`.
+    /// The server's answer; positions count from `sql`.
     pub fn run_apart(
         self: &Rc<Self>,
         sql: &str,
         params: &[Value],
     ) -> Result<u64, StatementTrouble> {
-        let session = self.session()?;
-        let pin = self.worker.borrow().as_ref().map(|worker| worker.pin.clone());
-        let limits = format!(
-            "SET lock_timeout = {}; SET statement_timeout = {}",
-            self.lock_timeout_ms(),
-            self.statement_timeout_ms()
-        );
-        let answer = self.wait(async {
-            session.batch(&limits).await?;
-            if params.is_empty() {
-                let results = session.simple(sql).await?;
-                Ok(results.last().and_then(|result| result.rows).unwrap_or(0))
-            } else {
-                session.execute(sql, params).await
-            }
-        });
-        if let Some(pin) = pin {
-            let _ = self.runtime.block_on(session.simple(&pin));
+        if params.is_empty() {
+            return self.run_marked(sql);
         }
+        let session = self.session()?;
+        let (lead, tail) = {
+            let (worker, frames) = (self.worker.borrow(), self.frames.borrow());
+            let (Some(worker), Some(frame)) = (worker.as_ref(), frames.last()) else {
+                return Err(Fault::failed("internal", "no item").into());
+            };
+            let epoch = worker.lease.as_ref().map_or(0, |lease| lease.epoch);
+            let lead = format!(
+                "BEGIN; {}; SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}",
+                worker.ledger.fence_sql(epoch),
+                self.lock_timeout_ms(),
+                self.statement_timeout_ms()
+            );
+            let done = (IntentState::Done, json!({ "rows": 0 }));
+            let (run, ordinal) = (self.run_id().0, Some(frame.ordinal));
+            let settled = worker.ledger.settle_sql(&run, &frame.key, ordinal, done.0, &done.1);
+            (lead, format!("RESET ROLE; {settled}; COMMIT; {}", worker.pin))
+        };
+        let answer = self.wait(async {
+            session.batch(&lead).await?;
+            let rows = session.execute(sql, params).await?;
+            session.batch(&tail).await.map(|()| rows)
+        });
         self.notices(&session)?;
-        answer?.map_err(|error| StatementTrouble::Server(Box::new(error)))
+        match answer? {
+            Ok(rows) => Ok(rows),
+            Err(error) => {
+                let _ = self.runtime.block_on(session.batch("ROLLBACK"));
+                Err(StatementTrouble::Server(Box::new(error)))
+            }
+        }
     }
 
     /// Something taken before a body and let go after it, also where the body failed or Ctrl-C

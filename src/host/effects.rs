@@ -306,7 +306,8 @@ impl Host {
             (lead, format!("\n; RESET ROLE; {settled}; COMMIT; {}", worker.pin), pins)
         };
         let body = sql.trim_end().trim_end_matches(';');
-        let answer = self.wait(session.simple(&format!("{lead}{body}{tail}")));
+        // The line break ends a comment that the mark and the COMMIT would be lost in.
+        let answer = self.wait(session.simple(&format!("{lead}{body}\n{tail}")));
         self.notices(&session)?;
         match answer? {
             Ok(results) => {

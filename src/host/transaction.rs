@@ -91,7 +91,10 @@ impl Host {
             count += 1;
         }
         if self.statement_timeout_ms() > 0 {
-            sql.push_str(&format!("SET LOCAL statement_timeout = {}; ", self.statement_timeout_ms()));
+            sql.push_str(&format!(
+                "SET LOCAL statement_timeout = {}; ",
+                self.statement_timeout_ms()
+            ));
             count += 1;
         }
         if let Some(role) = &options.role {

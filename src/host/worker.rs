@@ -14,7 +14,8 @@ use crate::journal::{Lease, Ledger};
 use crate::model::{EventKind, Fault, FaultKind, quote_literal};
 use crate::msg;
 use crate::postgres::{
-    Canceller, ConnectOptions, DbError, Identity, Rows, Session, Target, catalog, decorate, wait_ready,
+    Canceller, ConnectOptions, DbError, Identity, Rows, Session, Target, catalog, decorate,
+    wait_ready,
 };
 
 /// A connection with what is known about it.
@@ -283,7 +284,9 @@ async fn prepare(
 ) -> Result<(String, Identity), Fault> {
     let mut pin = vec!["RESET ROLE".to_string()];
     if behind_pooler {
-        pin.extend(settings.iter().map(|(name, value)| format!("SET {name} = {}", quote_literal(value))));
+        pin.extend(
+            settings.iter().map(|(name, value)| format!("SET {name} = {}", quote_literal(value))),
+        );
     } else {
         pin.push("RESET ALL".into());
     }

@@ -36,7 +36,6 @@ pub static ALL: &[&Verb] = &[
     &db::query::ROW,
     &db::query::VALUE,
     &db::query::COUNT,
-    &sql::run_file::RUN_FILE,
     &db::exec::EXEC,
     &db::server::WAIT_READY,
     &db::server::IDENTITY,
@@ -92,4 +91,5 @@ pub static ALL: &[&Verb] = &[
     &report::notes::TABLE,
     &report::notes::TEXT,
     &report::notes::ATTACH,
+    &sql::run_file::RUN_FILE,
 ];

@@ -6,7 +6,7 @@ use runsheet::config::Config;
 use runsheet::engine::{Limits, RoadSetup, walk};
 use runsheet::host::{HostSetup, Mode, OnFailure, Terminal, Wishes};
 use runsheet::model::{EventKind, Fault, ItemState, Redactor, RunEvent, RunId};
-use runsheet::playbook::Playbook;
+use runsheet::playbook::{Origin, Playbook};
 use runsheet::postgres::Target;
 use runsheet::report::Sink;
 use runsheet::system::{Cancel, StateDir};
@@ -73,6 +73,7 @@ impl Stage {
             name: "t".into(),
             path_display: "playbooks/t.rhai".into(),
             text: text.clone(),
+            origin: Origin::Project,
             root: folder.clone(),
         };
         let host = HostSetup {
@@ -105,7 +106,9 @@ impl Stage {
         let events = events.lock().expect("events").clone();
         match ended {
             Ok(ended) => Played { exit: ended.exit, run: Some(ended.run), early: None, events },
-            Err(fault) => Played { exit: fault.kind.exit_code(), run: None, early: Some(fault), events },
+            Err(fault) => {
+                Played { exit: fault.kind.exit_code(), run: None, early: Some(fault), events }
+            }
         }
     }
 }

@@ -1,12 +1,7 @@
-//! Statements that PostgreSQL refuses inside a transaction block, and how to find out afterwards
-//! whether one of them happened.
-
-use std::rc::Rc;
-
-use serde_json::Value;
+//! Statements that PostgreSQL refuses inside a transaction block, and what they leave behind:
+//! `probe` looks for it after a crash.
 
 use super::words::Word;
-use crate::host::{Host, Trouble};
 use crate::model::quote_ident;
 
 /// A statement that has to run alone.
@@ -14,12 +9,12 @@ use crate::model::quote_ident;
 pub(super) struct Alone {
     /// Its first words, `CREATE INDEX CONCURRENTLY`.
     pub(super) what: String,
-    trace: Trace,
+    pub(super) trace: Trace,
 }
 
 /// What it leaves behind.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Trace {
+pub(super) enum Trace {
     /// Nothing that a second time could harm.
     Harmless,
     /// An index of this name (as SQL), there or not there.
@@ -64,16 +59,6 @@ impl Alone {
         };
         let what: Vec<String> = words.iter().take(length).map(|w| w.raw.to_uppercase()).collect();
         Some(Self { what: what.join(" "), trace })
-    }
-
-    /// May it simply be done again?
-    pub(super) fn harmless(&self) -> bool {
-        self.trace == Trace::Harmless
-    }
-
-    /// Can the server say whether it happened?
-    pub(super) fn can_be_asked(&self) -> bool {
-        self.trace != Trace::Unknown
     }
 }
 
@@ -127,32 +112,6 @@ fn created_index(words: &[Word], at: usize) -> Trace {
 fn dropped_index(words: &[Word], at: usize) -> Trace {
     let (name, _) = name_at(words, skip_if(words, at, 2));
     Trace::Index { name: sql_name(&name), there: false }
-}
-
-/// Did the statement happen, of which an earlier process only announced that it would?
-///
-/// An INVALID index is the wreck of exactly this statement: it is cleared away, so that the
-/// statement can be run again.
-pub(super) fn happened(host: &Rc<Host>, lone: &Alone) -> Result<Option<bool>, Trouble> {
-    let (sql, name, there) = match &lone.trace {
-        Trace::Index { name, there } => (
-            "SELECT (SELECT indisvalid FROM pg_catalog.pg_index \
-             WHERE indexrelid = pg_catalog.to_regclass($1))",
-            name,
-            *there,
-        ),
-        Trace::Database { name, there } => {
-            ("SELECT (SELECT true FROM pg_catalog.pg_database WHERE datname = $1)", name, *there)
-        }
-        Trace::Harmless | Trace::Unknown => return Ok(None),
-    };
-    let found = host.query(sql, &[Value::from(name.as_str())])?;
-    let found = found.first().and_then(Value::as_bool);
-    if there && found == Some(false) {
-        host.run_alone(&format!("DROP INDEX CONCURRENTLY IF EXISTS {name}"))?;
-        return Ok(Some(false));
-    }
-    Ok(Some(found.is_some() == there))
 }
 
 #[cfg(test)]

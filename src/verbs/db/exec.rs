@@ -3,9 +3,10 @@
 use std::rc::Rc;
 
 use rhai::Dynamic;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::alone::{self, Alone};
+use super::alone::Alone;
+use super::probe;
 use super::words::{Word, statements};
 use crate::host::{Call, External, Host, Repeat, StatementTrouble, Trouble, Verb};
 use crate::model::{Action, Effect, Fault, Risk};
@@ -22,8 +23,8 @@ pub(crate) static EXEC: Verb = Verb {
 Without parameters the text may hold several statements; with parameters `$1`, `$2` exactly one.
 What cannot run in a transaction (CREATE INDEX CONCURRENTLY, VACUUM, CREATE DATABASE, ALTER SYSTEM)
 is announced in the journal and runs alone, in a step that does nothing else to the database. In a
-step with `transaction: false` each call commits for itself; where a run dies inside of one, a person
-says whether it happened (`runsheet resolve`).
+step with `transaction: false` each call commits for itself, together with its mark in the journal: a
+resumed run goes on behind the last one.
 
 Gives: the number of rows that the last statement touched.
 
@@ -49,17 +50,11 @@ fn exec(host: &Rc<Host>, call: &Call<'_, '_>) -> Result<Dynamic, Trouble> {
         }
         action.effect = Effect::External;
         action.remarks.push(msg!("verbs.runs-alone"));
-        let probe = || alone::happened(host, &lone);
+        let probe = || probe::happened(host, &sql);
         return host.pass_external(
             External {
                 action,
-                repeat: if lone.harmless() {
-                    Repeat::Harmless
-                } else if lone.can_be_asked() {
-                    Repeat::Probe(&probe)
-                } else {
-                    Repeat::Ask
-                },
+                repeat: Repeat::Probe(&probe),
                 probed: json!(0),
                 perform: Box::new(|| Ok(json!(host.run_alone(&sql)?))),
             },
@@ -80,18 +75,23 @@ fn exec(host: &Rc<Host>, call: &Call<'_, '_>) -> Result<Dynamic, Trouble> {
     }
     // A step without a transaction, or a place where the gate does not let a write pass at all.
     action.remarks.push(msg!("verbs.commits-for-itself"));
-    host.pass_external(
+    let given = host.pass_external(
         External {
             action,
-            repeat: Repeat::Ask,
-            probed: json!(0),
+            // It is settled in its own transaction: where it is open, it did not happen.
+            repeat: Repeat::Harmless,
+            probed: Value::Null,
             perform: Box::new(|| {
                 let rows = host.run_apart(&sql, &call.params(1)?);
-                Ok(json!(rows.map_err(|trouble| placed(host, &sql, trouble))?))
+                Ok(json!({ "rows": rows.map_err(|trouble| placed(host, &sql, trouble))? }))
             }),
         },
         call.planned(),
-    )
+    )?;
+    Ok(match given.read_lock::<rhai::Map>() {
+        Some(map) => map.get("rows").cloned().unwrap_or(Dynamic::UNIT),
+        None => given.clone(),
+    })
 }
 
 /// What a statement is about to do, as data.

@@ -1,6 +1,5 @@
 //! `db::`: the database of the run.
 
-pub(super) mod probe;
 mod about;
 mod alone;
 mod restore;
@@ -12,6 +11,7 @@ pub(super) mod exec;
 pub(super) mod fingerprint;
 pub(super) mod index;
 pub(super) mod orphans;
+pub(super) mod probe;
 pub(super) mod query;
 pub(super) mod read_only;
 pub(super) mod required;

@@ -8,6 +8,9 @@ use crate::host::{Host, Trouble};
 
 /// `Some(true)` it has, `Some(false)` it has not and may be run, `None` nobody can tell.
 ///
+/// An INVALID index is the wreck of exactly this statement: it is cleared away, so that the
+/// statement can be run again.
+///
 /// # Errors
 /// The server's answer.
 pub(in crate::verbs) fn happened(host: &Rc<Host>, sql: &str) -> Result<Option<bool>, Trouble> {
