@@ -36,6 +36,8 @@ pub static ALL: &[&Verb] = &[
     &db::query::ROW,
     &db::query::VALUE,
     &db::query::COUNT,
+    &sql::run_file::RUN_FILE,
+    &sql::review::REVIEW,
     &db::exec::EXEC,
     &db::server::WAIT_READY,
     &db::server::IDENTITY,

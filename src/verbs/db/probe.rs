@@ -2,7 +2,9 @@
 
 use std::rc::Rc;
 
-use super::alone::{Alone, happened as look};
+use serde_json::Value;
+
+use super::alone::{Alone, Trace};
 use super::words::statements;
 use crate::host::{Host, Trouble};
 
@@ -14,9 +16,26 @@ use crate::host::{Host, Trouble};
 /// # Errors
 /// The server's answer.
 pub(in crate::verbs) fn happened(host: &Rc<Host>, sql: &str) -> Result<Option<bool>, Trouble> {
-    match statements(sql).iter().find_map(|words| Alone::of(words)) {
-        Some(lone) if lone.harmless() => Ok(Some(false)),
-        Some(lone) => look(host, &lone),
-        None => Ok(None),
+    let all = statements(sql);
+    let Some(lone) = all.first().and_then(|words| Alone::of(words)) else { return Ok(None) };
+    let (ask, name, there) = match &lone.trace {
+        Trace::Index { name, there } => (
+            "SELECT (SELECT indisvalid FROM pg_catalog.pg_index \
+             WHERE indexrelid = pg_catalog.to_regclass($1))",
+            name,
+            *there,
+        ),
+        Trace::Database { name, there } => {
+            ("SELECT (SELECT true FROM pg_catalog.pg_database WHERE datname = $1)", name, *there)
+        }
+        Trace::Harmless => return Ok(Some(false)),
+        Trace::Unknown => return Ok(None),
+    };
+    let found = host.query(ask, &[Value::from(name.as_str())])?;
+    let found = found.first().and_then(Value::as_bool);
+    if there && found == Some(false) {
+        host.run_alone(&format!("DROP INDEX CONCURRENTLY IF EXISTS {name}"))?;
+        return Ok(Some(false));
     }
+    Ok(Some(found.is_some() == there))
 }

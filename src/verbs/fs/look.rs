@@ -7,7 +7,7 @@ use std::rc::Rc;
 use rhai::Dynamic;
 use serde_json::{Value, json};
 
-use super::place::inside;
+use super::place::{inside, readable};
 use super::sum::{read_fault, sha256_of};
 use crate::host::{Call, Host, Trouble, Verb};
 use crate::model::{Action, Effect, Fault, format_bytes};
@@ -119,7 +119,7 @@ fn look(
     // A command that a plan has recorded may change any file.
     action.touches = vec!["*".into()];
     host.pass(action, call.planned(), || {
-        let path = inside(host, &given)?;
+        let path = readable(host, &given)?;
         answer(&path, &given).map_err(Into::into)
     })
 }

@@ -21,6 +21,22 @@ pub(in crate::verbs) fn inside(host: &Host, given: &str) -> Result<PathBuf, Faul
     within(project, &roots, given)
 }
 
+/// The real path of a file to be read: the project's, else one that is shipped with the playbook.
+///
+/// # Errors
+/// `path-outside`.
+pub(in crate::verbs) fn readable(host: &Host, given: &str) -> Result<PathBuf, Fault> {
+    let path = inside(host, given)?;
+    if path.exists() {
+        return Ok(path);
+    }
+    let setup = &host.setup;
+    match crate::playbook::resolve_sql(&setup.project, &setup.playbook, given) {
+        Ok(source) => source.on_disk(setup.state.root()),
+        Err(_) => Ok(path),
+    }
+}
+
 fn within(project: &Path, roots: &[PathBuf], given: &str) -> Result<PathBuf, Fault> {
     let outside = |cause: String| {
         Fault::usage("path-outside", msg!("verbs.fs.path-outside", path = given))
