@@ -6,3 +6,4 @@
 mod house;
 mod support;
 mod system;
+mod verbs;
