@@ -1,7 +1,7 @@
 -- The ledger: what has been applied to this data. It goes back with a restore, and rightly so.
 CREATE SCHEMA IF NOT EXISTS {schema};
 CREATE TABLE IF NOT EXISTS {schema}.lease (
-    only boolean PRIMARY KEY DEFAULT true CHECK (only),
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
     epoch bigint NOT NULL,
     run text,
     holder text,
