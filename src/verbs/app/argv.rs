@@ -61,11 +61,9 @@ pub(in crate::verbs) fn allowed(host: &Host, program: &str) -> Result<(), Fault>
     let mut list: Vec<&str> = known.iter().map(String::as_str).collect();
     list.push(program);
     let line = format!("allow = {list:?}");
-    let fault = Fault::usage(
-        "command-not-allowed",
-        msg!("verbs.app.not-allowed", program = program),
-    )
-    .cause(msg!("verbs.app.not-allowed.cause"));
+    let fault =
+        Fault::usage("command-not-allowed", msg!("verbs.app.not-allowed", program = program))
+            .cause(msg!("verbs.app.not-allowed.cause"));
     let remedy = msg!("verbs.app.not-allowed.remedy", line = line);
     Err(match nearest(program, known.iter().map(String::as_str)) {
         Some(name) => fault.remedy(format!("{} {remedy}", msg!("host.did-you-mean", name = name))),
@@ -98,7 +96,6 @@ pub(in crate::verbs) fn application_name(host: &Host, program: &str) -> String {
     }
     name[..end].to_string()
 }
-
 
 #[cfg(test)]
 mod tests {

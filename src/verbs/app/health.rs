@@ -45,8 +45,7 @@ verify("The application answers", || app::healthy("http://127.0.0.1:3000/health"
         let options: HealthyOptions = call.options(1)?;
         let (url, verb) = (call.text(0), call.verb.name);
         let tries = options.tries.unwrap_or(30).max(1);
-        let every =
-            given::span(verb, "every", options.every.as_deref(), Duration::from_secs(2))?;
+        let every = given::span(verb, "every", options.every.as_deref(), Duration::from_secs(2))?;
         let timeout = given::span(verb, "timeout", options.timeout.as_deref(), TIMEOUT)?;
         host.pass(asked(call, &url), call.planned(), || {
             checked_url(&url)?;
@@ -151,7 +150,12 @@ verify("It stays well", || app::watch_health("http://127.0.0.1:3000/health", #{ 
                     }
                 }
                 let unit = "checks".to_string();
-                host.emit(EventKind::Progress { what: url.clone(), done: checks, total: None, unit })?;
+                host.emit(EventKind::Progress {
+                    what: url.clone(),
+                    done: checks,
+                    total: None,
+                    unit,
+                })?;
                 if started.elapsed() + every > during {
                     return Ok(json!({
                         "checks": checks,
@@ -174,11 +178,7 @@ fn asked(call: &Call<'_, '_>, url: &str) -> Action {
 }
 
 /// One try: its answer, or why there was none.
-fn look(
-    host: &Rc<Host>,
-    url: &str,
-    timeout: Duration,
-) -> Result<Result<Answer, Fault>, Trouble> {
+fn look(host: &Rc<Host>, url: &str, timeout: Duration) -> Result<Result<Answer, Fault>, Trouble> {
     let request = Request { url: url.to_string(), timeout, headers: Vec::new() };
     match fetch(host, request) {
         Ok(answer) => Ok(Ok(answer)),

@@ -152,12 +152,7 @@ impl Work {
     }
 
     /// Runs a program once, in the command's folder and environment.
-    fn once(
-        &self,
-        host: &Rc<Host>,
-        argv: &[String],
-        timeout: Duration,
-    ) -> Result<Output, Trouble> {
+    fn once(&self, host: &Rc<Host>, argv: &[String], timeout: Duration) -> Result<Output, Trouble> {
         let mut command = Command::new(argv);
         command.cwd = self.cwd.clone();
         command.env = self.env.clone();

@@ -35,7 +35,10 @@ let env = step("Keep the settings", || fs::backup(".env"));
             Box::new(move || keep(host, &given))
         };
         let repeat = Repeat::Harmless;
-        host.pass_external(External { action, repeat, probed: Value::Null, perform }, call.planned())
+        host.pass_external(
+            External { action, repeat, probed: Value::Null, perform },
+            call.planned(),
+        )
     },
 };
 
@@ -58,13 +61,17 @@ let env = step("Keep the settings", || fs::backup(".env"));
 step("Put them back", || fs::restore(env));
 ```"#,
     call: |host, call| {
-        let target = call.any(0).read_lock::<rhai::Map>().and_then(|map| {
-            map.get("path").and_then(|path| path.clone().into_string().ok())
-        });
+        let target = call
+            .any(0)
+            .read_lock::<rhai::Map>()
+            .and_then(|map| map.get("path").and_then(|path| path.clone().into_string().ok()));
         let action = Action::new(call.verb.name, Effect::External, target.unwrap_or_default());
         let perform = Box::new(move || put_back(host, call.options(0)?));
         let repeat = Repeat::Harmless;
-        host.pass_external(External { action, repeat, probed: Value::Null, perform }, call.planned())
+        host.pass_external(
+            External { action, repeat, probed: Value::Null, perform },
+            call.planned(),
+        )
     },
 };
 

@@ -80,10 +80,7 @@ fn copied(
 
 /// The fault of a file that cannot be read.
 pub(in crate::verbs) fn read_fault(path: &Path, error: &std::io::Error) -> Fault {
-    Fault::failed(
-        "read-failed",
-        msg!("system.read-failed", path = path.display(), error = error),
-    )
+    Fault::failed("read-failed", msg!("system.read-failed", path = path.display(), error = error))
 }
 
 /// Bytes in hexadecimal digits.

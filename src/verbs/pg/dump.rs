@@ -67,11 +67,14 @@ check("It can be restored", || pg::restore_test(dump));
         let formats = options.formats.clone().unwrap_or_default();
         let words: Vec<String> = formats.iter().map(|f| format!("--format={}", f.word())).collect();
         let shown = format!("pg_dump {} --dbname={}", words.join(" "), server.database);
-        let action = Action::new(call.verb.name, Effect::External, server.database.clone())
-            .statement(shown);
+        let action =
+            Action::new(call.verb.name, Effect::External, server.database.clone()).statement(shown);
         let perform = Box::new(move || perform(host, &options, &formats, &program));
         let repeat = Repeat::Harmless;
-        host.pass_external(External { action, repeat, probed: Value::Null, perform }, call.planned())
+        host.pass_external(
+            External { action, repeat, probed: Value::Null, perform },
+            call.planned(),
+        )
     },
 };
 
@@ -221,19 +224,14 @@ fn entry(file: &Written) -> FileEntry {
 }
 
 /// A session of its own, whose snapshot all formats and the counts show.
-fn pinned(
-    host: &Rc<Host>,
-    target: &Target,
-    tables: &[String],
-) -> Result<(Session, Seen), Trouble> {
+fn pinned(host: &Rc<Host>, target: &Target, tables: &[String]) -> Result<(Session, Seen), Trouble> {
     let options = ConnectOptions {
         application_name: format!("runsheet/{}/snapshot", host.run_id()),
         ..ConnectOptions::default()
     };
     let lease = lease_table(&host.setup.config.ledger_schema);
     let session = host.wait(connect(target, &options))??;
-    let seen =
-        host.wait(look(&session, tables, &lease))?.map_err(|error| host.db_fault(error))?;
+    let seen = host.wait(look(&session, tables, &lease))?.map_err(|error| host.db_fault(error))?;
     Ok((session, seen))
 }
 

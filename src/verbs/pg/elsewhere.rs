@@ -97,10 +97,8 @@ impl Elsewhere {
         // Since 15; the name of the locale's column changed in 17.
         let locale = [text("daticulocale"), text("datlocale")].concat();
         match text("datlocprovider").as_str() {
-            "i" => create.push_str(&format!(
-                " LOCALE_PROVIDER icu ICU_LOCALE {}",
-                quote_literal(&locale)
-            )),
+            "i" => create
+                .push_str(&format!(" LOCALE_PROVIDER icu ICU_LOCALE {}", quote_literal(&locale))),
             "b" => create.push_str(&format!(
                 " LOCALE_PROVIDER builtin BUILTIN_LOCALE {}",
                 quote_literal(&locale)

@@ -69,7 +69,10 @@ step("Back up", || pg::external_backup(#{
             .statement(quoted(first));
         let perform = Box::new(|| external(host, make.as_deref(), probe.as_deref(), max_age));
         let repeat = Repeat::Harmless;
-        host.pass_external(External { action, repeat, probed: Value::Null, perform }, call.planned())
+        host.pass_external(
+            External { action, repeat, probed: Value::Null, perform },
+            call.planned(),
+        )
     },
 };
 
@@ -178,7 +181,10 @@ step("Mark the place before the change", || pg::restore_point("before_normalize"
             Ok(json!({ "name": name, "lsn": rows.first() }))
         });
         let repeat = Repeat::Harmless;
-        host.pass_external(External { action, repeat, probed: Value::Null, perform }, call.planned())
+        host.pass_external(
+            External { action, repeat, probed: Value::Null, perform },
+            call.planned(),
+        )
     },
 };
 

@@ -3,9 +3,9 @@
 use std::rc::Rc;
 
 use super::counts::{Counts, differences, lease_table, of_copy};
+use super::produce::Format;
 use super::source::{Part, Source};
 use super::tools::{Access, pg_restore};
-use super::produce::Format;
 use crate::host::{Host, Trouble};
 use crate::model::{Fault, quote_ident};
 use crate::msg;
@@ -67,10 +67,8 @@ impl Load<'_> {
     fn make_schemas(&self, tables: &Counts) -> Result<(), Trouble> {
         let schemas: std::collections::BTreeSet<&str> =
             tables.keys().filter_map(|table| schema_of(table)).collect();
-        let sql: String = schemas
-            .iter()
-            .map(|schema| format!("CREATE SCHEMA IF NOT EXISTS {schema};"))
-            .collect();
+        let sql: String =
+            schemas.iter().map(|schema| format!("CREATE SCHEMA IF NOT EXISTS {schema};")).collect();
         let session = self.connect()?;
         self.host.wait(session.batch(&sql))?.map_err(|error| self.host.db_fault(error).into())
     }
@@ -79,8 +77,7 @@ impl Load<'_> {
         let manifest = self.source.known()?;
         let wanted = (manifest.server.version_number / 10_000).max(self.server / 10_000);
         let program = pg_restore(self.host, wanted)?;
-        let access =
-            Access::new(self.host, &self.target, self.server, self.direct, "pg_restore")?;
+        let access = Access::new(self.host, &self.target, self.server, self.direct, "pg_restore")?;
         let mut args = vec!["--no-password".to_string(), "--no-tablespaces".into()];
         args.push(format!("--dbname={}", connection_word(&self.target.database)));
         if !self.with_owners {
