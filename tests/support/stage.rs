@@ -135,6 +135,7 @@ fn book(project: &Path, text: &str) -> Playbook {
         path_display: "playbooks/it.rhai".into(),
         text: text.into(),
         root: project.to_path_buf(),
+        origin: runsheet::playbook::Origin::Project,
     }
 }
 

@@ -1,4 +1,4 @@
-use crate::support::Stage;
+use crate::support::stage::Stage;
 use crate::support::listener::{Listener, closed_port};
 use runsheet::model::{EventKind, ItemState};
 

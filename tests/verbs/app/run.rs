@@ -1,4 +1,4 @@
-use crate::support::Stage;
+use crate::support::stage::Stage;
 use runsheet::model::EventKind;
 
 const SHELL: &str = "[commands]\nallow = [\"sh\", \"echo\", \"./tool\"]\n";
