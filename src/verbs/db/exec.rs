@@ -67,8 +67,7 @@ fn exec(host: &Rc<Host>, call: &Call<'_, '_>) -> Result<Dynamic, Trouble> {
             if !params.is_empty() {
                 return Ok(json!(host.step_execute(&sql, &params)?));
             }
-            // The line break ends a comment that the host's own words would be lost in.
-            let results = host.step_simple(&format!("{sql}\n"));
+            let results = host.step_simple(&sql);
             let results = results.map_err(|trouble| placed(host, &sql, trouble))?;
             Ok(json!(results.last().and_then(|result| result.rows).unwrap_or(0)))
         });
