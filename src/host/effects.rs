@@ -303,7 +303,7 @@ impl Host {
                 self.statement_timeout_ms()
             );
             let pins = worker.pin.matches("; ").count() + 1;
-            (lead, format!("; RESET ROLE; {settled}; COMMIT; {}", worker.pin), pins)
+            (lead, format!("\n; RESET ROLE; {settled}; COMMIT; {}", worker.pin), pins)
         };
         let body = sql.trim_end().trim_end_matches(';');
         // The line break ends a comment that the mark and the COMMIT would be lost in.

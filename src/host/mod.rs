@@ -16,6 +16,7 @@ mod gate;
 mod inputs;
 mod item;
 mod options;
+mod outside;
 mod planned;
 mod scope;
 mod stop;

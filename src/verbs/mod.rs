@@ -2,9 +2,15 @@
 //!
 //! A verb describes what it is about to do and hands it to the gate; it never looks at the mode.
 
+mod app;
 mod db;
+mod fs;
+mod given;
+mod http;
 mod item;
 mod sql;
+mod pg;
+mod report;
 
 use crate::host::Verb;
 
@@ -30,6 +36,8 @@ pub static ALL: &[&Verb] = &[
     &db::query::ROW,
     &db::query::VALUE,
     &db::query::COUNT,
+    &sql::run_file::RUN_FILE,
+    &sql::review::REVIEW,
     &db::exec::EXEC,
     &db::server::WAIT_READY,
     &db::server::IDENTITY,
@@ -66,5 +74,24 @@ pub static ALL: &[&Verb] = &[
     &db::index::INDEX_CONCURRENTLY,
     &db::sessions::SESSIONS,
     &db::sessions::REQUIRE_NO_SESSIONS,
+    &pg::dump::DUMP,
+    &pg::verify::VERIFY,
+    &pg::restore_test::RESTORE_TEST,
+    &pg::restore::RESTORE,
+    &pg::external::EXTERNAL_BACKUP,
+    &pg::external::RESTORE_POINT,
+    &app::run::RUN,
+    &app::health::HEALTHY,
+    &app::health::WATCH_HEALTH,
+    &fs::look::REQUIRE_FREE,
+    &fs::look::EXISTS,
+    &fs::look::SHA256,
+    &fs::look::TEXT,
+    &fs::copies::BACKUP,
+    &fs::copies::RESTORE,
+    &http::get::GET,
+    &report::notes::TABLE,
+    &report::notes::TEXT,
+    &report::notes::ATTACH,
     &sql::run_file::RUN_FILE,
 ];

@@ -2,8 +2,11 @@
 
 pub mod cluster;
 pub mod play;
+pub mod listener;
 pub mod project;
+pub mod stage;
 
 pub use cluster::Cluster;
 pub use play::{Asked, Played, Stage};
+pub use listener::Listener;
 pub use project::{Project, Ran};

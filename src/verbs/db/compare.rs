@@ -326,7 +326,7 @@ fn statement(a: &str, b: &str, key: &[String], columns: &[Column], others: &[Col
             'twice_left', {twice_l}, 'twice_right', {twice_r}, \
             'sample', (SELECT coalesce(json_agg(json_build_object('what', what, 'key', key, \
                 'left', left_row, 'right', right_row)), '[]') \
-                FROM (SELECT * FROM runsheet_d ORDER BY what, key::text LIMIT 10) AS shown))",
+                FROM (SELECT * FROM runsheet_d ORDER BY what, key::text LIMIT 10) AS sampled))",
         key_l = object("l", &key_names),
         key_r = object("r", &key_names),
         all_l = object("l", &names),

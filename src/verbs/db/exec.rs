@@ -61,7 +61,7 @@ fn exec(host: &Rc<Host>, call: &Call<'_, '_>) -> Result<Dynamic, Trouble> {
             call.planned(),
         );
     }
-    if host.in_step_transaction() {
+    if host.step_is_transactional() {
         return host.pass(action, call.planned(), || {
             let params = call.params(1)?;
             if !params.is_empty() {
@@ -205,7 +205,7 @@ mod tests {
     fn the_line_of_an_error_is_found_in_characters() {
         let error = DbError { position: Some(13), ..DbError::default() };
         let text = place_of("-- 글자\nSELECT x, y", &error).unwrap();
-        assert!(text.contains("SELECT x, y") && text.contains('2') && text.contains('6'), "{text}");
+        assert!(text.contains("SELECT x, y") && text.contains('2') && text.contains('7'), "{text}");
     }
 
     #[test]
