@@ -33,7 +33,12 @@ pub(super) fn walk_road(common: &Common, road: &Road, name: &str, way: Way) -> R
 }
 
 /// Walks the road of a run that is known already.
-pub(super) fn walk_known(common: &Common, road: &Road, run: Option<&str>, way: Way) -> Result<u8, Fault> {
+pub(super) fn walk_known(
+    common: &Common,
+    road: &Road,
+    run: Option<&str>,
+    way: Way,
+) -> Result<u8, Fault> {
     let project = project_of(common)?;
     let config = Config::load(&project)?;
     let state = StateDir::open(common.state.as_deref().unwrap_or(&config.state_dir))?;
@@ -51,7 +56,8 @@ pub(super) fn walk_known(common: &Common, road: &Road, run: Option<&str>, way: W
 }
 
 fn project_of(common: &Common) -> Result<PathBuf, Fault> {
-    let here = std::env::current_dir().map_err(|error| Fault::failed("no-folder", error.to_string()))?;
+    let here =
+        std::env::current_dir().map_err(|error| Fault::failed("no-folder", error.to_string()))?;
     Ok(common.project.clone().unwrap_or_else(|| find_project(&here)))
 }
 
@@ -65,7 +71,8 @@ fn go(
     resume: Option<RunId>,
 ) -> Result<u8, Fault> {
     let read = |name: &str| std::env::var(name).ok();
-    let mut environment = config.environment(common.env.as_deref(), common.url.as_deref(), &read)?;
+    let mut environment =
+        config.environment(common.env.as_deref(), common.url.as_deref(), &read)?;
     let redactor = Redactor::default();
     let target = match &environment.url {
         Some(url) => Target::parse(url, &read)?,

@@ -78,8 +78,7 @@ impl Host {
             wait_ready(&target, &options, tries, every, &mut on_attempt).await
         })??;
         let session = Rc::new(session);
-        let (pin, search_path, identity) = self
-            .wait(prepare(&session, &self.run_id().0))??;
+        let (pin, search_path, identity) = self.wait(prepare(&session, &self.run_id().0))??;
         self.expected(&identity)?;
         if session.behind_pooler() && self.mode() != Mode::Plan && !self.setup.wishes.allow_pooler {
             return Err(Fault::new(FaultKind::Usage, "pooler", msg!("host.pooler"))

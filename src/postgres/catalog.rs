@@ -9,8 +9,8 @@ mod activity;
 mod objects;
 mod rights;
 
-pub use activity::{Activity, blockers, orphans, sessions, waiting};
 pub use activity::Orphans;
+pub use activity::{Activity, blockers, orphans, sessions, waiting};
 pub use objects::{
     Column, ForeignKey, Index, columns, foreign_keys, has_column, has_constraint, has_index,
     has_table, has_type, index, row_count, table_size, tables,

@@ -76,11 +76,7 @@ fn one(
     let started = Instant::now();
     let done = progress.done;
     let perform = || -> Result<Value, Trouble> {
-        let answer = if transactional {
-            host.run_marked(text)
-        } else {
-            host.run_alone_raw(text)
-        };
+        let answer = if transactional { host.run_marked(text) } else { host.run_alone_raw(text) };
         match answer {
             Ok(rows) => Ok(json!({ "rows": rows })),
             Err(crate::host::StatementTrouble::Server(error)) => {

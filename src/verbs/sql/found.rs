@@ -41,9 +41,10 @@ pub(super) fn find(
     let file = source.on_disk(setup.state.root())?;
     let root = match &source {
         FileSource::Disk(_) => setup.project.canonicalize().unwrap_or(setup.project.clone()),
-        FileSource::Shipped { path, .. } => {
-            file.to_str().and_then(|text| text.strip_suffix(path)).map_or(file.clone(), PathBuf::from)
-        }
+        FileSource::Shipped { path, .. } => file
+            .to_str()
+            .and_then(|text| text.strip_suffix(path))
+            .map_or(file.clone(), PathBuf::from),
     };
     let path = file.strip_prefix(&root).unwrap_or(&file).to_string_lossy().into_owned();
     let options = ScriptOptions { transactional };

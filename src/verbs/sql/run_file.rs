@@ -74,9 +74,8 @@ pub(super) fn run(host: &Rc<Host>, call: &Call<'_, '_>, found: &Found) -> Result
     host.pass(describe(found), call.planned(), || {
         let started = Instant::now();
         let mut script = found.open()?;
-        super::send::send_all(host, &mut script, &mut progress).map_err(|trouble| {
-            so_far(trouble, progress.done, found.summary.statements)
-        })?;
+        super::send::send_all(host, &mut script, &mut progress)
+            .map_err(|trouble| so_far(trouble, progress.done, found.summary.statements))?;
         Ok(result(&progress, started))
     })
 }

@@ -58,7 +58,11 @@ pub(super) fn send_all(
 }
 
 /// A remark about a command that has no effect here.
-pub(super) fn skipped(host: &Host, command: &str, place: &crate::model::Place) -> Result<(), Fault> {
+pub(super) fn skipped(
+    host: &Host,
+    command: &str,
+    place: &crate::model::Place,
+) -> Result<(), Fault> {
     let text = msg!("verbs.sql-skipped", command = command, file = place.file, line = place.line);
     host.emit(EventKind::Note { text })
 }
