@@ -7,3 +7,4 @@ mod engine;
 mod house;
 mod support;
 mod system;
+mod verbs;

@@ -147,7 +147,11 @@ fn of_script(error: &EvalAltResult) -> Fault {
             Fault::usage("syntax", msg!("host.syntax", what = kind))
         }
         EvalAltResult::ErrorFunctionNotFound(signature, _) => {
-            Fault::usage("unknown-verb", msg!("host.unknown-function", signature = signature))
+            // "db::count (i64, map)": the types are the engine's words, the number is enough.
+            let (name, rest) = signature.split_once(" (").unwrap_or((signature, ")"));
+            let inside = rest.trim_end_matches(')');
+            let count = if inside.is_empty() { 0 } else { inside.split(", ").count() };
+            Fault::usage("unknown-verb", msg!("host.unknown-function", name = name, count = count))
                 .remedy(msg!("host.unknown-function.remedy"))
         }
         EvalAltResult::ErrorVariableNotFound(name, _) => {

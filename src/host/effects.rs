@@ -86,7 +86,12 @@ impl Host {
         if frame.effects.last() != Some(&action.verb) {
             frame.effects.push(action.verb.clone());
         }
-        frame.changes |= action.effect == Effect::Write || action.opaque;
+        let changes_database = match action.effect {
+            Effect::Write => true,
+            Effect::External => !action.touches.is_empty(),
+            Effect::None | Effect::Read => false,
+        };
+        frame.changes |= changes_database || action.opaque;
         match action.effect {
             Effect::Write => frame.wrote = true,
             Effect::External => frame.external = true,
@@ -278,7 +283,7 @@ impl Host {
             Some(frame) => (frame.key.clone(), frame.ordinal),
             None => return Err(Fault::failed("internal", "no item").into()),
         };
-        let (lead, tail) = {
+        let (lead, tail, pins) = {
             let worker = self.worker.borrow();
             let Some(worker) = worker.as_ref() else {
                 return Err(Fault::failed("internal", "no worker").into());
@@ -297,15 +302,17 @@ impl Host {
                 self.lock_timeout_ms(),
                 self.statement_timeout_ms()
             );
-            (lead, format!("; RESET ROLE; {settled}; COMMIT; {}", worker.pin))
+            let pins = worker.pin.matches("; ").count() + 1;
+            (lead, format!("\n; RESET ROLE; {settled}; COMMIT; {}", worker.pin), pins)
         };
         let body = sql.trim_end().trim_end_matches(';');
-        let answer = self.wait(session.simple(&format!("{lead}{body}{tail}")));
+        // The line break ends a comment that the mark and the COMMIT would be lost in.
+        let answer = self.wait(session.simple(&format!("{lead}{body}\n{tail}")));
         self.notices(&session)?;
         match answer? {
             Ok(results) => {
                 // BEGIN, the fence and two settings lead; role, mark, COMMIT and the pin follow.
-                let own = results.len().saturating_sub(9);
+                let own = results.len().saturating_sub(4 + 3 + pins);
                 Ok(results.iter().skip(4).take(own).filter_map(|result| result.rows).sum())
             }
             Err(mut error) => {

@@ -204,7 +204,7 @@ impl Host {
     pub(super) fn close(self: &Rc<Self>, state: FinalState, fault: Option<&Fault>) -> u8 {
         let exit = self.exit_code(state, fault);
         let changed = self.mode() != Mode::Plan
-            && self.standing() > 0
+            && (self.standing() > 0 || self.stood_before.get())
             && !matches!(state, FinalState::NothingToDo | FinalState::RolledBack);
         let next = self.next_command(state, fault);
         let mut fault = fault.cloned();
@@ -307,11 +307,7 @@ impl Host {
                 took_ms: 0,
                 head: head.clone(),
             };
-            let done = ledger.done_sql(&run.0, &row, epoch, "").replacen(
-                "''",
-                "pg_current_xact_id()::text",
-                1,
-            );
+            let done = ledger.done_sql(&run.0, &row, epoch, None);
             let text = format!("BEGIN; {}; {done}; COMMIT", ledger.fence_sql(epoch));
             let answer = self.runtime.block_on(session.simple(&text));
             answer.map_err(|error| self.db_fault(error))?;

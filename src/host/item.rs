@@ -402,7 +402,13 @@ impl Host {
             } else {
                 self.before.borrow_mut().push(Recorded::Item { key, value: Value::Null });
             }
-            return self.end_item(item, outcome, took, None, Dynamic::UNIT);
+            let given = if self.mode() == Mode::Plan {
+                // What follows is shown as well; what hangs on this value is decided by the run.
+                Dynamic::from(super::planned::Planned::new(item.title.clone()))
+            } else {
+                Dynamic::UNIT
+            };
+            return self.end_item(item, outcome, took, None, given);
         }
         if item.kind == ItemKind::Verify && fault.kind == FaultKind::Failed {
             fault.kind = FaultKind::VerifyFailed;

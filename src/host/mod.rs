@@ -5,6 +5,7 @@
 
 #![allow(deprecated)] // Rhai marks its stored call contexts as volatile with this attribute.
 
+mod apart;
 mod approval;
 mod begin;
 mod diagnose;
@@ -15,6 +16,7 @@ mod gate;
 mod inputs;
 mod item;
 mod options;
+mod outside;
 mod planned;
 mod scope;
 mod stop;

@@ -138,7 +138,8 @@ impl PlannedWrites {
                 self.opaque |= action.opaque || action.touches.is_empty();
             }
             Effect::External => {
-                self.any |= action.opaque;
+                self.any |= action.opaque || !action.touches.is_empty();
+                self.tables.extend(action.touches.iter().map(|table| bare(table)));
                 self.opaque |= action.opaque;
             }
             Effect::None | Effect::Read => {}
@@ -152,6 +153,10 @@ impl PlannedWrites {
         }
         if !self.any {
             return false;
+        }
+        // A read of everything names no table that could be compared.
+        if read.statement.is_none() && read.touches.iter().any(|table| table == "*") {
+            return true;
         }
         let words = |text: &str| {
             text.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$'))

@@ -79,17 +79,24 @@ impl Host {
         let epoch = worker.lease.as_ref().map_or(0, |lease| lease.epoch);
         let options = frame.options.clone();
         drop(frames);
-        let mut count = 4;
+        let mut count = 2;
         let mut sql = String::from("BEGIN");
         if let Some(level) = &options.isolation {
             sql.push_str(&format!(" ISOLATION LEVEL {}", level.to_uppercase()));
         }
-        sql.push_str(&format!(
-            "; {}; SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}; ",
-            worker.ledger.fence_sql(epoch),
-            self.lock_timeout_ms(),
-            self.statement_timeout_ms()
-        ));
+        sql.push_str(&format!("; {}; ", worker.ledger.fence_sql(epoch)));
+        // The session starts with the configured lock timeout and no statement timeout.
+        if options.lock_timeout.is_some() {
+            sql.push_str(&format!("SET LOCAL lock_timeout = {}; ", self.lock_timeout_ms()));
+            count += 1;
+        }
+        if self.statement_timeout_ms() > 0 {
+            sql.push_str(&format!(
+                "SET LOCAL statement_timeout = {}; ",
+                self.statement_timeout_ms()
+            ));
+            count += 1;
+        }
         if let Some(role) = &options.role {
             sql.push_str(&format!("SET LOCAL ROLE {}; ", quote_ident(role)));
             count += 1;
@@ -257,15 +264,7 @@ impl Host {
             };
             let epoch = worker.lease.as_ref().map_or(0, |lease| lease.epoch);
             let run = self.run_id();
-            // A transaction that begins in this very message has no id yet that we could name.
-            let done = match &xid {
-                Some(xid) => worker.ledger.done_sql(&run.0, row, epoch, xid),
-                None => worker.ledger.done_sql(&run.0, row, epoch, "").replacen(
-                    "''",
-                    "pg_current_xact_id()::text",
-                    1,
-                ),
-            };
+            let done = worker.ledger.done_sql(&run.0, row, epoch, xid.as_deref());
             (done, worker.pin.clone())
         };
         let role = match self.frames.borrow().last() {
@@ -361,4 +360,5 @@ impl Host {
 }
 
 const SAVEPOINT: &str = "SAVEPOINT runsheet_verb; ";
-const RELEASE: &str = "; RELEASE SAVEPOINT runsheet_verb";
+/// On a line of its own: the statement before it may end in a comment.
+const RELEASE: &str = "\n; RELEASE SAVEPOINT runsheet_verb";

@@ -3,7 +3,6 @@
 //! Connected at the first need. Reads outside of a step's transaction run in a READ ONLY
 //! transaction of their own, so that a plan and a check cannot write even by accident.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -12,10 +11,11 @@ use serde_json::Value;
 use super::gate::{Host, Mode};
 use super::stop::{Stop, Trouble};
 use crate::journal::{Lease, Ledger};
-use crate::model::{EventKind, Fault, FaultKind, quote_ident, quote_literal};
+use crate::model::{EventKind, Fault, FaultKind, quote_literal};
 use crate::msg;
 use crate::postgres::{
-    Canceller, ConnectOptions, DbError, Identity, Rows, Session, catalog, decorate, wait_ready,
+    Canceller, ConnectOptions, DbError, Identity, Rows, Session, Target, catalog, decorate,
+    wait_ready,
 };
 
 /// A connection with what is known about it.
@@ -30,8 +30,6 @@ pub struct Worker {
     pub ledger: Ledger,
     /// The right to write, while the run has it.
     pub lease: Option<Lease>,
-    /// Who the connection is, for the search path of each step.
-    pub search_path: String,
 }
 
 impl Host {
@@ -62,8 +60,11 @@ impl Host {
         };
         let options = ConnectOptions {
             application_name: format!("runsheet/{}", self.run_id()),
+            pin: false,
             ..ConnectOptions::default()
         };
+        let settings = startup_settings(self.setup.config.run.lock_timeout.as_millis());
+        let with = with_settings(&target, &settings);
         let session = self.wait(async {
             let mut on_attempt = |attempt: u32, of: u32, fault: &Fault| {
                 if of > 1 {
@@ -75,10 +76,17 @@ impl Host {
                     });
                 }
             };
-            wait_ready(&target, &options, tries, every, &mut on_attempt).await
+            match wait_ready(&with, &options, tries, every, &mut on_attempt).await {
+                // A pooler that knows no startup options; what it is, is found out below.
+                Err(fault) if fault.sqlstate.as_deref() == Some("08P01") => {
+                    wait_ready(&target, &options, tries, every, &mut on_attempt).await
+                }
+                answer => answer,
+            }
         })??;
         let session = Rc::new(session);
-        let (pin, search_path, identity) = self.wait(prepare(&session, &self.run_id().0))??;
+        let pooled = session.behind_pooler();
+        let (pin, identity) = self.wait(prepare(&session, pooled, &settings))??;
         self.expected(&identity)?;
         if session.behind_pooler() && self.mode() != Mode::Plan && !self.setup.wishes.allow_pooler {
             return Err(Fault::new(FaultKind::Usage, "pooler", msg!("host.pooler"))
@@ -87,8 +95,7 @@ impl Host {
                 .into());
         }
         let ledger = Ledger::new(&self.setup.config.ledger_schema);
-        let worker =
-            Worker { session: session.clone(), pin, identity, ledger, lease: None, search_path };
+        let worker = Worker { session: session.clone(), pin, identity, ledger, lease: None };
         *self.worker.borrow_mut() = Some(worker);
         self.opened()?;
         Ok(session)
@@ -157,11 +164,10 @@ impl Host {
     pub fn read_only_query(self: &Rc<Self>, sql: &str, params: &[Value]) -> Result<Rows, Trouble> {
         let session = self.session()?;
         // The SELECT takes the snapshot: after it the transaction cannot be made READ WRITE again.
-        let begin = format!(
-            "BEGIN READ ONLY; SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}; SELECT 1",
-            self.lock_timeout_ms(),
-            self.statement_timeout_ms(),
-        );
+        let begin = match self.statement_timeout_ms() {
+            0 => "BEGIN READ ONLY; SELECT 1".to_string(),
+            limit => format!("BEGIN READ ONLY; SET LOCAL statement_timeout = {limit}; SELECT 1"),
+        };
         let rows = self.wait(async {
             session.batch(&begin).await?;
             let rows = session.query(sql, params).await;
@@ -241,42 +247,65 @@ impl Host {
     }
 }
 
-/// Pins the session, and asks who the server is.
-async fn prepare(session: &Session, run: &str) -> Result<(String, String, Identity), Fault> {
-    let identity = catalog::identity(session).await?;
-    let version = session.server_version();
-    let sql = "SELECT current_setting('search_path'), current_setting('role')";
-    let row = session.query(sql, &[]).await?.rows.into_iter().next().unwrap_or_default();
-    let text = |at: usize| row.get(at).and_then(Value::as_str).unwrap_or("").to_string();
-    let mut settings: BTreeMap<&str, String> = BTreeMap::from([
-        ("application_name", format!("runsheet/{run}")),
-        ("client_encoding", "UTF8".into()),
+/// Settings that a run's session starts with, so that `RESET ALL` comes back to them. Only what
+/// every supported server knows: an unknown one would refuse the connection.
+fn startup_settings(lock_timeout_ms: u128) -> Vec<(&'static str, String)> {
+    vec![
         ("client_min_messages", "notice".into()),
         ("default_transaction_read_only", "off".into()),
-        ("idle_in_transaction_session_timeout", "0".into()),
-        ("lock_timeout", "0".into()),
-        ("search_path", text(0)),
-        ("standard_conforming_strings", "on".into()),
+        ("idle_in_transaction_session_timeout", "60000".into()),
+        ("lock_timeout", lock_timeout_ms.to_string()),
         ("statement_timeout", "0".into()),
         ("synchronous_commit", "on".into()),
         ("tcp_keepalives_idle", "30".into()),
         ("tcp_keepalives_interval", "10".into()),
-    ]);
-    if version >= 140_000 {
-        settings.insert("client_connection_check_interval", "1s".into());
-        settings.insert("idle_session_timeout", "0".into());
+        ("tcp_keepalives_count", "3".into()),
+    ]
+}
+
+/// The target with the run's settings among its startup options; what the user set there stays.
+fn with_settings(target: &Target, settings: &[(&'static str, String)]) -> Target {
+    let mut target = target.clone();
+    for (name, value) in settings {
+        if !target.options.contains(name) {
+            target.options.push_str(&format!(" -c {name}={value}"));
+        }
     }
-    let role = match text(1) {
-        role if role == "none" || role.is_empty() => "RESET ROLE".to_string(),
-        role => format!("SET ROLE {}", quote_ident(&role)),
-    };
-    let sets: Vec<String> = settings
-        .iter()
-        .map(|(name, value)| {
-            format!("set_config({}, {}, false)", quote_literal(name), quote_literal(value))
-        })
-        .collect();
-    let pin = format!("{role}; SELECT {}", sets.join(", "));
-    session.simple(&pin).await?;
-    Ok((pin, text(0), identity))
+    target
+}
+
+/// Sets everything back that user SQL may have changed, and asks who the server is.
+///
+/// Behind a pooler there are no startup options, so each setting is set by its name.
+async fn prepare(
+    session: &Session,
+    behind_pooler: bool,
+    settings: &[(&'static str, String)],
+) -> Result<(String, Identity), Fault> {
+    let mut pin = vec!["RESET ROLE".to_string()];
+    if behind_pooler {
+        pin.extend(
+            settings.iter().map(|(name, value)| format!("SET {name} = {}", quote_literal(value))),
+        );
+    } else {
+        pin.push("RESET ALL".into());
+    }
+    if session.server_version() >= 140_000 {
+        pin.push("SET idle_session_timeout = 0".into());
+        // Not every platform of the server has it; without it a dead runner is noticed later.
+        let check = "SET client_connection_check_interval = '1s'";
+        if session.simple(check).await.is_ok() {
+            pin.push(check.into());
+        }
+    }
+    if session.server_version() >= 170_000 {
+        pin.push("SET transaction_timeout = 0".into());
+    }
+    if let Some(path) = &session.target().search_path {
+        pin.push(format!("SET search_path = {path}"));
+    }
+    let pin = pin.join("; ");
+    session.simple(&pin).await.map_err(DbError::into_fault)?;
+    let identity = catalog::identity(session).await?;
+    Ok((pin, identity))
 }

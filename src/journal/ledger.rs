@@ -291,14 +291,17 @@ impl Ledger {
         format!("SELECT {}.fence({epoch})", self.schema)
     }
 
-    /// Last statement of a step's transaction: its row.
-    pub fn done_sql(&self, run: &str, step: &StepRow, epoch: i64, xid: &str) -> String {
+    /// Last statement of a step's transaction: its row. Without `xid` the transaction began in this
+    /// very message and has no id yet that could be compared.
+    pub fn done_sql(&self, run: &str, step: &StepRow, epoch: i64, xid: Option<&str>) -> String {
         let jsonb = |value: &Value| quote_literal(&value.to_string().replace("\\u0000", "\\ufffd"));
         let before = serde_json::to_value(&step.before).unwrap_or(Value::Null);
+        let xid = xid.map_or("pg_catalog.pg_current_xact_id()::text".to_string(), |xid| {
+            format!("{}.same({})", self.schema, quote_literal(xid))
+        });
         format!(
-            "SELECT {}.done({}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {epoch}, {}, {})",
+            "INSERT INTO {}.step (run, key, number, title, kind, state, value, before, inputs, effects, epoch, xid, took_ms, head) VALUES ({}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {epoch}, {xid}, {}, {})",
             self.schema,
-            quote_literal(xid),
             quote_literal(run),
             quote_literal(&step.key),
             step.number,

@@ -66,18 +66,12 @@ BEGIN
     END IF;
     RETURN pg_catalog.pg_current_xact_id()::text;
 END $fence$;
--- The last statement of a step's transaction. A file that ended our transaction and began one of
--- its own has another transaction id.
-CREATE OR REPLACE FUNCTION {schema}.done(
-    mine text, run_ text, key_ text, number_ integer, title_ text, kind_ text, state_ text,
-    value_ jsonb, before_ jsonb, inputs_ jsonb, effects_ jsonb, epoch_ bigint, took_ bigint,
-    head_ text) RETURNS void LANGUAGE plpgsql AS $done$
+-- Part of the last statement of a step's transaction. A file that ended our transaction and began
+-- one of its own has another transaction id.
+CREATE OR REPLACE FUNCTION {schema}.same(mine text) RETURNS text LANGUAGE plpgsql AS $same$
 BEGIN
     IF pg_catalog.pg_current_xact_id_if_assigned()::text IS DISTINCT FROM mine THEN
         RAISE EXCEPTION 'the step left its transaction %', mine USING ERRCODE = 'RSF02';
     END IF;
-    INSERT INTO {schema}.step AS s (run, key, number, title, kind, state, value, before, inputs,
-        effects, epoch, xid, took_ms, head)
-    VALUES (run_, key_, number_, title_, kind_, state_, value_, before_, inputs_, effects_,
-        epoch_, mine, took_, head_);
-END $done$;
+    RETURN mine;
+END $same$;

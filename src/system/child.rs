@@ -9,11 +9,27 @@
 use std::ffi::OsString;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use crate::msg;
 
 /// The first argument that makes the program a trampoline.
 pub const CHILD_WORD: &str = "__child";
+
+static TRAMPOLINE: OnceLock<PathBuf> = OnceLock::new();
+
+/// Says that this program, started with [`CHILD_WORD`], becomes the child. Only the `main` that
+/// does so may say it: any other program would run its own business instead of the command.
+pub fn offer_trampoline(program: PathBuf) {
+    let _ = TRAMPOLINE.set(program);
+}
+
+/// The program through which children are to be started, for as long as its file is there (an
+/// upgrade in the middle of a run may take it away).
+pub fn trampoline() -> Option<PathBuf> {
+    TRAMPOLINE.get().filter(|program| program.is_file()).cloned()
+}
 
 /// Becomes the child. `args` are what follows [`CHILD_WORD`]: the parent's process id, `--`, the
 /// child's argv. Comes back only where that fails, with the exit code: 127 where the program is

@@ -105,7 +105,7 @@ pub async fn orphans(
             AND NOT EXISTS (SELECT FROM {parent} AS p WHERE p.{key} = c.{column})) \
          SELECT json_build_object('count', (SELECT count(*) FROM orphan), 'sample', \
             (SELECT coalesce(json_agg(k::text), '[]') FROM \
-                (SELECT k FROM orphan GROUP BY k ORDER BY k LIMIT 10) AS some))",
+                (SELECT k FROM orphan GROUP BY k ORDER BY k LIMIT 10) AS sampled))",
         column = plain(column),
         child = quote_name(child),
         parent = quote_name(parent),

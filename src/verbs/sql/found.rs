@@ -36,6 +36,17 @@ pub(super) fn find(
     vars: BTreeMap<String, String>,
     transactional: bool,
 ) -> Result<Found, Fault> {
+    let (root, path) = file_of(host, shown)?;
+    let options = ScriptOptions { transactional };
+    let summary = validate(&root, &path, vars.clone(), options)?;
+    Ok(Found { root, path, shown: shown.into(), vars, options, summary })
+}
+
+/// Root and path below it of an SQL file that the playbook names.
+///
+/// # Errors
+/// `sql-file-missing` with the nearest names.
+pub(super) fn file_of(host: &Host, shown: &str) -> Result<(PathBuf, String), Fault> {
     let setup = &host.setup;
     let source = resolve_sql(&setup.project, &setup.playbook, shown)?;
     let file = source.on_disk(setup.state.root())?;
@@ -47,9 +58,7 @@ pub(super) fn find(
             .map_or(file.clone(), PathBuf::from),
     };
     let path = file.strip_prefix(&root).unwrap_or(&file).to_string_lossy().into_owned();
-    let options = ScriptOptions { transactional };
-    let summary = validate(&root, &path, vars.clone(), options)?;
-    Ok(Found { root, path, shown: shown.into(), vars, options, summary })
+    Ok((root, path))
 }
 
 impl Found {

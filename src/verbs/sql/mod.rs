@@ -3,5 +3,6 @@
 mod alone;
 mod found;
 mod progress;
+pub(super) mod review;
 pub(super) mod run_file;
 mod send;

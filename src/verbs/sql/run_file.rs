@@ -12,6 +12,10 @@ use super::progress::Progress;
 use crate::host::{Call, Host, Trouble, Verb};
 use crate::model::{Action, Effect, EventKind, format_span};
 use crate::msg;
+use crate::sql::review;
+
+/// A plan shows so many statements of one file.
+const SHOWN_IN_PLAN: usize = 200;
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
@@ -62,22 +66,45 @@ pub(super) fn run(host: &Rc<Host>, call: &Call<'_, '_>, found: &Found) -> Result
         host.emit(EventKind::Note { text })?;
     }
     let mut progress = Progress::new(host, &found.shown, found.summary.statements);
+    if host.is_planning() {
+        return plan(host, call, found);
+    }
     if !found.options.transactional {
-        if host.is_planning() {
-            let action = describe(found);
-            return host.pass(action, call.planned(), || Ok(Value::Null));
-        }
         let started = Instant::now();
         super::alone::send_each(host, &mut found.open()?, &mut progress)?;
         return Ok(crate::host::from_json(result(&progress, started)));
     }
-    host.pass(describe(found), call.planned(), || {
+    let mut action = Action::new("sql::run_file", Effect::Write, found.shown.clone());
+    action.opaque = true;
+    host.pass(action, call.planned(), || {
         let started = Instant::now();
         let mut script = found.open()?;
         super::send::send_all(host, &mut script, &mut progress)
             .map_err(|trouble| so_far(trouble, progress.done, found.summary.statements))?;
         Ok(result(&progress, started))
     })
+}
+
+/// In a plan: each statement with its risk and its locks.
+fn plan(host: &Rc<Host>, call: &Call<'_, '_>, found: &Found) -> Result<Dynamic, Trouble> {
+    let review = review(&found.root, &found.path, found.vars.clone())?;
+    let mut action = Action::new("sql::run_file", Effect::Write, found.shown.clone());
+    action.risk = Some(review.risk);
+    action.opaque = review.opaque;
+    action.touches.clone_from(&review.touches);
+    action.remarks.push(msg!("verbs.sql-statements", count = review.statements.len()));
+    if !found.options.transactional {
+        action.remarks.push(msg!("verbs.commits-for-itself"));
+    }
+    let planned = host.pass(action, call.planned(), || Ok(Value::Null))?;
+    for statement in review.statements.iter().take(SHOWN_IN_PLAN) {
+        let place = format!("{}:{}", statement.file, statement.line);
+        let mut action = Action::new("sql", Effect::Write, place).statement(statement.text.clone());
+        action.risk = Some(statement.risk);
+        action.locks.clone_from(&statement.locks);
+        host.emit(EventKind::Action { action, planned: true })?;
+    }
+    Ok(planned)
 }
 
 fn result(progress: &Progress<'_>, started: Instant) -> Value {
@@ -99,11 +126,4 @@ fn so_far(trouble: Trouble, done: u32, of: u32) -> Trouble {
         }
         other => other,
     }
-}
-
-fn describe(found: &Found) -> Action {
-    let mut action = Action::new("sql::run_file", Effect::Write, found.shown.clone());
-    action.opaque = true;
-    action.remarks.push(msg!("verbs.sql-statements", count = found.summary.statements));
-    action
 }

@@ -1,0 +1,4 @@
+//! `http::`: asking an address.
+
+pub(super) mod fetch;
+pub(super) mod get;

@@ -1,0 +1,3 @@
+//! `report::`: what a playbook puts into the report.
+
+pub(super) mod notes;

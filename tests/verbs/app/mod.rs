@@ -1,0 +1,4 @@
+//! Twins of `src/verbs/app`.
+
+mod health;
+mod run;

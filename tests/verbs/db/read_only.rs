@@ -1,0 +1,67 @@
+//! `db::read_only`.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::shop;
+use crate::support::cluster::query;
+
+const SETTING: &str = "SELECT count(*) FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase \
+    WHERE d.datname = 'shop' AND s.setconfig::text LIKE '%default_transaction_read_only=on%'";
+
+#[test]
+fn others_cannot_write_while_the_body_runs_and_can_afterwards() {
+    let (cluster, stage) = shop("CREATE TABLE t (a int); CREATE TABLE seen (a text)");
+    // A new session of somebody else, as a function of the database would meet it.
+    cluster.sql("shop", "CREATE EXTENSION IF NOT EXISTS dblink");
+    let url = cluster.url("shop").replace('\'', "''");
+    let played = stage.run(&format!(
+        r#"step("frozen", || db::read_only(|| {{
+            db::exec("INSERT INTO t VALUES (1)");
+            db::value("SELECT v FROM dblink('{url}', 'SELECT current_setting(''transaction_read_only'')') AS x(v text)")
+        }}));"#
+    ));
+    assert_eq!(played.ok().value("frozen"), json!("on"));
+    assert_eq!(cluster.value("shop", SETTING), "0");
+    assert_eq!(cluster.value("shop", "SELECT count(*) FROM t"), "1");
+    assert!(query(&cluster.url("shop"), "INSERT INTO t VALUES (2)").is_ok());
+    assert_eq!(cluster.value("shop", "SELECT count(*) FROM runsheet.read_only"), "0");
+}
+
+#[test]
+fn a_body_that_throws_leaves_the_database_writable() {
+    let (cluster, stage) = shop("CREATE TABLE t (a int)");
+    let text = r#"step("frozen", || db::read_only(|| { db::exec("INSERT INTO t VALUES (1)"); fail("no"); }));"#;
+    stage.run(text).fails("failed");
+    assert_eq!(cluster.value("shop", SETTING), "0");
+    assert_eq!(cluster.value("shop", "SELECT count(*) FROM t"), "0");
+    stage.run(r#"check("c", || db::read_only(|| 1));"#).fails("write-in-check");
+    // What stood before comes back.
+    cluster.sql("shop", "ALTER DATABASE shop SET default_transaction_read_only = on");
+    stage.run(r#"step("frozen", || db::read_only(|| 1));"#).ok();
+    assert_eq!(cluster.value("shop", SETTING), "1");
+}
+
+#[test]
+fn a_plan_shows_the_body_and_freezes_nothing() {
+    let (cluster, stage) = shop("CREATE TABLE t (a int)");
+    let played =
+        stage.plan(r#"step("frozen", || db::read_only(|| db::exec("INSERT INTO t VALUES (1)")));"#);
+    assert_eq!(played.ok().planned(), ["db::read_only shop", "db::exec"]);
+    assert_eq!(cluster.value("shop", SETTING), "0");
+}
+
+#[test]
+fn the_server_lifts_it_where_the_run_dies() {
+    let (cluster, stage) = shop("CREATE TABLE t (a int)");
+    // The run's own server process is what the watching one looks for.
+    let played = stage.run(
+        r#"step("frozen", || db::read_only(|| db::value("SELECT pg_terminate_backend(pg_backend_pid())")));"#,
+    );
+    assert_ne!(played.exit, 0);
+    let until = Instant::now() + Duration::from_secs(10);
+    while cluster.value("shop", SETTING) != "0" {
+        assert!(Instant::now() < until, "still read-only");
+    }
+}
