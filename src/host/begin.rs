@@ -385,7 +385,7 @@ impl Host {
             return self.take_up(row);
         }
         let next = format!("runsheet resume {}", row.run);
-        self.load_replay(&row)?;
+        self.stood_before.set(true);
         *self.run.borrow_mut() = RunId(row.run.clone());
         Err(Self::fatal(
             Fault::failed(
@@ -473,7 +473,10 @@ impl Host {
                 return self.compare_with(row);
             }
         }
-        let folder = self.setup.state.create_run(&self.run_id())?;
+        let mut folder = self.run_folder();
+        if !folder.is_dir() {
+            folder = self.setup.state.create_run(&self.run_id())?;
+        }
         self.recorder.borrow_mut().open(&folder)?;
         if let Some(begun) = self.begun.borrow_mut().as_mut() {
             begun.recording = true;
@@ -487,6 +490,10 @@ impl Host {
 
     /// Nothing is recorded until the playbook asks for something that the finished run has not.
     fn compare_with(self: &Rc<Self>, row: RunRow) -> Result<(), Trouble> {
+        let at = row.finished_at.as_deref().unwrap_or(&row.started_at);
+        self.emit(EventKind::Note {
+            text: msg!("host.plan-done", run = row.run, by = row.started_by, at = at),
+        })?;
         self.load_replay(&row)?;
         *self.run.borrow_mut() = RunId(row.run.clone());
         if let Some(begun) = self.begun.borrow_mut().as_mut() {

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::gate::Host;
 use super::scope::Transaction;
 use super::stop::Trouble;
+use super::transaction::StatementTrouble;
 use crate::journal::IntentState;
 use crate::model::{Action, Effect, EventKind, Fault, FaultKind};
 use crate::msg;
@@ -244,9 +245,87 @@ impl Host {
         Ok(results.iter().filter_map(|result| result.rows).sum())
     }
 
-    /// The value of an effect as the ledger keeps it.
-    pub fn done_value(took_ms: u128) -> Value {
-        json!({ "took_ms": took_ms as u64 })
+    /// As [`Host::run_alone`], with the server's own error, whose position counts from `sql`.
+    ///
+    /// # Errors
+    /// The server's answer.
+    pub fn run_alone_raw(self: &Rc<Self>, sql: &str) -> Result<u64, StatementTrouble> {
+        let session = self.session()?;
+        let pin = self.worker.borrow().as_ref().map(|worker| worker.pin.clone());
+        let free = "SET lock_timeout = 0; SET statement_timeout = 0";
+        let answer = self.wait(async {
+            session.batch(free).await?;
+            session.simple(sql).await
+        });
+        if let Some(pin) = pin {
+            let _ = self.runtime.block_on(session.simple(&pin));
+        }
+        self.notices(&session)?;
+        match answer? {
+            Ok(results) => Ok(results.iter().filter_map(|result| result.rows).sum()),
+            Err(error) => Err(StatementTrouble::Server(Box::new(error))),
+        }
+    }
+
+    /// Statements in a fenced transaction of their own, which also settles the effect that was
+    /// announced last: they happen exactly once although the step has no transaction.
+    ///
+    /// # Errors
+    /// The server's answer; positions count from `sql`.
+    pub fn run_marked(self: &Rc<Self>, sql: &str) -> Result<u64, StatementTrouble> {
+        let session = self.session()?;
+        let (key, ordinal) = match self.frames.borrow().last() {
+            Some(frame) => (frame.key.clone(), frame.ordinal),
+            None => return Err(Fault::failed("internal", "no item").into()),
+        };
+        let (lead, tail) = {
+            let worker = self.worker.borrow();
+            let Some(worker) = worker.as_ref() else {
+                return Err(Fault::failed("internal", "no worker").into());
+            };
+            let epoch = worker.lease.as_ref().map_or(0, |lease| lease.epoch);
+            let settled = worker.ledger.settle_sql(
+                &self.run_id().0,
+                &key,
+                Some(ordinal),
+                IntentState::Done,
+                &json!({ "rows": 0 }),
+            );
+            let lead = format!(
+                "BEGIN; {}; SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}; ",
+                worker.ledger.fence_sql(epoch),
+                self.lock_timeout_ms(),
+                self.statement_timeout_ms()
+            );
+            (lead, format!("; RESET ROLE; {settled}; COMMIT; {}", worker.pin))
+        };
+        let body = sql.trim_end().trim_end_matches(';');
+        let answer = self.wait(session.simple(&format!("{lead}{body}{tail}")));
+        self.notices(&session)?;
+        match answer? {
+            Ok(results) => {
+                // BEGIN, the fence and two settings lead; role, mark, COMMIT and the pin follow.
+                let own = results.len().saturating_sub(9);
+                Ok(results.iter().skip(4).take(own).filter_map(|result| result.rows).sum())
+            }
+            Err(mut error) => {
+                let _ = self.runtime.block_on(session.batch("ROLLBACK"));
+                let shift = lead.chars().count() as u32;
+                error.position =
+                    error.position.and_then(|at| at.checked_sub(shift)).filter(|at| *at > 0);
+                Err(StatementTrouble::Server(Box::new(error)))
+            }
+        }
+    }
+
+    /// Do the statements of the step that runs share one transaction? True outside of steps.
+    pub fn step_is_transactional(&self) -> bool {
+        self.frames.borrow().last().is_none_or(|frame| frame.transactional())
+    }
+
+    /// Is this a plan? Only for verbs that show a whole differently from its parts.
+    pub fn is_planning(&self) -> bool {
+        self.mode() == super::gate::Mode::Plan
     }
 }
 

@@ -170,7 +170,8 @@ impl Host {
             }
             None => FinalState::Done,
             Some(fault) => Self::state_unknown(fault).unwrap_or_else(|| {
-                if self.mode() == Mode::Plan || self.standing() == 0 {
+                let stands = self.standing() > 0 || self.stood_before.get();
+                if self.mode() == Mode::Plan || !stands {
                     FinalState::FailedUnchanged
                 } else if self.verify_failed.get() {
                     FinalState::VerifyFailed
@@ -237,6 +238,7 @@ impl Host {
             undos.iter().filter(|e| e.changes).map(|e| e.item.title.as_str()).collect();
         match state {
             FinalState::Unknown => msg!("host.state-unknown"),
+            _ if self.stood_before.get() => msg!("host.earlier-stands"),
             _ if standing.is_empty() => msg!("host.nothing-stands"),
             _ => msg!("host.these-stand", steps = standing.join(", ")),
         }

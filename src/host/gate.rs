@@ -130,6 +130,7 @@ pub struct Host {
     pub(super) verify_failed: Cell<bool>,
     pub(super) stopped: Cell<bool>,
     pub(super) last_changes: Cell<bool>,
+    pub(super) stood_before: Cell<bool>,
     pub(super) nothing_to_do: Cell<bool>,
     pub(super) remedies: RefCell<BTreeMap<String, String>>,
     /// Texts of the playbook and everything it imports.
@@ -143,7 +144,7 @@ impl Host {
     /// # Errors
     /// `internal` where the runtime cannot be made.
     pub fn new(
-        mut setup: HostSetup,
+        setup: HostSetup,
         recorder: Recorder,
         sources: Rc<Sources>,
     ) -> Result<Rc<Self>, Fault> {
@@ -152,7 +153,7 @@ impl Host {
             .build()
             .map_err(|error| Fault::failed("internal", error.to_string()))?;
         let remedies = setup.config.remedies.clone();
-        let run = setup.wishes.resume.take().unwrap_or_else(crate::system::new_run_id);
+        let run = setup.wishes.resume.clone().unwrap_or_else(crate::system::new_run_id);
         Ok(Rc::new(Self {
             mode: Cell::new(setup.mode),
             runtime,
@@ -176,6 +177,7 @@ impl Host {
             verify_failed: Cell::new(false),
             stopped: Cell::new(false),
             last_changes: Cell::new(false),
+            stood_before: Cell::new(false),
             nothing_to_do: Cell::new(false),
             remedies: RefCell::new(remedies),
             sources,

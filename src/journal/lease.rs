@@ -101,7 +101,9 @@ impl Lease {
             }
             tokio::time::sleep(POLL.min(wish.wait.max(Duration::from_millis(20)))).await;
         }
-        ledger.create(session).await?;
+        if !ledger.exists(session).await.map_err(DbError::into_fault)? {
+            ledger.create(session).await?;
+        }
         let epoch = raise(session, ledger, wish).await.map_err(DbError::into_fault)?;
         Ok(Self { epoch, waited: since.elapsed() })
     }

@@ -58,6 +58,17 @@ impl DbError {
         self.sqlstate.as_deref() == Some(sqlstate)
     }
 
+    /// A file that could not be read or written in the middle of a COPY, as the COPY's failure.
+    pub fn of_file(fault: &Fault) -> Self {
+        Self {
+            message: fault.message.clone(),
+            detail: fault.detail.clone(),
+            remedy: fault.remedy.clone(),
+            code: Some("copy-file"),
+            ..Self::default()
+        }
+    }
+
     /// The fault that people see: with cause and remedy where the table of SQLSTATEs knows them.
     pub fn into_fault(self) -> Fault {
         let kind = if self.connection_lost { FaultKind::NoConnection } else { FaultKind::Failed };

@@ -4,6 +4,7 @@
 
 mod db;
 mod item;
+mod sql;
 
 use crate::host::Verb;
 
@@ -29,4 +30,5 @@ pub static ALL: &[&Verb] = &[
     &db::query::ROW,
     &db::query::VALUE,
     &db::query::COUNT,
+    &sql::run_file::RUN_FILE,
 ];

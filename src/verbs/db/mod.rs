@@ -1,3 +1,4 @@
 //! `db::`: the database of the run.
 
+pub(super) mod probe;
 pub(super) mod query;

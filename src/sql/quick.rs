@@ -1,0 +1,521 @@
+//! What the first words of a statement say, without parsing it.
+//!
+//! Enough to see transaction control, statements that refuse to run in a transaction, and those
+//! that leave something behind in the session. Cheap enough for every statement of a 100 MB file;
+//! `classify` builds on it and knows the rest.
+
+use serde::{Deserialize, Serialize};
+
+use super::lex::{Kind, Token, meaningful};
+
+/// Statements that steer transactions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Control {
+    /// BEGIN, START TRANSACTION.
+    Begin,
+    /// COMMIT, END.
+    Commit,
+    /// COMMIT AND CHAIN, ROLLBACK AND CHAIN.
+    Chain,
+    /// ROLLBACK, ABORT.
+    Rollback,
+    /// ROLLBACK TO SAVEPOINT.
+    RollbackTo,
+    /// SAVEPOINT.
+    Savepoint,
+    /// RELEASE SAVEPOINT.
+    Release,
+    /// PREPARE TRANSACTION.
+    PrepareTransaction,
+    /// COMMIT PREPARED, ROLLBACK PREPARED.
+    Prepared,
+    /// SET TRANSACTION.
+    SetTransaction,
+}
+
+/// The answer of [`quick_kind`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quick {
+    /// The first word, lower-cased, of those that PostgreSQL knows: `create`; else empty.
+    pub verb: &'static str,
+    /// For CREATE, ALTER, DROP and COMMENT: the kind of object, `materialized view`; else empty.
+    pub object: &'static str,
+    /// Transaction control.
+    pub control: Option<Control>,
+    /// False where the server refuses it inside a transaction.
+    pub transactional: bool,
+    /// True where something of it stays in the session: SET, PREPARE, temporary tables, DO.
+    pub session_dirty: bool,
+    /// True where it only sets or shows settings (SET, RESET, SHOW, `SELECT set_config(..)`).
+    pub setting: bool,
+    /// True for DISCARD ALL.
+    pub discards_all: bool,
+    /// True where it calls `pg_advisory_unlock_all`, which takes the run's own lock as well.
+    pub unlocks_all: bool,
+    /// True for a BEGIN or SET TRANSACTION that asks for more than READ COMMITTED, READ WRITE.
+    pub special_mode: bool,
+    /// True for COPY .. TO STDOUT.
+    pub copy_to_stdout: bool,
+    /// The word CONCURRENTLY stands in it.
+    pub concurrently: bool,
+}
+
+impl Quick {
+    /// The kind in words: `create materialized view`, `insert`, `statement` where unknown.
+    pub fn kind(&self) -> String {
+        match (self.verb, self.object) {
+            ("", _) => "statement".to_string(),
+            (verb, "") => verb.to_string(),
+            (verb, object) => format!("{verb} {object}"),
+        }
+    }
+}
+
+const VERBS: &[&str] = &[
+    "abort",
+    "alter",
+    "analyze",
+    "begin",
+    "call",
+    "checkpoint",
+    "close",
+    "cluster",
+    "comment",
+    "commit",
+    "copy",
+    "create",
+    "deallocate",
+    "declare",
+    "delete",
+    "discard",
+    "do",
+    "drop",
+    "end",
+    "execute",
+    "explain",
+    "fetch",
+    "grant",
+    "import",
+    "insert",
+    "listen",
+    "load",
+    "lock",
+    "merge",
+    "move",
+    "notify",
+    "prepare",
+    "reassign",
+    "refresh",
+    "reindex",
+    "release",
+    "reset",
+    "revoke",
+    "rollback",
+    "savepoint",
+    "security",
+    "select",
+    "set",
+    "show",
+    "start",
+    "table",
+    "truncate",
+    "unlisten",
+    "update",
+    "vacuum",
+    "values",
+    "with",
+];
+
+const OBJECTS: &[&str] = &[
+    "access method",
+    "aggregate",
+    "cast",
+    "collation",
+    "column",
+    "constraint",
+    "conversion",
+    "database",
+    "default privileges",
+    "domain",
+    "event trigger",
+    "extension",
+    "foreign data wrapper",
+    "foreign table",
+    "function",
+    "group",
+    "index",
+    "language",
+    "large object",
+    "materialized view",
+    "operator class",
+    "operator family",
+    "operator",
+    "owned",
+    "policy",
+    "procedure",
+    "publication",
+    "role",
+    "routine",
+    "rule",
+    "schema",
+    "sequence",
+    "server",
+    "statistics",
+    "subscription",
+    "system",
+    "table",
+    "tablespace",
+    "text search configuration",
+    "text search dictionary",
+    "text search parser",
+    "text search template",
+    "transform",
+    "trigger",
+    "type",
+    "user mapping",
+    "user",
+    "view",
+];
+
+const MODIFIERS: &[&str] = &[
+    "or",
+    "replace",
+    "global",
+    "local",
+    "temp",
+    "temporary",
+    "unlogged",
+    "unique",
+    "recursive",
+    "constraint",
+    "trusted",
+    "procedural",
+    "default",
+];
+
+/// How many tokens are looked at before a statement's kind is given up.
+const HEAD: usize = 14;
+
+/// Reads the first words.
+pub fn quick_kind(statement: &str) -> Quick {
+    let mut head = [Token { kind: Kind::Space, start: 0, text: "" }; HEAD];
+    let mut count = 0;
+    let open = |token: &Token<'_>| token.kind == Kind::Open;
+    for token in meaningful(statement).skip_while(open).take(HEAD) {
+        head[count] = token;
+        count += 1;
+    }
+    let head = &head[..count];
+    let verb = head.first().and_then(|token| known(VERBS, token)).unwrap_or("");
+    let mut quick = Quick {
+        verb,
+        object: "",
+        control: None,
+        transactional: true,
+        session_dirty: false,
+        setting: false,
+        discards_all: false,
+        unlocks_all: false,
+        special_mode: false,
+        copy_to_stdout: false,
+        concurrently: false,
+    };
+    let word = |at: usize, wanted: &str| head.get(at).is_some_and(|token| token.is(wanted));
+    let has = |wanted: &str| head.iter().any(|token| token.is(wanted));
+    quick.concurrently = has("concurrently");
+    match verb {
+        "begin" => quick.control = Some(Control::Begin),
+        "start" if word(1, "transaction") => quick.control = Some(Control::Begin),
+        "commit" | "end" | "rollback" | "abort" => quick.control = Some(ending(verb, head)),
+        "savepoint" => quick.control = Some(Control::Savepoint),
+        "release" => quick.control = Some(Control::Release),
+        "prepare" if word(1, "transaction") => quick.control = Some(Control::PrepareTransaction),
+        "prepare" | "deallocate" | "listen" | "unlisten" | "load" | "do" | "call" | "execute" => {
+            quick.session_dirty = true;
+        }
+        "set" if word(1, "transaction") => quick.control = Some(Control::SetTransaction),
+        "set" => {
+            quick.setting = true;
+            quick.session_dirty = !word(1, "local") && !word(1, "constraints");
+        }
+        "reset" | "show" => {
+            quick.setting = true;
+            quick.session_dirty = verb == "reset";
+        }
+        "discard" => {
+            quick.session_dirty = true;
+            quick.discards_all = word(1, "all");
+            quick.transactional = !quick.discards_all;
+        }
+        "declare" => quick.session_dirty = statement_has(statement, "hold"),
+        "create" | "alter" | "drop" | "comment" => object(&mut quick, statement, head),
+        "vacuum" => quick.transactional = false,
+        "cluster" => quick.transactional = cluster_names_a_table(head),
+        "reindex" => {
+            let whole = ["database", "system", "schema"].iter().any(|scope| has(scope));
+            quick.transactional = !whole && !quick.concurrently;
+        }
+        "copy" => quick.copy_to_stdout = copies_to_stdout(statement),
+        "select" | "with" | "values" => functions(&mut quick, statement),
+        _ => {}
+    }
+    if matches!(quick.control, Some(Control::Begin | Control::SetTransaction)) {
+        quick.special_mode =
+            ["serializable", "repeatable", "only", "deferrable", "snapshot"].iter().any(|w| has(w));
+    }
+    quick
+}
+
+fn known(list: &'static [&'static str], token: &Token<'_>) -> Option<&'static str> {
+    if token.kind != Kind::Word {
+        return None;
+    }
+    list.iter().copied().find(|word| token.text.eq_ignore_ascii_case(word))
+}
+
+fn ending(verb: &str, head: &[Token<'_>]) -> Control {
+    let has = |wanted: &str| head.iter().any(|token| token.is(wanted));
+    if has("prepared") {
+        Control::Prepared
+    } else if has("chain") && !has("no") {
+        Control::Chain
+    } else if matches!(verb, "commit" | "end") {
+        Control::Commit
+    } else if has("to") {
+        Control::RollbackTo
+    } else {
+        Control::Rollback
+    }
+}
+
+/// The object words behind CREATE, ALTER, DROP, COMMENT ON.
+fn object(quick: &mut Quick, statement: &str, head: &[Token<'_>]) {
+    let mut at = 1;
+    while head.get(at).is_some_and(|token| {
+        (token.is("on") && quick.verb == "comment")
+            || MODIFIERS.iter().any(|word| token.is(word))
+                && !(token.is("constraint") && quick.verb == "comment")
+                && !(token.is("default") && head.get(at + 1).is_some_and(|t| t.is("privileges")))
+    }) {
+        quick.session_dirty |= head[at].is("temp") || head[at].is("temporary");
+        at += 1;
+    }
+    let rest = &head[at.min(head.len())..];
+    quick.object = OBJECTS
+        .iter()
+        .copied()
+        .find(|object| {
+            object.split(' ').enumerate().all(|(n, word)| rest.get(n).is_some_and(|t| t.is(word)))
+        })
+        .unwrap_or("");
+    let any = |wanted: &str| head.iter().any(|token| token.is(wanted));
+    quick.transactional = match (quick.verb, quick.object) {
+        ("create" | "drop", "index") => !quick.concurrently,
+        ("create" | "drop", "database" | "tablespace") => false,
+        ("alter", "database") => !(any("tablespace") && any("set")),
+        ("alter", "system") => false,
+        ("create", "subscription") => !creates_slot(statement),
+        ("drop", "subscription") => false,
+        ("alter", "subscription") => !any("refresh") && !any("publication"),
+        ("alter", "table") if detaches_concurrently(statement) => {
+            quick.concurrently = true;
+            false
+        }
+        _ => true,
+    };
+}
+
+fn statement_has(statement: &str, word: &str) -> bool {
+    meaningful(statement).any(|token| token.is(word))
+}
+
+fn creates_slot(statement: &str) -> bool {
+    let mut tokens = meaningful(statement).peekable();
+    while let Some(token) = tokens.next() {
+        if token.is("connect") || token.is("create_slot") {
+            let off = tokens.any(|next| {
+                next.is("false") || next.is("off") || next.is("true") || next.text == ","
+            });
+            // `connect = false` and `create_slot = false` both make it transactional.
+            return !off || !statement_has(statement, "false");
+        }
+    }
+    true
+}
+
+fn detaches_concurrently(statement: &str) -> bool {
+    // Long ALTER TABLEs are rare, DETACH PARTITION stands alone in its statement.
+    let mut detach = false;
+    meaningful(statement).take(24).any(|token| {
+        detach |= token.is("detach");
+        detach && token.is("concurrently")
+    })
+}
+
+/// CLUSTER without a table rewrites every clustered table, each in its own transaction.
+fn cluster_names_a_table(head: &[Token<'_>]) -> bool {
+    let mut depth = 0;
+    head.iter().skip(1).any(|token| {
+        match token.kind {
+            Kind::Open => depth += 1,
+            Kind::Close => depth -= 1,
+            _ => {}
+        }
+        depth == 0 && matches!(token.kind, Kind::Word | Kind::Quoted) && !token.is("verbose")
+    })
+}
+
+fn copies_to_stdout(statement: &str) -> bool {
+    let mut depth = 0_i32;
+    let mut to = false;
+    meaningful(statement).any(|token| {
+        match token.kind {
+            Kind::Open => depth += 1,
+            Kind::Close => depth -= 1,
+            _ => {}
+        }
+        let found = depth == 0 && to && token.is("stdout");
+        to = token.is("to");
+        found
+    })
+}
+
+/// Functions that change the session, in a SELECT.
+fn functions(quick: &mut Quick, statement: &str) {
+    let bytes = statement.as_bytes();
+    if !bytes.contains(&b'_') {
+        return;
+    }
+    let mut selected = false;
+    let mut before = ["", ""];
+    for token in meaningful(statement) {
+        if token.is("set_config") {
+            quick.session_dirty = true;
+            // SELECT set_config(..) or SELECT pg_catalog.set_config(..), as pg_dump writes.
+            selected |= before[1].eq_ignore_ascii_case("select")
+                || (before[1] == "." && before[0].eq_ignore_ascii_case("pg_catalog"));
+        } else if token.is("pg_advisory_unlock_all") {
+            quick.unlocks_all = true;
+            quick.session_dirty = true;
+        } else if token.is("pg_advisory_lock")
+            || token.is("pg_try_advisory_lock")
+            || token.is("pg_advisory_unlock")
+            || token.is("lo_open")
+            || token.is("dblink_connect")
+            || token.is("setseed")
+        {
+            quick.session_dirty = true;
+        }
+        before = [before[1], token.text];
+    }
+    quick.setting = selected && !statement_has(statement, "from");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn control(statement: &str) -> Option<Control> {
+        quick_kind(statement).control
+    }
+
+    #[test]
+    fn kinds_are_read_off_the_first_words() {
+        for (statement, kind) in [
+            ("CREATE UNIQUE INDEX CONCURRENTLY i ON t (a)", "create index"),
+            ("create or replace view v as select 1", "create view"),
+            ("CREATE MATERIALIZED VIEW v AS SELECT 1", "create materialized view"),
+            ("create temp table x as select 1", "create table"),
+            ("/* a */ -- b\nINSERT INTO t VALUES (1)", "insert"),
+            ("alter default privileges grant select on tables to x", "alter default privileges"),
+            ("CREATE CONSTRAINT TRIGGER t AFTER INSERT ON x", "create trigger"),
+            ("COMMENT ON COLUMN a.b IS 'x'", "comment column"),
+            ("comment on constraint c on t is 'x'", "comment constraint"),
+            ("(select 1)", "select"),
+            ("selec 2", "statement"),
+        ] {
+            assert_eq!(quick_kind(statement).kind(), kind, "{statement}");
+        }
+    }
+
+    #[test]
+    fn transaction_control_is_told_apart() {
+        for (statement, wanted) in [
+            ("BEGIN", Control::Begin),
+            ("start transaction read write", Control::Begin),
+            ("END", Control::Commit),
+            ("commit work", Control::Commit),
+            ("COMMIT AND CHAIN", Control::Chain),
+            ("commit and no chain", Control::Commit),
+            ("ABORT", Control::Rollback),
+            ("ROLLBACK TO SAVEPOINT a", Control::RollbackTo),
+            ("rollback to a", Control::RollbackTo),
+            ("ROLLBACK PREPARED 'x'", Control::Prepared),
+            ("PREPARE TRANSACTION 'x'", Control::PrepareTransaction),
+            ("savepoint a", Control::Savepoint),
+            ("RELEASE a", Control::Release),
+            ("SET TRANSACTION READ ONLY", Control::SetTransaction),
+        ] {
+            assert_eq!(control(statement), Some(wanted), "{statement}");
+        }
+        assert_eq!(control("PREPARE p AS SELECT 1"), None);
+        assert_eq!(control("CREATE TABLE begin (a int)"), None);
+    }
+
+    #[test]
+    fn what_refuses_a_transaction_is_known() {
+        for statement in [
+            "CREATE INDEX CONCURRENTLY ON t (a)",
+            "drop index concurrently i",
+            "REINDEX TABLE CONCURRENTLY t",
+            "reindex (verbose) database x",
+            "VACUUM t",
+            "CREATE DATABASE x",
+            "ALTER SYSTEM SET a = 1",
+            "CLUSTER",
+            "cluster verbose",
+            "ALTER TABLE t DETACH PARTITION p CONCURRENTLY",
+            "ALTER DATABASE x SET TABLESPACE y",
+            "DISCARD ALL",
+            "create subscription s connection 'x' publication p",
+        ] {
+            assert!(!quick_kind(statement).transactional, "{statement}");
+        }
+        for statement in [
+            "CREATE INDEX i ON t (a)",
+            "REINDEX TABLE t",
+            "CLUSTER t USING i",
+            "ALTER DATABASE x SET work_mem = '1MB'",
+            "REFRESH MATERIALIZED VIEW CONCURRENTLY v",
+            "ALTER TYPE t ADD VALUE 'x'",
+            "ALTER TABLE t DETACH PARTITION p",
+            "create subscription s connection 'x' publication p with (connect = false)",
+            "discard plans",
+        ] {
+            assert!(quick_kind(statement).transactional, "{statement}");
+        }
+    }
+
+    #[test]
+    fn what_stays_in_the_session_is_known() {
+        for statement in [
+            "SET search_path = x",
+            "RESET ALL",
+            "DO $$ begin end $$",
+            "SELECT pg_catalog.set_config('search_path', '', false)",
+            "create temp table x (a int)",
+            "select pg_advisory_lock(1)",
+        ] {
+            assert!(quick_kind(statement).session_dirty, "{statement}");
+        }
+        for statement in ["SET LOCAL x = 1", "select a_b from t", "show x", "create table x ()"] {
+            assert!(!quick_kind(statement).session_dirty, "{statement}");
+        }
+        assert!(quick_kind("SELECT pg_catalog.set_config('search_path', '', false)").setting);
+        assert!(!quick_kind("SELECT set_config('a', b, false) FROM t").setting);
+        assert!(quick_kind("select pg_advisory_unlock_all()").unlocks_all);
+        assert!(quick_kind("COPY (SELECT a FROM t) TO STDOUT WITH CSV").copy_to_stdout);
+        assert!(!quick_kind("COPY t TO '/tmp/stdout'").copy_to_stdout);
+    }
+}

@@ -1,0 +1,73 @@
+//! The whole pass over a script without a server, so that nothing runs of a file that will be
+//! refused on its last line.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::files::{hash_all, hash_file};
+use super::script::{Script, ScriptOptions, Unit};
+use crate::model::{Fault, Place};
+use crate::msg;
+
+/// What a script is, all of it read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// How many statements it will send (of branches that only the run decides: all of them).
+    pub statements: u32,
+    /// Bytes of all its files.
+    pub bytes: u64,
+    /// SHA-256 (hex) of the content, byte order marks off and line ends as LF: the file's own hash
+    /// where it includes none, else the hash of all hashes in order.
+    pub sha256: String,
+    /// Every file that is read, `\copy` sources included, with its hash.
+    pub files: Vec<(PathBuf, String)>,
+    /// Remarks for the plan, with their places.
+    pub notes: Vec<(Place, String)>,
+}
+
+/// Reads a script as it will be run. Values that only statements can give (`\gset`) are taken as
+/// unknown: every branch that hangs on one is read.
+///
+/// # Errors
+/// Everything that [`Script::next`] refuses.
+pub fn validate(
+    root: &Path,
+    path: &str,
+    vars: BTreeMap<String, String>,
+    opts: ScriptOptions,
+) -> Result<Summary, Fault> {
+    let mut script = Script::open(root, path, vars, opts)?;
+    let mut statements = 0;
+    walk(&mut script, |_| statements += 1)?;
+    summary(script, statements)
+}
+
+/// Walks a script without a server, giving every unit that would be sent.
+pub(super) fn walk(script: &mut Script, mut each: impl FnMut(&Unit)) -> Result<(), Fault> {
+    script.validating = true;
+    while let Some(unit) = script.next()? {
+        match unit {
+            Unit::Echo(_) | Unit::Skipped { .. } => {}
+            Unit::CopyFrom { .. } => {
+                each(&unit);
+                while script.copy_chunk()?.is_some() {}
+            }
+            _ => each(&unit),
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn summary(script: Script, statements: u32) -> Result<Summary, Fault> {
+    let mut bytes = 0;
+    let mut files = Vec::new();
+    for file in &script.files {
+        let unreadable = |error: std::io::Error| {
+            Fault::failed("sql-read", msg!("sql.read", file = file.shown)).cause(error.to_string())
+        };
+        bytes += file.path.metadata().map_err(unreadable)?.len();
+        files.push((file.path.clone(), hash_file(&file.path).map_err(unreadable)?));
+    }
+    let sha256 = hash_all(files.iter().map(|(_, hash)| hash.as_str()));
+    Ok(Summary { statements, bytes, sha256, files, notes: script.notes })
+}

@@ -1,0 +1,110 @@
+//! `sql::run_file(path, [#{vars, transaction}])`.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use rhai::Dynamic;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::found::{Found, find, variables};
+use super::progress::Progress;
+use crate::host::{Call, Host, Trouble, Verb};
+use crate::model::{Action, Effect, EventKind, format_span};
+use crate::msg;
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct FileOptions {
+    #[serde(default)]
+    vars: Map<String, Value>,
+    transaction: Option<bool>,
+}
+
+/// `sql::run_file`
+pub static RUN_FILE: Verb = Verb {
+    name: "sql::run_file",
+    args: "path: text, [options: map]",
+    effect: Effect::Write,
+    page: r#"Runs an SQL file: what `psql -v ON_ERROR_STOP=1 -f` does, over the wire and without psql.
+
+The whole file is read first: what will be refused is refused before its first statement runs.
+psql's `\i \ir \set \unset \if \elif \else \endif \echo \copy \gset \gexec`, variables and COPY
+data are understood; display commands are skipped with a note, everything else is refused by name.
+One outermost BEGIN .. COMMIT is taken as the step's own transaction; any other COMMIT or ROLLBACK
+is refused. Files of more than 2,000 statements report only those that take 100 ms or more.
+
+Options: `vars` (psql variables), `transaction` (false, also as option of the step: each statement
+commits on its own, with a cursor in the journal).
+
+Gives: `#{statements, rows, took}`.
+
+Errors: the server's, with line and column in the SQL file; `sql-file-missing`, `sql-encoding`,
+`sql-own-transaction` and what else a file is refused for.
+
+```rhai
+step("Run the migration", || sql::run_file("sql/003_up.sql"));
+```"#,
+    call: |host, call| {
+        let path = call.text(0);
+        let options: FileOptions = call.options(1)?;
+        let transactional = options.transaction.unwrap_or_else(|| host.step_is_transactional());
+        let found = find(host, &path, variables(options.vars)?, transactional)?;
+        run(host, call, &found)
+    },
+};
+
+/// Runs a file that was found and read.
+pub(super) fn run(host: &Rc<Host>, call: &Call<'_, '_>, found: &Found) -> Result<Dynamic, Trouble> {
+    found.note(host);
+    for (place, text) in &found.summary.notes {
+        let text = format!("{}:{}: {text}", place.file, place.line);
+        host.emit(EventKind::Note { text })?;
+    }
+    let mut progress = Progress::new(host, &found.shown, found.summary.statements);
+    if !found.options.transactional {
+        if host.is_planning() {
+            let action = describe(found);
+            return host.pass(action, call.planned(), || Ok(Value::Null));
+        }
+        let started = Instant::now();
+        super::alone::send_each(host, &mut found.open()?, &mut progress)?;
+        return Ok(crate::host::from_json(result(&progress, started)));
+    }
+    host.pass(describe(found), call.planned(), || {
+        let started = Instant::now();
+        let mut script = found.open()?;
+        super::send::send_all(host, &mut script, &mut progress).map_err(|trouble| {
+            so_far(trouble, progress.done, found.summary.statements)
+        })?;
+        Ok(result(&progress, started))
+    })
+}
+
+fn result(progress: &Progress<'_>, started: Instant) -> Value {
+    json!({
+        "statements": progress.done,
+        "rows": progress.rows,
+        "took": format_span(started.elapsed()),
+    })
+}
+
+/// What was already done is the first thing to know about a failed file.
+fn so_far(trouble: Trouble, done: u32, of: u32) -> Trouble {
+    match trouble {
+        Trouble::Fault(mut fault) => {
+            if fault.detail.is_none() {
+                fault.detail = Some(msg!("verbs.sql-so-far", done = done, of = of));
+            }
+            Trouble::Fault(fault)
+        }
+        other => other,
+    }
+}
+
+fn describe(found: &Found) -> Action {
+    let mut action = Action::new("sql::run_file", Effect::Write, found.shown.clone());
+    action.opaque = true;
+    action.remarks.push(msg!("verbs.sql-statements", count = found.summary.statements));
+    action
+}
