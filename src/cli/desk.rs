@@ -123,7 +123,7 @@ impl Desk {
 
     /// Writes text to standard output.
     pub(super) fn out(&self, text: &str) {
-        let _ = std::io::stdout().write_all(self.redactor.clean(text).as_bytes());
+        write_out(&self.redactor.clean(text));
     }
 
     /// Writes one JSON document and a line end to standard output.
@@ -152,13 +152,19 @@ impl Desk {
     }
 }
 
+/// Writes text without secrets to standard output; a reader that went away stops nothing.
+pub(super) fn write_out(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
 /// The current folder.
 ///
 /// # Errors
 /// `no-folder` where it is gone.
 pub(super) fn here() -> Result<PathBuf, Fault> {
-    std::env::current_dir()
-        .map_err(|error| Fault::usage("no-folder", msg!("cli.no-current-folder")).detail(error.to_string()))
+    std::env::current_dir().map_err(|error| {
+        Fault::usage("no-folder", msg!("cli.no-current-folder")).detail(error.to_string())
+    })
 }
 
 /// A path as the user would type it from the current folder.
@@ -180,7 +186,7 @@ pub(super) fn say(fault: &Fault, redactor: &Redactor, json: bool) -> u8 {
             fields.insert("exit".into(), fault.kind.exit_code().into());
         }
         let line = format!("{}\n", redactor.clean(&value.to_string()));
-        let _ = std::io::stdout().write_all(line.as_bytes());
+        write_out(&line);
         return fault.kind.exit_code();
     }
     let stderr = std::io::stderr();

@@ -79,11 +79,7 @@ pub(super) fn fault_of(error: &clap::Error, words: &[String]) -> Option<Fault> {
                     msg!("cli.wrong-value", argument = argument, value = value),
                 )
             };
-            if known.is_empty() {
-                fault
-            } else {
-                fault.remedy(msg!("cli.one-of", known = known))
-            }
+            if known.is_empty() { fault } else { fault.remedy(msg!("cli.one-of", known = known)) }
         }
         ErrorKind::MissingRequiredArgument => {
             Fault::usage("missing-argument", msg!("cli.missing-argument", argument = argument))
@@ -174,7 +170,10 @@ mod tests {
             let told = in_language(language, told);
             for command in told.get_subcommands() {
                 let name = command.get_name();
-                assert!(command.get_about().is_some_and(|about| !about.to_string().is_empty()), "{name}");
+                assert!(
+                    command.get_about().is_some_and(|about| !about.to_string().is_empty()),
+                    "{name}"
+                );
                 for arg in command.get_arguments() {
                     let id = arg.get_id();
                     let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
