@@ -49,12 +49,11 @@ pub fn walk(setup: RoadSetup) -> Result<Ended, Fault> {
     }
 }
 
-fn on_thread(setup: RoadSetup) -> Result<Ended, Fault> {
+fn on_thread(mut setup: RoadSetup) -> Result<Ended, Fault> {
     let sources = Rc::new(Sources::default());
     let recorder = Recorder::new(setup.sink, setup.host.redactor.clone());
-    let rollback = setup.host.mode == Mode::Undo;
-    let mut setup = setup;
     look_ahead(&mut setup.host);
+    let rollback = setup.host.mode == Mode::Undo;
     let host = Host::new(setup.host, recorder, sources.clone())?;
     let engine = engine(&host, setup.limits);
     let playbook = &host.setup.playbook;
