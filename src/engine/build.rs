@@ -50,6 +50,16 @@ impl Default for Limits {
 pub fn bare(limits: Limits, resolver: Resolver) -> Engine {
     let mut engine = Engine::new_raw();
     StandardPackage::new().register_into_engine(&mut engine);
+    limited(&mut engine, limits);
+    // `Full` would run host functions while compiling.
+    engine.set_optimization_level(OptimizationLevel::Simple);
+    engine.disable_symbol("eval");
+    engine.set_module_resolver(resolver);
+    engine
+}
+
+/// What bounds and tightens an engine, whether it runs scripts or only looks at them.
+pub(super) fn limited(engine: &mut Engine, limits: Limits) {
     engine.set_max_call_levels(limits.call_levels);
     engine.set_max_expr_depths(limits.expression_depth, limits.expression_depth / 2);
     engine.set_max_string_size(limits.string_size);
@@ -61,11 +71,6 @@ pub fn bare(limits: Limits, resolver: Resolver) -> Engine {
     engine.set_max_operations(0);
     engine.set_strict_variables(true);
     engine.set_fail_on_invalid_map_property(true);
-    // `Full` would run host functions while compiling.
-    engine.set_optimization_level(OptimizationLevel::Simple);
-    engine.disable_symbol("eval");
-    engine.set_module_resolver(resolver);
-    engine
 }
 
 /// An engine with every verb, bound to a host.
