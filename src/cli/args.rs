@@ -1,117 +1,151 @@
-//! What may stand on the command line.
+//! What may stand on the command line. The help texts are in `messages/*/cli.txt`, by the name of
+//! the command or the argument; they are put in only when somebody asks for help.
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
-/// Migration playbooks that run.
 #[derive(Parser, Debug)]
-#[command(name = "runsheet", version, about, disable_help_subcommand = true)]
+#[command(name = "runsheet", version, disable_help_subcommand = true)]
 pub(super) struct Arguments {
-    /// The command.
     #[command(subcommand)]
-    pub command: Command,
-    /// Flags of every command.
+    pub(super) command: Command,
     #[command(flatten)]
-    pub common: Common,
+    pub(super) common: Common,
 }
 
 /// Flags of every command.
 #[derive(Args, Debug, Clone)]
 pub(super) struct Common {
-    /// The project's folder
     #[arg(long, global = true, value_name = "DIR")]
-    pub project: Option<PathBuf>,
-    /// The environment of runsheet.toml
+    pub(super) project: Option<PathBuf>,
     #[arg(long, global = true, value_name = "NAME")]
-    pub env: Option<String>,
-    /// The database's address; replaces the environment's, never its guards
+    pub(super) env: Option<String>,
     #[arg(long, global = true, value_name = "URL")]
-    pub url: Option<String>,
-    /// A parameter, strongest of all
+    pub(super) url: Option<String>,
     #[arg(long, global = true, value_name = "NAME=VALUE")]
-    pub set: Vec<String>,
-    /// en or ko
-    #[arg(long, global = true, value_name = "LANG")]
-    pub lang: Option<String>,
-    /// One JSON object a line
+    pub(super) set: Vec<String>,
+    #[arg(long, global = true, value_name = "en|ko")]
+    pub(super) lang: Option<String>,
     #[arg(long, global = true)]
-    pub json: bool,
-    /// Plain lines, also at a terminal
+    pub(super) json: bool,
     #[arg(long, global = true)]
-    pub plain: bool,
-    /// More
+    pub(super) plain: bool,
     #[arg(short, long, global = true)]
-    pub verbose: bool,
-    /// The state folder
+    pub(super) verbose: bool,
     #[arg(long, global = true, value_name = "DIR")]
-    pub state: Option<PathBuf>,
+    pub(super) state: Option<PathBuf>,
 }
 
-/// Flags of plan, run, resume and rollback.
-#[derive(Args, Debug, Clone)]
+/// Flags of whatever walks the road.
+#[derive(Args, Debug, Clone, Default)]
 pub(super) struct Road {
-    /// Answer prompts with yes, where the environment is not protected
     #[arg(long)]
-    pub yes: bool,
-    /// Stop after this item
+    pub(super) yes: bool,
     #[arg(long, value_name = "ITEM")]
-    pub until: Option<String>,
-    /// How long to wait for another run to end
+    pub(super) until: Option<String>,
     #[arg(long, value_name = "TIME")]
-    pub wait: Option<String>,
-    /// Do not wait for another run
+    pub(super) wait: Option<String>,
     #[arg(long, conflicts_with = "wait")]
-    pub no_wait: bool,
-    /// End the run that holds the lease, and take it
-    #[arg(long)]
-    pub take_over: bool,
-    /// stop, rollback or ask
+    pub(super) no_wait: bool,
+    // The inner one is missing where no run is named.
+    #[arg(long, value_name = "RUN", num_args = 0..=1)]
+    pub(super) take_over: Option<Option<String>>,
     #[arg(long, value_name = "WAY")]
-    pub on_failure: Option<String>,
-    /// Go on although inputs changed
+    pub(super) on_failure: Option<FailureWay>,
     #[arg(long)]
-    pub accept_changes: bool,
-    /// Run again what was done
+    pub(super) accept_changes: bool,
     #[arg(long)]
-    pub again: bool,
-    /// Behind a transaction pooler: transactional steps only
+    pub(super) again: bool,
     #[arg(long)]
-    pub allow_pooler: bool,
-    /// This database needs no protection
+    pub(super) allow_pooler: bool,
     #[arg(long)]
-    pub unprotected: bool,
+    pub(super) unprotected: bool,
 }
 
-/// The commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum FailureWay {
+    Stop,
+    Rollback,
+    Ask,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ReportFormat {
+    Md,
+    Json,
+}
+
 #[derive(Subcommand, Debug)]
 pub(super) enum Command {
-    /// Show what a run would do
+    Init,
+    New {
+        name: String,
+        #[arg(long, value_name = "PLAYBOOK")]
+        from: Option<String>,
+    },
+    List,
+    Show {
+        playbook: String,
+    },
+    Verbs {
+        name: Option<String>,
+        #[arg(long)]
+        markdown: bool,
+    },
+    Check {
+        #[arg(value_name = "PLAYBOOK")]
+        playbooks: Vec<String>,
+    },
     Plan {
-        /// The playbook
         playbook: String,
         #[command(flatten)]
         road: Road,
     },
-    /// Run a playbook
     Run {
-        /// The playbook
         playbook: String,
         #[command(flatten)]
         road: Road,
     },
-    /// Go on with a run that ended early
     Resume {
-        /// The run
         run: Option<String>,
         #[command(flatten)]
         road: Road,
     },
-    /// Undo the steps of a run
     Rollback {
-        /// The run
         run: Option<String>,
         #[command(flatten)]
         road: Road,
+    },
+    Resolve {
+        #[arg(value_names = ["RUN", "STEP"], num_args = 1..=2, required = true)]
+        step: Vec<String>,
+        #[arg(long, required_unless_present = "redo", conflicts_with = "redo")]
+        done: bool,
+        #[arg(long)]
+        redo: bool,
+    },
+    Report {
+        run: Option<String>,
+        #[arg(long, value_enum, default_value = "md")]
+        format: ReportFormat,
+    },
+    History {
+        playbook: Option<String>,
+    },
+    Status {
+        #[arg(long)]
+        exit_code: bool,
+    },
+    Lock,
+    Doctor,
+    Demo {
+        #[arg(long, value_name = "N", default_value_t = 200_000)]
+        rows: u32,
+        #[arg(long)]
+        keep: bool,
+    },
+    Completions {
+        shell: clap_complete::Shell,
     },
 }

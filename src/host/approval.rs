@@ -67,6 +67,12 @@ fn no_terminal(question: &str) -> Fault {
 }
 
 impl Host {
+    /// Asks yes or no, the display put aside.
+    pub(super) fn confirm(&self, question: &str) -> Result<bool, Fault> {
+        self.recorder.borrow_mut().quiet();
+        self.setup.terminal.confirm(question)
+    }
+
     /// Items that ask somebody, without anybody to ask: found out before anything is done.
     ///
     /// # Errors
@@ -100,6 +106,7 @@ impl Host {
             return Ok(());
         }
         let name = self.database_name();
+        self.recorder.borrow_mut().quiet();
         let typed = self.setup.terminal.typed(&msg!("host.type-name", database = name))?;
         if typed.trim() == name {
             return Ok(());
@@ -156,12 +163,15 @@ impl Host {
             return self.end_item(item, ItemState::Replayed { value }, 0, None, Dynamic::UNIT);
         }
         match self.mode() {
-            Mode::Plan => return self.end_item(item, ItemState::Planned, 0, None, Dynamic::UNIT),
+            Mode::Plan => {
+                self.begin_asking(&item, points)?;
+                return self.end_item(item, ItemState::Planned, 0, None, Dynamic::UNIT);
+            }
             Mode::Undo => return Ok(Dynamic::UNIT),
             Mode::Run => {}
         }
         self.start_recording()?;
-        self.emit(EventKind::ItemStarted { item: item.clone() })?;
+        self.begin_asking(&item, points)?;
         let started = Instant::now();
         let mut attested = true;
         for point in points {
@@ -199,6 +209,16 @@ impl Host {
         self.end_item(item, outcome, took, None, Dynamic::UNIT)
     }
 
+    /// The points of a manual item are known before anybody ticks them, in a plan too.
+    fn begin_asking(&self, item: &Item, points: &[String]) -> Result<(), Fault> {
+        self.emit(EventKind::ItemStarted { item: item.clone() })?;
+        if item.kind == ItemKind::Manual {
+            let points = points.to_vec();
+            self.emit(EventKind::Points { item: item.title.clone(), points })?;
+        }
+        Ok(())
+    }
+
     /// `Ok(false)`: passed by `--yes`, and nobody attested it.
     fn ask_point(&self, kind: ItemKind, point: &str) -> Result<bool, Fault> {
         let terminal = &self.setup.terminal;
@@ -213,7 +233,7 @@ impl Host {
             ItemKind::Approve => msg!("host.approve-question", point = point),
             _ => msg!("host.manual-question", point = point),
         };
-        if terminal.confirm(&question)? {
+        if self.confirm(&question)? {
             return Ok(true);
         }
         let (code, text) = match kind {

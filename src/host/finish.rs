@@ -112,7 +112,7 @@ impl Host {
             OnFailure::Stop => false,
             OnFailure::Ask if self.setup.terminal.interactive => {
                 let question = msg!("host.rollback-question", steps = self.standing());
-                self.setup.terminal.confirm(&question).unwrap_or(false)
+                self.confirm(&question).unwrap_or(false)
             }
             OnFailure::Ask => false,
         }
@@ -217,6 +217,10 @@ impl Host {
             }
         }
         let recording = self.is_begun();
+        if recording {
+            let path = self.run_folder().join("report.md");
+            let _ = self.emit(EventKind::ReportAt { path: as_typed(&path) });
+        }
         let _ = self.emit(EventKind::RunFinished {
             state,
             changed,
@@ -320,6 +324,13 @@ impl Host {
     pub fn since_start(&self) -> Instant {
         Instant::now() - std::time::Duration::from_millis(self.recorder.borrow().elapsed_ms())
     }
+}
+
+/// A path as the user would type it: from the current folder where it is below it.
+fn as_typed(path: &std::path::Path) -> String {
+    let here = std::env::current_dir().and_then(|here| here.canonicalize());
+    let below = here.ok().and_then(|here| path.strip_prefix(here).ok());
+    below.unwrap_or(path).display().to_string()
 }
 
 /// The failure, with the failure of the way back below it.

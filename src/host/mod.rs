@@ -27,6 +27,7 @@ mod verb;
 mod worker;
 
 pub use approval::Terminal;
+pub use begin::declared;
 pub use diagnose::{Sources, diagnose};
 pub use effects::{External, Repeat};
 #[cfg(feature = "failpoints")]

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::gate::Host;
 use super::stop::Trouble;
@@ -20,6 +20,15 @@ impl Host {
             Some(at) => cancel.with_deadline(at.saturating_duration_since(Instant::now())),
             None => cancel,
         }
+    }
+
+    /// Waits, for as long as nothing ends the item.
+    ///
+    /// # Errors
+    /// `interrupted`, `timeout`.
+    pub fn pause(&self, time: Duration) -> Result<(), Trouble> {
+        // The timer has to be made inside of the runtime.
+        self.wait(async { tokio::time::sleep(time).await })
     }
 
     /// The kind of the item whose body runs; None outside of items.

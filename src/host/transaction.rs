@@ -139,14 +139,24 @@ impl Host {
     /// The server's answer with positions that count from `sql`.
     pub fn step_simple(self: &Rc<Self>, sql: &str) -> Result<Vec<SimpleResult>, StatementTrouble> {
         let session = self.session()?;
+        let catches = self.setup.catches;
+        if catches {
+            // In a message of its own: of a text that does not parse, the server runs nothing at
+            // all, and there would be no savepoint to go back to.
+            self.ensure_transaction()?;
+            self.wait(session.batch("SAVEPOINT runsheet_verb"))?
+                .map_err(|error| StatementTrouble::Server(Box::new(error)))?;
+        }
         let prefix = self.prefix();
-        let guard = if self.setup.catches && prefix.is_none() { SAVEPOINT } else { "" };
-        let leading =
-            prefix.as_ref().map_or(0, |(_, count)| *count) + usize::from(!guard.is_empty());
-        let lead = format!("{}{guard}", prefix.as_ref().map_or("", |(sql, _)| sql.as_str()));
-        let tail = if guard.is_empty() { "" } else { RELEASE };
-        let text = format!("{lead}{sql}{tail}");
-        let answer = self.wait(session.simple(&text))?;
+        let leading = prefix.as_ref().map_or(0, |(_, count)| *count);
+        let lead = prefix.as_ref().map_or("", |(sql, _)| sql.as_str());
+        let answer = self.wait(async {
+            let results = session.simple(&format!("{lead}{sql}")).await?;
+            if catches {
+                session.batch("RELEASE SAVEPOINT runsheet_verb").await?;
+            }
+            Ok(results)
+        })?;
         self.notices(&session)?;
         match answer {
             Ok(mut results) => {
@@ -155,12 +165,9 @@ impl Host {
                 }
                 // BEGIN, the fence and its settings answer first; the caller asked for `sql` only.
                 results.drain(..leading.min(results.len()));
-                if !tail.is_empty() {
-                    results.pop();
-                }
                 Ok(results)
             }
-            Err(mut error) => {
+            Err::<_, DbError>(mut error) => {
                 let shift = lead.chars().count() as u32;
                 error.position =
                     error.position.and_then(|at| at.checked_sub(shift)).filter(|at| *at > 0);
@@ -168,7 +175,7 @@ impl Host {
                     // Whatever of it failed, a transaction may be open and aborted.
                     self.mark_open();
                 }
-                if !guard.is_empty() {
+                if catches && !error.connection_lost {
                     self.back_to_savepoint(&session)?;
                 }
                 Err(StatementTrouble::Server(Box::new(error)))
@@ -358,7 +365,3 @@ impl Host {
         (fault.code == "commit-unknown").then_some(FinalState::Unknown)
     }
 }
-
-const SAVEPOINT: &str = "SAVEPOINT runsheet_verb; ";
-/// On a line of its own: the statement before it may end in a comment.
-const RELEASE: &str = "\n; RELEASE SAVEPOINT runsheet_verb";

@@ -95,7 +95,7 @@ impl Host {
         let agreed = if terminal.yes && !protected {
             Ok(true)
         } else {
-            terminal.confirm(&msg!("host.rollback-question", steps = titles.len()))
+            self.confirm(&msg!("host.rollback-question", steps = titles.len()))
         };
         match agreed {
             Ok(true) => {}

@@ -134,6 +134,11 @@ impl Recorder {
         format!("{}:{}", self.seq, self.chain)
     }
 
+    /// Takes moving parts off the screen, so that a question can be asked.
+    pub fn quiet(&mut self) {
+        self.sink.quiet();
+    }
+
     /// Ends the display.
     pub fn finish(&mut self) {
         self.sink.finish();

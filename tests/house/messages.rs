@@ -6,7 +6,7 @@ use super::source::{Source, Token, root, sources};
 
 /// Keys that are put together at run time begin with one of these; all others must be found in
 /// the sources.
-const LOOKED_UP: &[&str] = &["sqlstate."];
+const LOOKED_UP: &[&str] = &["cli.help.", "sqlstate."];
 
 struct Entry {
     file: String,

@@ -10,4 +10,3 @@ pub use cluster::Cluster;
 pub use play::{Asked, Played, Stage};
 pub use listener::Listener;
 pub use project::{Project, Ran};
-pub use stage::{Played, Stage};

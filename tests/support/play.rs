@@ -16,6 +16,7 @@ use serde_json::Value;
 pub struct Stage {
     folder: tempfile::TempDir,
     url: String,
+    played: std::cell::Cell<u32>,
 }
 
 /// What is asked for beside the playbook.
@@ -43,7 +44,7 @@ impl Stage {
     /// A project for one database.
     pub fn new(url: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("stage-").tempdir().expect("a folder");
-        Self { folder, url: url.into() }
+        Self { folder, url: url.into(), played: std::cell::Cell::new(0) }
     }
 
     /// Runs a body between `playbook(..)` and the end.
@@ -56,11 +57,12 @@ impl Stage {
         self.play(Mode::Plan, text, Asked::default())
     }
 
-    /// Walks a playbook; `playbook("t", ..)` is put before texts that have none.
+    /// Walks a playbook; `playbook(..)` with an id of its own is put before texts that have none.
     pub fn play(&self, mode: Mode, text: &str, asked: Asked) -> Played {
+        self.played.set(self.played.get() + 1);
         let text = match text.contains("playbook(") {
             true => text.to_string(),
-            false => format!("playbook(\"t\", #{{ repeatable: true }});\n{text}"),
+            false => format!("playbook(\"t{}\");\n{text}", self.played.get()),
         };
         let events = Arc::new(Mutex::new(Vec::new()));
         let folder = self.folder.path().to_path_buf();

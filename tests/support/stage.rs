@@ -21,6 +21,7 @@ use super::{Cluster, Project};
 pub struct Stage {
     pub project: Project,
     url: Option<String>,
+    own: Option<Cluster>,
     set: Vec<(String, String)>,
     /// Stops what is being played.
     pub cancel: Cancel,
@@ -32,7 +33,16 @@ impl Stage {
         Self::at(Some(cluster.url(database)))
     }
 
-    /// Without any database.
+    /// On an empty database of a server of its own.
+    pub fn alone() -> Self {
+        let cluster = Cluster::start();
+        cluster.create_database("app");
+        let mut stage = Self::on(&cluster, "app");
+        stage.own = Some(cluster);
+        stage
+    }
+
+    /// Without any database: for checks only, a step needs one.
     pub fn bare() -> Self {
         Self::at(None)
     }
@@ -40,7 +50,7 @@ impl Stage {
     /// On whatever this connection string leads to.
     pub fn at(url: Option<String>) -> Self {
         offer_trampoline(env!("CARGO_BIN_EXE_runsheet").into());
-        Self { project: Project::new(), url, set: Vec::new(), cancel: Cancel::new() }
+        Self { project: Project::new(), url, own: None, set: Vec::new(), cancel: Cancel::new() }
     }
 
     /// Writes runsheet.toml.
@@ -109,7 +119,7 @@ impl Stage {
                     wait: Duration::ZERO,
                     take_over: false,
                     on_failure: OnFailure::Stop,
-                    again: false,
+                    again: true,
                     accept_changes: false,
                     until: None,
                     allow_pooler: false,
@@ -135,6 +145,7 @@ fn book(project: &Path, text: &str) -> Playbook {
         path_display: "playbooks/it.rhai".into(),
         text: text.into(),
         root: project.to_path_buf(),
+        origin: runsheet::playbook::Origin::Project,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Twin of `src/verbs/fs`.
 
-use crate::support::Stage;
+use crate::support::stage::Stage;
 use serde_json::json;
 
 #[test]
@@ -52,7 +52,7 @@ fn nothing_outside_the_project_is_seen_unless_it_is_allowed() {
 #[test]
 fn a_file_is_kept_changed_and_put_back_as_it_was() {
     use std::os::unix::fs::PermissionsExt;
-    let stage = Stage::bare().config("[commands]\nallow = [\"sh\"]\n").file(".env", "A=1\n");
+    let stage = Stage::alone().config("[commands]\nallow = [\"sh\"]\n").file(".env", "A=1\n");
     let env = stage.path().join(".env");
     std::fs::set_permissions(&env, std::fs::Permissions::from_mode(0o640)).unwrap();
     let played = stage
@@ -75,7 +75,7 @@ fn a_file_is_kept_changed_and_put_back_as_it_was() {
 
 #[test]
 fn a_copy_that_was_changed_is_not_put_back() {
-    let stage = Stage::bare().config("[commands]\nallow = [\"sh\"]\n").file("a", "one");
+    let stage = Stage::alone().config("[commands]\nallow = [\"sh\"]\n").file("a", "one");
     let fault = stage
         .run(
             r#"let kept = step("keep", || fs::backup("a"));

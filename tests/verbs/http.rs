@@ -1,6 +1,6 @@
 //! Twin of `src/verbs/http`.
 
-use crate::support::Stage;
+use crate::support::stage::Stage;
 use crate::support::listener::{Listener, closed_port};
 
 #[test]

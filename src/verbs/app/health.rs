@@ -74,7 +74,7 @@ verify("The application answers", || app::healthy("http://127.0.0.1:3000/health"
                     .into());
                 }
                 host.emit(EventKind::Retry { what: url.clone(), attempt, of: tries, reason })?;
-                host.wait(tokio::time::sleep(every))?;
+                host.pause(every)?;
             }
             Err(Fault::failed("internal", "no try").into())
         })
@@ -164,7 +164,7 @@ verify("It stays well", || app::watch_health("http://127.0.0.1:3000/health", #{ 
                         "worst_ms": worst.as_millis() as u64,
                     }));
                 }
-                host.wait(tokio::time::sleep(every))?;
+                host.pause(every)?;
             }
         })
     },

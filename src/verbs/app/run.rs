@@ -189,7 +189,7 @@ impl Work {
                 of: self.tries,
                 reason: fault.message.clone(),
             })?;
-            host.wait(tokio::time::sleep(self.every))?;
+            host.pause(self.every)?;
         }
     }
 

@@ -67,8 +67,7 @@ fn exec(host: &Rc<Host>, call: &Call<'_, '_>) -> Result<Dynamic, Trouble> {
             if !params.is_empty() {
                 return Ok(json!(host.step_execute(&sql, &params)?));
             }
-            // The line break ends a comment that the host's own words would be lost in.
-            let results = host.step_simple(&format!("{sql}\n"));
+            let results = host.step_simple(&sql);
             let results = results.map_err(|trouble| placed(host, &sql, trouble))?;
             Ok(json!(results.last().and_then(|result| result.rows).unwrap_or(0)))
         });
@@ -206,7 +205,7 @@ mod tests {
     fn the_line_of_an_error_is_found_in_characters() {
         let error = DbError { position: Some(13), ..DbError::default() };
         let text = place_of("-- 글자\nSELECT x, y", &error).unwrap();
-        assert!(text.contains("SELECT x, y") && text.contains('2') && text.contains('6'), "{text}");
+        assert!(text.contains("SELECT x, y") && text.contains('2') && text.contains('7'), "{text}");
     }
 
     #[test]

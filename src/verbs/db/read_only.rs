@@ -181,7 +181,6 @@ impl Frozen {
 struct Held {
     database: String,
     table: String,
-    schema: String,
     run: String,
 }
 
@@ -192,7 +191,6 @@ impl Held {
         Self {
             database: quote_ident(database),
             table: format!("{schema}.read_only"),
-            schema,
             run: host.run_id().0,
         }
     }
@@ -203,8 +201,7 @@ impl Held {
         let (table, run) = (&self.table, quote_literal(&self.run));
         control
             .batch(&format!(
-                "BEGIN; CREATE SCHEMA IF NOT EXISTS {}; \
-                 CREATE TABLE IF NOT EXISTS {table} (\
+                "BEGIN; CREATE TABLE IF NOT EXISTS {table} (\
                  one boolean PRIMARY KEY DEFAULT true CHECK (one), before text, run text NOT NULL); \
                  INSERT INTO {table} (before, run) SELECT (SELECT split_part(c, '=', 2) \
                     FROM pg_catalog.pg_db_role_setting s, unnest(s.setconfig) AS c \
@@ -213,7 +210,7 @@ impl Held {
                     AND c LIKE 'default_transaction_read_only=%'), {run} \
                  ON CONFLICT (one) DO UPDATE SET run = excluded.run; \
                  ALTER DATABASE {} SET default_transaction_read_only = on; COMMIT",
-                self.schema, self.database
+                self.database
             ))
             .await?;
         let rows = control.query(&format!("SELECT before FROM {table}"), &[]).await?;

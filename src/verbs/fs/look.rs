@@ -7,7 +7,7 @@ use std::rc::Rc;
 use rhai::Dynamic;
 use serde_json::{Value, json};
 
-use super::place::{inside, readable};
+use super::place::readable;
 use super::sum::{read_fault, sha256_of};
 use crate::host::{Call, Host, Trouble, Verb};
 use crate::model::{Action, Effect, Fault, format_bytes};

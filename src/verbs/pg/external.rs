@@ -44,7 +44,7 @@ Errors: `command-failed`, `command-not-allowed`, `external-backup-missing`, `bac
 
 ```rhai
 step("Back up", || pg::external_backup(#{
-    argv: ["pgbackrest", "--stanza=shop", "backup"], probe: ["./last-backup"], max_age: "1h",
+    argv: ["pgbackrest", "--stanza=shop", "backup"], probe: ["last-backup"], max_age: "1h",
 }));
 ```"#,
     call: |host, call| {

@@ -191,7 +191,7 @@ fn exchange(
                 .remedy(msg!("verbs.pg.in-use.remedy", passing = passing))
                 .into());
         }
-        host.wait(tokio::time::sleep(Duration::from_millis(200)))?;
+        host.pause(Duration::from_millis(200))?;
     }
 }
 

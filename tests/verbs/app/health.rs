@@ -1,4 +1,4 @@
-use crate::support::Stage;
+use crate::support::stage::Stage;
 use crate::support::listener::{Listener, closed_port};
 use runsheet::model::{EventKind, ItemState};
 
@@ -84,7 +84,7 @@ fn a_watch_counts_and_ends_at_the_first_failure_too_many() {
 fn a_plan_does_not_ask_what_a_recorded_command_may_change() {
     let server = Listener::start(|_, _| (200, String::new()));
     let url = server.url("/");
-    let stage = Stage::bare().config("[commands]\nallow = [\"pm2\"]\n");
+    let stage = Stage::alone().config("[commands]\nallow = [\"pm2\"]\n");
     let played = stage.plan(&format!(
         r#"step("restart", || app::run(["pm2", "restart"]));
         check("well", || app::healthy("{url}"));

@@ -69,7 +69,9 @@ fn a_caught_error_of_exec_does_not_spoil_the_step() {
     let (cluster, stage) = shop(USERS);
     stage
         .run(
-            r#"step("goes on", || {
+            r#"step("at once", || { try { db::exec("SELEKT"); } catch (e) {}
+                db::exec("UPDATE users SET name = 'z' WHERE id = 3") });
+               step("goes on", || {
                 db::exec("UPDATE users SET name = 'z' WHERE id = 1");
                 try { db::exec("INSERT INTO users VALUES (1, 'twice') -- end"); }
                 catch (e) { if e.sqlstate != "23505" { throw e; } }
@@ -77,7 +79,7 @@ fn a_caught_error_of_exec_does_not_spoil_the_step() {
             });"#,
         )
         .ok();
-    assert_eq!(cluster.value("shop", "SELECT count(*) FROM users WHERE name = 'z'"), "2");
+    assert_eq!(cluster.value("shop", "SELECT count(*) FROM users WHERE name = 'z'"), "3");
 }
 
 #[test]

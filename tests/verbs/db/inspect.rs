@@ -14,7 +14,7 @@ const SCHEMA: &str = r#"
     CREATE INDEX by_email ON users (email);
     INSERT INTO users (email) VALUES ('a'), ('b');
     INSERT INTO "Order Items" VALUES (1, 1, 1), (2, NULL, NULL), (3, 2, 7), (4, 2, 8);
-    CREATE SCHEMA app; CREATE TABLE app.users (id int)"#;
+    CREATE SCHEMA app; CREATE TABLE app.users (id int); GRANT USAGE ON SCHEMA app TO PUBLIC"#;
 
 #[test]
 fn questions_about_objects_are_answered_in_run_and_plan() {
@@ -129,7 +129,6 @@ fn orphans_are_counted_and_shown() {
     let played = stage
         .run(r#"verify("none", || db::expect_no_orphans("Order Items", "loose", "users", "id"));"#);
     assert_eq!(played.fails("orphans").detail.unwrap(), "7, 8");
-    assert_eq!(played.exit, 6);
     assert_eq!(played.compared()[0].1, json!(2));
 }
 

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::shop;
 use crate::support::cluster::query;
+use crate::support::{Cluster, Project};
 
 const SETTING: &str = "SELECT count(*) FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase \
     WHERE d.datname = 'shop' AND s.setconfig::text LIKE '%default_transaction_read_only=on%'";
@@ -53,15 +54,59 @@ fn a_plan_shows_the_body_and_freezes_nothing() {
 }
 
 #[test]
-fn the_server_lifts_it_where_the_run_dies() {
-    let (cluster, stage) = shop("CREATE TABLE t (a int)");
-    // The run's own server process is what the watching one looks for.
-    let played = stage.run(
-        r#"step("frozen", || db::read_only(|| db::value("SELECT pg_terminate_backend(pg_backend_pid())")));"#,
+fn the_server_lifts_it_where_the_run_is_killed() {
+    let (cluster, _stage) = shop("CREATE TABLE t (a int)");
+    let project = Project::new();
+    project.playbook(
+        "freeze",
+        r#"playbook("freeze");
+        step("frozen", || db::read_only(|| db::value("SELECT pg_sleep(120)::text")));"#,
     );
-    assert_ne!(played.exit, 0);
-    let until = Instant::now() + Duration::from_secs(10);
-    while cluster.value("shop", SETTING) != "0" {
-        assert!(Instant::now() < until, "still read-only");
+    let url = cluster.url("shop");
+    let running = project.spawn(&["run", "freeze", "--url", &url, "--yes"]);
+    let sleeping = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(120)%' \
+        AND state = 'active' AND pid <> pg_backend_pid()";
+    wait_for(&cluster, sleeping, "1");
+    assert_eq!(cluster.value("shop", SETTING), "1");
+    running.signal("KILL");
+    assert_eq!(running.wait().code, 137);
+    wait_for(&cluster, SETTING, "0");
+    assert_eq!(cluster.value("shop", "SELECT count(*) FROM runsheet.read_only"), "0");
+}
+
+fn wait_for(cluster: &Cluster, sql: &str, wanted: &str) {
+    let until = Instant::now() + Duration::from_secs(20);
+    while cluster.value("shop", sql) != wanted {
+        assert!(Instant::now() < until, "still not {wanted}: {sql}");
     }
+}
+
+#[test]
+fn those_who_are_connected_already_are_named_or_ended() {
+    let (cluster, stage) = shop("CREATE TABLE t (a int)");
+    let url = cluster.url("shop");
+    let (ready, is_ready) = std::sync::mpsc::channel::<()>();
+    let guest = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut config: tokio_postgres::Config = url.parse().unwrap();
+            config.application_name("guest");
+            let (client, connection) = config.connect(tokio_postgres::NoTls).await.unwrap();
+            let work = async {
+                client.batch_execute("SELECT 1").await.unwrap();
+                ready.send(()).unwrap();
+                client.batch_execute("SELECT pg_sleep(120)").await
+            };
+            tokio::join!(work, connection).0
+        })
+    });
+    is_ready.recv().unwrap();
+    let played = stage.run(r#"step("frozen", || db::read_only(|| 1));"#);
+    assert!(
+        played.ok().remarks().iter().any(|text| text.contains("guest")),
+        "{:?}",
+        played.remarks()
+    );
+    stage.run(r#"step("frozen", || db::read_only(#{ end_sessions: true }, || 1));"#).ok();
+    assert!(guest.join().unwrap().is_err(), "the guest was ended");
 }

@@ -1,5 +1,5 @@
 use super::shop;
-use crate::support::Stage;
+use crate::support::stage::Stage;
 use runsheet::model::EventKind;
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt;
@@ -131,7 +131,7 @@ fn older_dumps_are_removed_but_never_the_last_verified_one() {
         .fine();
     let second = stage.run(r#"step("dump", || pg::dump());"#).fine();
     let third = stage.run(r#"step("dump", || pg::dump());"#).fine();
-    let exists = |played: &crate::support::Played| {
+    let exists = |played: &crate::support::stage::Played| {
         let dump = played.value("dump");
         std::path::Path::new(dump["files"][0]["path"].as_str().unwrap()).exists()
     };

@@ -1,12 +1,12 @@
 use super::shop;
-use crate::support::Stage;
+use crate::support::stage::Stage;
 use runsheet::model::EventKind;
 
 const SHELL: &str = "[commands]\nallow = [\"sh\"]\n";
 
 #[test]
 fn a_backup_of_another_tool_is_external_and_not_proven() {
-    let stage = Stage::bare().config(SHELL);
+    let stage = Stage::alone().config(SHELL);
     let played = stage
         .run(
             r#"step("b", || pg::external_backup(#{ argv: ["sh", "-c", "date +%s > at"],
@@ -24,7 +24,7 @@ fn a_backup_of_another_tool_is_external_and_not_proven() {
 
 #[test]
 fn an_old_or_missing_backup_fails() {
-    let stage = Stage::bare().config(SHELL);
+    let stage = Stage::alone().config(SHELL);
     let with = |probe: &str| {
         stage.run(&format!(
             r#"step("b", || pg::external_backup(#{{ probe: ["sh", "-c", "{probe}"], max_age: "1h" }}));"#

@@ -1,0 +1,180 @@
+//! resume, rollback, resolve: what goes on from an earlier run.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::args::Road;
+use super::database::Database;
+use super::desk::Desk;
+use super::known::{Known, Runs};
+use super::road::go;
+use crate::config::nearest;
+use crate::host::Mode;
+use crate::journal::{IntentRow, IntentState, Lease, LeaseWish, started_by};
+use crate::model::{Fault, RunId};
+use crate::msg;
+use crate::playbook::Playbook;
+
+/// `runsheet resume [RUN]`
+pub(super) fn resume(desk: &Desk, road: &Road, run: Option<&str>) -> Result<u8, Fault> {
+    let runs = Runs::of(desk);
+    let known = match run {
+        Some(run) => runs.named(run)?,
+        None => match one_open(&runs, "resume")? {
+            Some(known) => known,
+            None => {
+                desk.talk(&msg!("cli.nothing-open"));
+                return Ok(0);
+            }
+        },
+    };
+    go(desk, road, playbook_of(desk, known)?, Mode::Run, Some(RunId(known.run.clone())))
+}
+
+/// `runsheet rollback [RUN]`
+pub(super) fn rollback(desk: &Desk, road: &Road, run: Option<&str>) -> Result<u8, Fault> {
+    let runs = Runs::of(desk);
+    let known = match run {
+        Some(run) => runs.named(run)?,
+        None => one_open(&runs, "rollback")?.ok_or_else(|| {
+            // What is done well is taken back only where it is named.
+            let fault = Fault::usage("run-unnamed", msg!("cli.run-unnamed"));
+            match runs.latest().first() {
+                Some(known) => {
+                    fault.detail(one_line(known)).next(format!("runsheet rollback {}", known.run))
+                }
+                None => fault.next("runsheet history"),
+            }
+        })?,
+    };
+    go(desk, road, playbook_of(desk, known)?, Mode::Undo, Some(RunId(known.run.clone())))
+}
+
+/// The only open run; None where none is.
+fn one_open<'r>(runs: &'r Runs, command: &str) -> Result<Option<&'r Known>, Fault> {
+    match runs.open().as_slice() {
+        [] => match &runs.unasked {
+            Some(fault) => Err(fault.clone()),
+            None => Ok(None),
+        },
+        [only] => Ok(Some(only)),
+        several => {
+            let lines: Vec<String> = several.iter().map(|known| one_line(known)).collect();
+            Err(Fault::usage("several-open", msg!("cli.several-open", count = several.len()))
+                .detail(lines.join("\n"))
+                .next(format!("runsheet {command} RUN")))
+        }
+    }
+}
+
+fn one_line(known: &Known) -> String {
+    let at = super::past::local_time(&known.started);
+    format!("{}  {}  {at}  {}", known.run, known.playbook, known.by)
+}
+
+/// The playbook of an earlier run: by its file as the run's own journal or the ledger has it, else
+/// by its id.
+fn playbook_of(desk: &Desk, known: &Known) -> Result<Playbook, Fault> {
+    let mut first = None;
+    for file in &known.files {
+        match crate::playbook::find(&desk.project, file) {
+            Ok(playbook) => return Ok(playbook),
+            Err(fault) => first = first.or(Some(fault)),
+        }
+    }
+    let fault = first.unwrap_or_else(|| Fault::usage("playbook-unknown", known.playbook.clone()));
+    Err(fault.cause(msg!("cli.playbook-of-run", run = known.run)))
+}
+
+/// `runsheet resolve [RUN] STEP --done|--redo`
+pub(super) fn resolve(desk: &Desk, words: &[String], done: bool) -> Result<u8, Fault> {
+    let (run, step) = match words {
+        [run, step] => (Some(run.as_str()), step.as_str()),
+        [step] => (None, step.as_str()),
+        _ => {
+            return Err(Fault::usage(
+                "missing-argument",
+                msg!("cli.missing-argument", argument = "STEP"),
+            ));
+        }
+    };
+    let runs = Runs::of(desk);
+    let known = match run {
+        Some(run) => runs.named(run)?,
+        None => one_open(&runs, "resolve")?
+            .ok_or_else(|| Fault::usage("nothing-open", msg!("cli.nothing-open")))?,
+    };
+    let database = Database::open(desk)?;
+    if !database.has_ledger()? {
+        return Err(Fault::usage("no-ledger", msg!("cli.no-ledger")));
+    }
+    let open = open_intents(&database, &known.run, step)?;
+    // Refused while a runner is at work: it may be about to settle them itself.
+    let by = started_by();
+    let wish = LeaseWish {
+        run: &known.run,
+        by: &by,
+        wait: Duration::ZERO,
+        take_over: false,
+        known_epoch: 0,
+    };
+    let (session, ledger) = (&database.session, &database.ledger);
+    database.ask(Lease::take(session, ledger, &wish, &mut |_| {}))?;
+    let (state, word) = match done {
+        true => (IntentState::Done, msg!("cli.settled-done")),
+        false => (IntentState::Redo, msg!("cli.settled-redo")),
+    };
+    let settled = open.iter().try_for_each(|intent| {
+        let value = json!({ "settled_by": by });
+        let ordinal = Some(intent.ordinal);
+        let sql = ledger.settle_sql(&known.run, &intent.key, ordinal, state, &value);
+        database.ask(session.batch(&sql))
+    });
+    let released = database.ask(Lease::release(session, ledger));
+    settled?;
+    released?;
+    let next = format!("runsheet resume {}", known.run);
+    if desk.common.json {
+        let list: Vec<Value> = open.iter().map(as_json).collect();
+        desk.json(&json!({ "run": known.run, "state": state, "intents": list, "next": next }));
+        return Ok(0);
+    }
+    for intent in &open {
+        desk.out(&format!("{} #{}: {}: {word}\n", intent.key, intent.ordinal, described(intent)));
+    }
+    desk.talk(&msg!("cli.next", command = next));
+    Ok(0)
+}
+
+/// The effects of a step that were announced and not settled.
+fn open_intents(database: &Database, run: &str, step: &str) -> Result<Vec<IntentRow>, Fault> {
+    let all = database.ask(database.ledger.intents(&database.session, run))?;
+    let open: Vec<IntentRow> =
+        all.into_iter().filter(|intent| intent.state == IntentState::Open).collect();
+    let (here, elsewhere): (Vec<IntentRow>, Vec<IntentRow>) =
+        open.into_iter().partition(|intent| {
+            intent.key == step || intent.key.split_whitespace().next() == Some(step)
+        });
+    if !here.is_empty() {
+        return Ok(here);
+    }
+    let mut keys: Vec<&str> = elsewhere.iter().map(|intent| intent.key.as_str()).collect();
+    keys.dedup();
+    let fault = Fault::usage("nothing-to-resolve", msg!("cli.nothing-to-resolve", step = step));
+    Err(match nearest(step, keys.iter().copied()) {
+        Some(guess) => fault.remedy(msg!("cli.did-you-mean", guess = guess)),
+        None if keys.is_empty() => fault.next(format!("runsheet resume {run}")),
+        None => fault.remedy(msg!("cli.open-steps", steps = keys.join(", "))),
+    })
+}
+
+fn described(intent: &IntentRow) -> String {
+    let text = |name: &str| intent.action.get(name).and_then(Value::as_str).unwrap_or_default();
+    let (verb, target, statement) = (text("verb"), text("target"), text("statement"));
+    crate::report::one_line(format!("{verb} {target} {statement}").trim())
+}
+
+fn as_json(intent: &IntentRow) -> Value {
+    json!({ "step": intent.key, "ordinal": intent.ordinal, "action": intent.action })
+}

@@ -1,0 +1,69 @@
+//! A connection for commands that ask the ledger and walk no road.
+
+use std::future::Future;
+
+use tokio::runtime::Runtime;
+
+use super::desk::Desk;
+use crate::journal::Ledger;
+use crate::model::Fault;
+use crate::postgres::{ConnectOptions, DbError, Session, connect};
+
+/// A session with the runtime that drives it.
+pub(super) struct Database {
+    pub(super) session: Session,
+    pub(super) ledger: Ledger,
+    runtime: Runtime,
+}
+
+impl Database {
+    /// Connects to the chosen environment's database.
+    ///
+    /// # Errors
+    /// No address, or kind `NoConnection`.
+    pub(super) fn open(desk: &Desk) -> Result<Self, Fault> {
+        // Nothing is changed here: no address is too foreign to be looked at.
+        let (_, target) = desk.target(true)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Fault::failed("internal", error.to_string()))?;
+        let session = runtime.block_on(connect(&target, &ConnectOptions::default()))?;
+        let ledger = Ledger::new(&desk.config.ledger_schema);
+        Ok(Self { session, ledger, runtime })
+    }
+
+    /// Waits for an answer of the server.
+    ///
+    /// # Errors
+    /// The server's.
+    pub(super) fn ask<T, E: Into<Wrong>>(
+        &self,
+        question: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, Fault> {
+        self.runtime.block_on(question).map_err(|error| error.into().0)
+    }
+
+    /// Is the ledger there?
+    ///
+    /// # Errors
+    /// The server's.
+    pub(super) fn has_ledger(&self) -> Result<bool, Fault> {
+        self.ask(self.ledger.exists(&self.session))
+    }
+}
+
+/// What the floors below answer with, as one fault.
+pub(super) struct Wrong(Fault);
+
+impl From<Fault> for Wrong {
+    fn from(fault: Fault) -> Self {
+        Self(fault)
+    }
+}
+
+impl From<DbError> for Wrong {
+    fn from(error: DbError) -> Self {
+        Self(error.into_fault())
+    }
+}
