@@ -179,7 +179,10 @@ fn leaves(value: &Value, path: String, found: &mut Vec<String>) {
     match value {
         Value::Object(map) => map.iter().for_each(|(key, item)| leaves(item, step(key), found)),
         Value::Array(items) => {
-            items.iter().enumerate().for_each(|(n, item)| leaves(item, step(&n.to_string()), found));
+            items
+                .iter()
+                .enumerate()
+                .for_each(|(n, item)| leaves(item, step(&n.to_string()), found));
         }
         _ => found.push(path),
     }

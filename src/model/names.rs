@@ -165,7 +165,8 @@ mod tests {
         redactor.add("null");
         redactor.add("4711");
         let value = serde_json::json!({ "a": null, "b": [4711, 47110, "x4711"], "4711": true });
-        let clean = serde_json::json!({ "a": null, "b": ["******", 47110, "x******"], "******": true });
+        let clean =
+            serde_json::json!({ "a": null, "b": ["******", 47110, "x******"], "******": true });
         assert_eq!(redactor.clean_value(&value), clean);
     }
 }
