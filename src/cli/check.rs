@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 
 use super::desk::{Desk, say};
+use crate::engine::{Finding, Severity};
 use crate::model::Fault;
 use crate::msg;
-use crate::playbook::{Origin, Playbook};
+use crate::playbook::Origin;
 
 /// `runsheet check [PLAYBOOK..]`: the project's where none is named.
 pub(super) fn check(desk: &Desk, names: &[String]) -> Result<u8, Fault> {
@@ -23,21 +24,22 @@ pub(super) fn check(desk: &Desk, names: &[String]) -> Result<u8, Fault> {
     let (mut errors, mut listed) = (0, Vec::new());
     for name in &names {
         let playbook = crate::playbook::find(&desk.project, name)?;
-        let findings = findings(desk, &playbook);
-        let wrong = findings.iter().filter(|finding| finding.is_error).count();
+        let findings = crate::engine::check(&desk.project, &playbook, &desk.config);
+        let is_error = |finding: &Finding| finding.severity == Severity::Error;
+        let wrong = findings.iter().filter(|finding| is_error(finding)).count();
         errors += wrong;
         if desk.common.json {
             listed.extend(findings.iter().map(|finding| {
                 json!({
                     "playbook": playbook.name,
-                    "severity": if finding.is_error { "error" } else { "warning" },
+                    "severity": if is_error(finding) { "error" } else { "warning" },
                     "fault": finding.fault,
                 })
             }));
             continue;
         }
         for finding in &findings {
-            if !finding.is_error {
+            if !is_error(finding) {
                 desk.talk(&msg!("cli.check.warning"));
             }
             say(&finding.fault, &desk.redactor, false);
@@ -53,19 +55,4 @@ pub(super) fn check(desk: &Desk, names: &[String]) -> Result<u8, Fault> {
         desk.json(&Value::Array(listed));
     }
     Ok(u8::from(errors > 0))
-}
-
-/// Something that a check found.
-struct Finding {
-    is_error: bool,
-    fault: Fault,
-}
-
-fn findings(_desk: &Desk, playbook: &Playbook) -> Vec<Finding> {
-    let sources = crate::host::Sources::default();
-    let engine = rhai::Engine::new_raw();
-    match crate::engine::compile(&engine, &sources, &playbook.path_display, &playbook.text) {
-        Ok(_) => Vec::new(),
-        Err(fault) => vec![Finding { is_error: true, fault }],
-    }
 }

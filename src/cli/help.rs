@@ -43,7 +43,7 @@ fn with_texts(command: Command, key: &str, options: &str) -> Command {
         let own = find(&format!("{key}.{id}"), &[]);
         let text = own.or_else(|| find(&format!("cli.help.-{id}"), &[])).unwrap_or_default();
         let heading = if arg.is_positional() { positionals.clone() } else { options.to_string() };
-        arg.help(text).help_heading(heading)
+        arg.help(text).help_heading(heading).hide_possible_values(true).hide_default_value(true)
     });
     command.mut_subcommands(|below| {
         let key = format!("cli.help.{}", below.get_name());

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::args::{FailureWay, Road};
 use super::database::Database;
 use super::desk::{Desk, coloured};
-use crate::engine::{Limits, RoadSetup, walk};
+use crate::engine::{Limits, RoadSetup, Severity, check, outline_of, walk};
 use crate::host::{HostSetup, Mode, OnFailure, Terminal, Wishes};
 use crate::journal::Lease;
 use crate::model::{Fault, FaultKind, RunId, parse_span};
@@ -20,12 +20,26 @@ const WAIT: Duration = Duration::from_secs(60);
 
 /// `runsheet plan PLAYBOOK`
 pub(super) fn plan(desk: &Desk, road: &Road, name: &str) -> Result<u8, Fault> {
-    go(desk, road, crate::playbook::find(&desk.project, name)?, Mode::Plan, None)
+    go(desk, road, sound(desk, name)?, Mode::Plan, None)
 }
 
 /// `runsheet run PLAYBOOK`
 pub(super) fn run(desk: &Desk, road: &Road, name: &str) -> Result<u8, Fault> {
-    go(desk, road, crate::playbook::find(&desk.project, name)?, Mode::Run, None)
+    go(desk, road, sound(desk, name)?, Mode::Run, None)
+}
+
+/// A playbook without errors that can be seen beforehand: nobody wants to meet a misspelt option
+/// at night, behind the third step.
+fn sound(desk: &Desk, name: &str) -> Result<Playbook, Fault> {
+    let playbook = crate::playbook::find(&desk.project, name)?;
+    let mut errors = check(&desk.project, &playbook, &desk.config)
+        .into_iter()
+        .filter(|finding| finding.severity == Severity::Error)
+        .map(|finding| finding.fault);
+    let Some(mut first) = errors.next() else { return Ok(playbook) };
+    first.kind = FaultKind::Usage;
+    first.more.extend(errors);
+    Err(first)
 }
 
 /// Walks the road of a playbook; `resume` is the run to go on with or to take back.
@@ -43,6 +57,7 @@ pub(super) fn go(
         held_by(&Database::open(desk)?, run)?;
     }
     desk.warn_of_config();
+    let outline = outline_of(&desk.project, &playbook);
     let output = desk.output();
     let colour = output == Output::Live && coloured();
     let setup = RoadSetup {
@@ -55,15 +70,14 @@ pub(super) fn go(
             config: desk.config.clone(),
             environment,
             target: Some(target),
-            // A step that catches an error needs savepoints, which cost a round trip a statement.
-            catches: playbook.text.contains("catch"),
+            catches: outline.catches,
             playbook,
             set,
             wishes,
             redactor: desk.redactor.clone(),
             terminal: Terminal { interactive: somebody_is_there(), yes: road.yes },
             cancel: Cancel::install()?,
-            asks: Vec::new(),
+            asks: outline.asks,
         },
     };
     walk(setup).map(|ended| ended.exit)

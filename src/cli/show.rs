@@ -1,143 +1,129 @@
 //! show: a playbook's page, read from its text: nothing of it runs.
 
-use rhai::{ASTNode, Expr, FnCallExpr, Stmt};
+use rhai::{AST, ASTNode, Expr, Stmt};
 use serde_json::{Map, Value, json};
 
 use super::desk::Desk;
 use super::look::origin_word;
 use crate::config::{Layers, ParamSource, resolve};
+use crate::engine::{OutlineKind, compile, outline_of};
 use crate::host::{Sources, to_json};
 use crate::model::{Fault, Redactor};
 use crate::msg;
 use crate::report::Table;
-
-/// Items that make the outline.
-const ITEMS: [&str; 9] =
-    ["section", "check", "step", "verify", "manual", "approve", "lock", "always", "on_failure"];
-
-/// What a script says of itself.
-#[derive(Default)]
-struct Page {
-    id: Option<String>,
-    options: Map<String, Value>,
-    imports: Vec<String>,
-    /// Kind and title; a title that is put together at run time is shown with `${..}`.
-    items: Vec<(String, String)>,
-    sql: Vec<String>,
-}
 
 /// `runsheet show PLAYBOOK`
 pub(super) fn show(desk: &Desk, name: &str) -> Result<u8, Fault> {
     let playbook = crate::playbook::find(&desk.project, name)?;
     let sources = Sources::default();
     let engine = rhai::Engine::new_raw();
-    let ast = crate::engine::compile(&engine, &sources, &playbook.path_display, &playbook.text)?;
-    let mut page = Page::default();
-    ast.walk(&mut |path: &[ASTNode<'_>]| {
-        if let Some(node) = path.last() {
-            page.take(node);
-        }
-        true
-    });
-    let params = params(desk, &playbook.name, &page);
-    let text = |key: &str| page.options.get(key).and_then(Value::as_str).map(String::from);
+    let ast = compile(&engine, &sources, &playbook.path_display, &playbook.text)?;
+    let outline = outline_of(&desk.project, &playbook);
+    let options = options(&ast);
+    let params = params(desk, &playbook.name, &options);
+    let text = |key: &str| options.get(key).and_then(Value::as_str).map(String::from);
     if desk.common.json {
         desk.json(&json!({
-            "name": playbook.name, "file": playbook.path_display, "id": page.id,
-            "title": text("title"), "guide": text("guide"), "risk": text("risk"),
-            "takes": text("takes"), "imports": page.imports, "sql": page.sql,
+            "name": playbook.name, "file": playbook.path_display, "id": outline.id,
+            "title": outline.title, "guide": text("guide"), "risk": text("risk"),
+            "takes": text("takes"), "imports": outline.imports, "sql": outline.sql_files,
             "params": params.iter().map(|one| json!({
                 "name": one[0], "value": one[1], "from": one[2], "help": one[3],
             })).collect::<Vec<_>>(),
-            "items": page.items.iter().map(|(kind, title)| json!({ "kind": kind, "title": title }))
-                .collect::<Vec<_>>(),
+            "items": outline.items.iter().map(|item| json!({
+                "kind": kind_word(item.kind), "title": item.title, "undo": item.has_undo,
+                "certain": item.certain, "file": item.file, "line": item.line,
+            })).collect::<Vec<_>>(),
         }));
         return Ok(0);
     }
-    let title = text("title").or_else(|| page.id.clone()).unwrap_or_else(|| playbook.name.clone());
+    let title = outline.title.as_ref().or(outline.id.as_ref()).unwrap_or(&playbook.name);
     let mut out = format!("{title}\n\n");
     let mut facts = Table::new([] as [&str; 0]);
     let file = format!("{} ({})", playbook.path_display, origin_word(playbook.origin));
-    facts.row([&format!("  {}", msg!("cli.show.file")), &file]);
+    let joined = |list: &[String]| Some(list.join(", ")).filter(|text| !text.is_empty());
     let known = [
-        (msg!("cli.show.id"), page.id.clone()),
+        (msg!("cli.show.file"), Some(file)),
+        (msg!("cli.show.id"), outline.id.clone()),
         (msg!("cli.show.guide"), text("guide")),
         (msg!("cli.show.risk"), text("risk")),
         (msg!("cli.show.takes"), text("takes")),
-        (msg!("cli.show.imports"), Some(page.imports.join(", ")).filter(|t| !t.is_empty())),
-        (msg!("cli.show.sql"), Some(page.sql.join(", ")).filter(|t| !t.is_empty())),
+        (msg!("cli.show.imports"), joined(&outline.imports)),
+        (msg!("cli.show.sql"), joined(&outline.sql_files)),
     ];
     for (label, value) in known {
         if let Some(value) = value {
-            facts.row([&format!("  {label}"), &value]);
+            facts.row([&label, &value]);
         }
     }
-    out.push_str(&facts.text(desk.width()));
+    indented(&facts, desk, &mut out);
     if !params.is_empty() {
         out.push_str(&format!("\n{}\n", msg!("cli.show.params")));
         let mut table = Table::new([] as [&str; 0]);
-        for [name, value, from, help] in &params {
-            table.row([&format!("  {name}"), value, from, help]);
-        }
-        out.push_str(&table.text(desk.width()));
+        params.iter().for_each(|param| table.row(param));
+        indented(&table, desk, &mut out);
     }
     out.push_str(&format!("\n{}\n", msg!("cli.show.items")));
-    for (kind, title) in &page.items {
-        out.push_str(&match kind.as_str() {
-            "section" => format!("\n  {title}\n"),
-            kind => format!("    {kind:<10} {title}\n"),
-        });
+    for item in &outline.items {
+        let title = item.title.clone().unwrap_or_else(|| "..".into());
+        if item.kind == OutlineKind::Section {
+            out.push_str(&format!("\n  {title}\n"));
+            continue;
+        }
+        let mut remarks = Vec::new();
+        if item.has_undo {
+            remarks.push(msg!("cli.show.undo"));
+        }
+        if !item.certain || item.when {
+            remarks.push(msg!("cli.show.perhaps"));
+        }
+        let remarks = match remarks.join(", ") {
+            text if text.is_empty() => text,
+            text => format!("  ({text})"),
+        };
+        out.push_str(&format!("    {:<10} {title}{remarks}\n", kind_word(item.kind)));
     }
     desk.out(&out);
     Ok(0)
 }
 
-impl Page {
-    fn take(&mut self, node: &ASTNode<'_>) {
-        match node {
-            ASTNode::Expr(Expr::FnCall(call, _)) | ASTNode::Stmt(Stmt::FnCall(call, _)) => {
-                self.call(call);
-            }
-            ASTNode::Stmt(Stmt::Import(import, _)) => {
-                self.imports.extend(shown(&import.0));
-            }
-            _ => {}
-        }
+fn indented(table: &Table, desk: &Desk, out: &mut String) {
+    for line in table.lines(desk.width().saturating_sub(2)) {
+        out.push_str(&format!("  {line}\n"));
     }
+}
 
-    fn call(&mut self, call: &FnCallExpr) {
-        let name = call.name.as_str();
-        let first = call.args.first();
-        if name == "playbook" && !call.is_qualified() {
-            self.id = first.and_then(shown);
-            self.options = call
-                .args
-                .get(1)
-                .and_then(literal)
-                .and_then(|value| value.as_object().cloned())
-                .unwrap_or_default();
-        } else if ITEMS.contains(&name) && !call.is_qualified() {
-            let title = first.and_then(shown).unwrap_or_else(|| "..".into());
-            self.items.push((name.into(), title));
-        } else if let Some(path) = first.and_then(shown).filter(|path| path.ends_with(".sql"))
-            && !self.sql.contains(&path)
-        {
-            self.sql.push(path);
+/// The word that the script has for it.
+fn kind_word(kind: OutlineKind) -> String {
+    match kind {
+        OutlineKind::Section => "section".into(),
+        OutlineKind::Item(kind) => {
+            let word = serde_json::to_value(kind).unwrap_or_default();
+            word.as_str().unwrap_or_default().to_string()
         }
     }
 }
 
-/// A text; what is put into it at run time is shown as `${..}`.
-fn shown(expr: &Expr) -> Option<String> {
-    match expr {
-        Expr::StringConstant(text, _) => Some(text.to_string()),
-        Expr::InterpolatedString(parts, _) => {
-            let parts = parts.iter().map(|part| shown(part).unwrap_or_else(|| "${..}".into()));
-            Some(parts.collect())
+/// The literal options of `playbook(..)`.
+fn options(ast: &AST) -> Map<String, Value> {
+    let mut options = Map::new();
+    ast.walk(&mut |path: &[ASTNode<'_>]| {
+        let call = match path.last() {
+            Some(ASTNode::Expr(Expr::FnCall(call, _)) | ASTNode::Stmt(Stmt::FnCall(call, _))) => {
+                call
+            }
+            _ => return true,
+        };
+        if call.name == "playbook"
+            && !call.is_qualified()
+            && let Some(Value::Object(found)) = call.args.get(1).and_then(literal)
+        {
+            options = found;
+            return false;
         }
-        Expr::Variable(variable, ..) => Some(format!("${{{}}}", variable.1)),
-        _ => None,
-    }
+        true
+    });
+    options
 }
 
 /// The value of an expression that hangs on nothing; parts of a map that do are left out.
@@ -154,8 +140,8 @@ fn literal(expr: &Expr) -> Option<Value> {
 }
 
 /// Each parameter: name, value, where the value comes from, help.
-fn params(desk: &Desk, playbook: &str, page: &Page) -> Vec<[String; 4]> {
-    let Some(params) = page.options.get("params").and_then(Value::as_object) else {
+fn params(desk: &Desk, playbook: &str, options: &Map<String, Value>) -> Vec<[String; 4]> {
+    let Some(params) = options.get("params").and_then(Value::as_object) else {
         return Vec::new();
     };
     let read = |name: &str| std::env::var(name).ok();

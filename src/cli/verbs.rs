@@ -80,9 +80,10 @@ fn list() -> String {
     for (room, verbs) in rooms() {
         let mut table = Table::new([] as [&str; 0]);
         for verb in verbs {
-            table.row([&format!("  {}", verb.name), first_line(verb)]);
+            table.row([verb.name, first_line(verb)]);
         }
-        out.push_str(&format!("{}\n{}\n", heading(room), table.text(160)));
+        let lines = table.lines(160).into_iter().map(|line| format!("  {line}\n"));
+        out.push_str(&format!("{}\n{}\n", heading(room), lines.collect::<String>()));
     }
     out.push_str(&msg!("cli.verbs.more"));
     out.push('\n');

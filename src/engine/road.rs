@@ -49,9 +49,10 @@ pub fn walk(setup: RoadSetup) -> Result<Ended, Fault> {
     }
 }
 
-fn on_thread(setup: RoadSetup) -> Result<Ended, Fault> {
+fn on_thread(mut setup: RoadSetup) -> Result<Ended, Fault> {
     let sources = Rc::new(Sources::default());
     let recorder = Recorder::new(setup.sink, setup.host.redactor.clone());
+    look_ahead(&mut setup.host);
     let rollback = setup.host.mode == Mode::Undo;
     let host = Host::new(setup.host, recorder, sources.clone())?;
     let engine = engine(&host, setup.limits);
@@ -66,4 +67,19 @@ fn on_thread(setup: RoadSetup) -> Result<Ended, Fault> {
         host.finish(&engine, result)
     };
     Ok(Ended { exit, run: host.run_id() })
+}
+
+/// What the host has to know before the first item: who will be asked, and whether errors are
+/// caught (a step then needs savepoints, which cost a round trip a statement). The words are looked
+/// for first, because most playbooks have none of them and need no second reading.
+fn look_ahead(setup: &mut HostSetup) {
+    let text = &setup.playbook.text;
+    let nobody = !setup.terminal.interactive && !setup.terminal.yes;
+    let asks = nobody && ["manual", "approve", "import"].iter().any(|word| text.contains(word));
+    let catches = text.contains("catch") || text.contains("import");
+    if asks || catches {
+        let outline = super::lint::outline_of(&setup.project, &setup.playbook);
+        setup.asks = outline.asks;
+        setup.catches = outline.catches;
+    }
 }
