@@ -7,5 +7,9 @@ fn main() -> ExitCode {
     if args.get(1).is_some_and(|word| word == runsheet::system::CHILD_WORD) {
         return ExitCode::from(runsheet::system::child_main(&args[2..]) as u8);
     }
+    if let Ok(program) = std::env::current_exe() {
+        // Children are tied to this process's life by starting it again as their guard.
+        runsheet::system::offer_trampoline(program);
+    }
     ExitCode::from(runsheet::cli::run(args))
 }

@@ -143,8 +143,7 @@ impl Host {
             Some((IntentState::Redo, _)) | None => {}
         }
         let action = serde_json::to_value(&external.action).unwrap_or(Value::Null);
-        let action: Value = serde_json::from_str(&self.setup.redactor.clean(&action.to_string()))
-            .unwrap_or(Value::Null);
+        let action = self.setup.redactor.clean_value(&action);
         if self.has_lease() {
             self.ledger_write(|ledger, run| ledger.intent_sql(run, &key, ordinal, &action))?;
         }
@@ -180,8 +179,7 @@ impl Host {
         ordinal: u32,
         value: &Value,
     ) -> Result<(), Trouble> {
-        let clean: Value = serde_json::from_str(&self.setup.redactor.clean(&value.to_string()))
-            .unwrap_or(Value::Null);
+        let clean = self.setup.redactor.clean_value(value);
         if self.has_lease() {
             self.ledger_write(|ledger, run| {
                 ledger.settle_sql(run, key, Some(ordinal), IntentState::Done, &clean)

@@ -395,14 +395,6 @@ impl Host {
     /// # Errors
     /// `not-recordable`.
     pub fn normalised(&self, value: &Dynamic) -> Result<Value, Fault> {
-        let mut json = to_json(value)?;
-        if !self.setup.redactor.is_empty() {
-            let text = json.to_string();
-            let clean = self.setup.redactor.clean(&text);
-            if clean != text {
-                json = serde_json::from_str(&clean).unwrap_or(Value::Null);
-            }
-        }
-        Ok(json)
+        Ok(self.setup.redactor.clean_value(&to_json(value)?))
     }
 }

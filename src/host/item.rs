@@ -111,7 +111,7 @@ impl Host {
             })?;
             let pause =
                 if tries > 1 { every } else { Duration::from_millis(200 * u64::from(attempt)) };
-            self.wait(tokio::time::sleep(pause))?;
+            self.pause(pause)?;
         };
         self.conclude(call, item, key, options, undo, end, started)
     }

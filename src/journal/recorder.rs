@@ -10,6 +10,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::model::{EventKind, Fault, Place, Redactor, RunEvent};
@@ -92,18 +93,13 @@ impl Recorder {
             elapsed_ms: self.started.elapsed().as_millis() as u64,
             kind,
         };
+        let event = blanked(&self.redactor, event).map_err(|error| encode_fault(&error))?;
         let line = serde_json::to_string(&event).map_err(|error| encode_fault(&error))?;
-        let clean = self.redactor.clean(&line);
-        if clean == line {
-            self.sink.event(&event);
-        } else {
-            let event = serde_json::from_str(&clean).map_err(|error| encode_fault(&error))?;
-            self.sink.event(&event);
-        }
+        self.sink.event(&event);
         if self.file.is_some() {
-            self.append(&clean)
+            self.append(&line)
         } else {
-            self.waiting.push(clean);
+            self.waiting.push(line);
             Ok(())
         }
     }
@@ -147,6 +143,48 @@ impl Recorder {
     /// Milliseconds since the recorder began.
     pub fn elapsed_ms(&self) -> u64 {
         self.started.elapsed().as_millis() as u64
+    }
+}
+
+/// The event without secrets. Words of the format itself (`"state":"done"`) and its own numbers
+/// stay what they are, also where somebody's password is "done" or 1234.
+fn blanked(redactor: &Redactor, event: RunEvent) -> Result<RunEvent, serde_json::Error> {
+    let whole = serde_json::to_value(&event)?;
+    let clean = redactor.clean_value(&whole);
+    if clean == whole {
+        return Ok(event);
+    }
+    if let Ok(event) = serde_json::from_value(clean) {
+        return Ok(event);
+    }
+    let mut kept = whole.clone();
+    let mut paths = Vec::new();
+    leaves(&whole, String::new(), &mut paths);
+    for path in paths {
+        let Some(leaf) = kept.pointer_mut(&path) else { continue };
+        let before = leaf.clone();
+        *leaf = redactor.clean_value(&before);
+        if *leaf != before && serde_json::from_value::<RunEvent>(kept.clone()).is_err() {
+            if let Some(leaf) = kept.pointer_mut(&path) {
+                *leaf = before;
+            }
+        }
+    }
+    serde_json::from_value(kept)
+}
+
+/// JSON pointers to everything in a value that holds no further values.
+fn leaves(value: &Value, path: String, found: &mut Vec<String>) {
+    let step = |key: &str| format!("{path}/{}", key.replace('~', "~0").replace('/', "~1"));
+    match value {
+        Value::Object(map) => map.iter().for_each(|(key, item)| leaves(item, step(key), found)),
+        Value::Array(items) => {
+            items
+                .iter()
+                .enumerate()
+                .for_each(|(n, item)| leaves(item, step(&n.to_string()), found));
+        }
+        _ => found.push(path),
     }
 }
 
@@ -268,6 +306,18 @@ mod tests {
         let events = read_events(folder.path()).unwrap();
         assert_eq!(events.iter().map(|event| event.seq).collect::<Vec<_>>(), [1, 2, 3, 4]);
         assert_eq!(events[1].kind, note("the word is ******"));
+    }
+
+    #[test]
+    fn a_secret_that_is_a_word_of_the_format_breaks_no_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let redactor = Redactor::default();
+        redactor.add("note");
+        redactor.add("elapsed_ms");
+        let mut recorder = Recorder::new(Box::new(Nobody), redactor);
+        recorder.open(folder.path()).unwrap();
+        recorder.emit(note("a note")).unwrap();
+        assert_eq!(read_events(folder.path()).unwrap()[0].kind, note("a ******"));
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, RwLock};
 
+use serde_json::Value;
+
 /// An identifier as SQL: always quoted, so that `Project` keeps its case and `x"; drop` is a name.
 pub fn quote_ident(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
@@ -50,8 +52,8 @@ pub fn quote_literal(text: &str) -> String {
 
 /// Blanks every secret that the run knows out of a text. One is shared by all sinks.
 ///
-/// Values shorter than four characters are not blanked: replacing every `no` of a report would
-/// hide the report and not the secret.
+/// Values shorter than four characters, and the words that JSON is made of, are not blanked:
+/// replacing every `no` of a report would hide the report and not the secret.
 #[derive(Clone, Default)]
 pub struct Redactor {
     secrets: Arc<RwLock<Vec<String>>>,
@@ -63,7 +65,7 @@ impl Redactor {
 
     /// Adds a secret, and its percent-encoded, JSON-escaped and SQL-quoted forms.
     pub fn add(&self, secret: &str) {
-        if secret.chars().count() < 4 {
+        if secret.chars().count() < 4 || ["null", "none", "true", "false"].contains(&secret) {
             return;
         }
         let encoded: String =
@@ -94,6 +96,28 @@ impl Redactor {
             }
         }
         text
+    }
+
+    /// The value with every secret blanked in its texts and keys. A number that is a secret as a
+    /// whole becomes a blanked text; the shape of the rest stays.
+    pub fn clean_value(&self, value: &Value) -> Value {
+        match value {
+            Value::String(text) => Value::String(self.clean(text)),
+            Value::Number(number) => {
+                let text = number.to_string();
+                match self.clean(&text) == Self::BLANK {
+                    true => Value::String(Self::BLANK.into()),
+                    false => value.clone(),
+                }
+            }
+            Value::Array(items) => items.iter().map(|item| self.clean_value(item)).collect(),
+            Value::Object(map) => map
+                .iter()
+                .map(|(key, item)| (self.clean(key), self.clean_value(item)))
+                .collect::<serde_json::Map<_, _>>()
+                .into(),
+            Value::Null | Value::Bool(_) => value.clone(),
+        }
     }
 
     /// True where nothing has to be blanked.
@@ -133,5 +157,16 @@ mod tests {
         assert_eq!(redactor.clean("p%40ss%2Fw%22rd"), "******");
         assert_eq!(redactor.clean(r#"{"a":"p@ss/w\"rd"}"#), r#"{"a":"******"}"#);
         assert_eq!(redactor.clean("no change"), "no change");
+    }
+
+    #[test]
+    fn a_value_keeps_its_shape_when_a_secret_is_blanked_in_it() {
+        let redactor = Redactor::default();
+        redactor.add("null");
+        redactor.add("4711");
+        let value = serde_json::json!({ "a": null, "b": [4711, 47110, "x4711"], "4711": true });
+        let clean =
+            serde_json::json!({ "a": null, "b": ["******", 47110, "x******"], "******": true });
+        assert_eq!(redactor.clean_value(&value), clean);
     }
 }

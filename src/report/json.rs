@@ -39,11 +39,13 @@ fn escaped(line: String) -> String {
 
 impl Sink for JsonSink {
     fn event(&mut self, event: &RunEvent) {
-        let Ok(mut line) = serde_json::to_string(event) else { return };
-        if !self.redactor.is_empty() {
-            line = self.redactor.clean(&line);
-        }
-        line = escaped(line);
+        // The recorder has blanked what it knows; this is for sinks that are used without one.
+        let Ok(value) = serde_json::to_value(event) else { return };
+        let line = match self.redactor.clean_value(&value) {
+            clean if clean == value => serde_json::to_string(event).unwrap_or_default(),
+            clean => clean.to_string(),
+        };
+        let mut line = escaped(line);
         line.push('\n');
         let _ = self.out.write_all(line.as_bytes());
         let _ = self.out.flush();

@@ -8,9 +8,9 @@ mod fs;
 mod given;
 mod http;
 mod item;
-mod sql;
 mod pg;
 mod report;
+mod sql;
 
 use crate::host::Verb;
 

@@ -253,6 +253,31 @@ fn a_write_in_a_check_is_found() {
 }
 
 #[test]
+fn two_kinds_of_effects_in_one_step_are_found() {
+    let up = "sql::run_file(\"sql/up.sql\");";
+    let stop = "app::run([\"pm2\", \"stop\", \"x\"]);";
+    only(&format!("step(\"a\", || {{ {up} {stop} }});"), "mixed-effects", "app::run");
+    let functions = format!("fn up() {{ {up} }}\nfn stop() {{ {stop} }}\n");
+    let found = only(
+        &format!("{functions}step(\"a\", || {{ stop(); up(); }});"),
+        "mixed-effects",
+        "app::run",
+    );
+    assert_eq!(found.fault.places[0].line, 3);
+    assert_eq!(found.fault.places[1].line, 2);
+    clean(&format!(
+        "{functions}step(\"a\", #{{ undo: || stop() }}, || up());\nstep(\"b\", || stop());"
+    ));
+    only(&stop.to_string(), "write-outside-step", "app::run");
+}
+
+#[test]
+fn a_command_is_an_array_of_words() {
+    let found = only("step(\"a\", || app::run(\"pm2 stop x\"));", "not-an-argv", "\"pm2 stop x\"");
+    remedy(&found, "[\"pm2\", \"stop\", \"x\"]");
+}
+
+#[test]
 fn an_item_inside_an_item_is_found() {
     only("step(\"a\", || { check(\"b\", || true); });", "nested-item", "check");
     let body = "fn inner() { verify(\"b\", || true); }\nstep(\"a\", || inner());";
@@ -426,6 +451,8 @@ fn a_secret_in_the_script_is_found_and_not_shown() {
         assert_eq!(found[0].severity, Severity::Warning);
         assert!(!format!("{found:?}").contains("hunter22"), "{found:?}");
     }
+    let body = "step(\"a\", || app::run([\"pm2\"], #{ env: #{ PGPASSWORD: \"hunter22\" } }));";
+    assert!(!format!("{:?}", only(body, "secret-in-script", "\"********\"")).contains("hunter22"));
     clean_in(&project(), &with("password: #{ env: \"PW\", required: true, secret: true }"));
     clean_in(&project(), &with("url: \"postgres://me@db/shop\""));
 }

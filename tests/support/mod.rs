@@ -1,12 +1,12 @@
 //! What tests stand on: a PostgreSQL of their own, a project folder, the real binary.
 
 pub mod cluster;
-pub mod play;
 pub mod listener;
+pub mod play;
 pub mod project;
 pub mod stage;
 
 pub use cluster::Cluster;
-pub use play::{Asked, Played, Stage};
 pub use listener::Listener;
+pub use play::{Asked, Played, Stage};
 pub use project::{Project, Ran};

@@ -265,6 +265,19 @@ impl Forms<'_> {
     }
 
     fn kinds(&mut self, verb: &Verb, matched: &Matched<'_>) {
+        if verb.arguments().next().is_some_and(|argument| argument.name == "argv")
+            && let Some(Some(expr)) = matched.places.first()
+            && let Some(text) = tree::text(expr)
+        {
+            let words: Vec<String> =
+                text.split_whitespace().map(|word| format!("\"{word}\"")).collect();
+            self.findings.error(
+                Fault::usage("not-an-argv", msg!("verbs.app.text", verb = verb.name))
+                    .cause(msg!("verbs.app.text.cause"))
+                    .remedy(msg!("verbs.app.text.remedy", array = words.join(", ")))
+                    .place(self.unit().place(expr.start_position())),
+            );
+        }
         for (index, kind) in &matched.wrong {
             let (Some(argument), Some(Some(expr))) =
                 (verb.arguments().nth(*index), matched.places.get(*index))
@@ -279,16 +292,8 @@ impl Forms<'_> {
                 wanted = argument.kind.replace('|', " / "),
                 given = kind
             );
-            let words = tree::text(expr).filter(|text| text.trim().contains(' '));
-            let fault = Fault::usage("wrong-argument", text);
-            let fault = match words {
-                Some(words) if argument.name == "argv" => {
-                    let words: Vec<String> =
-                        words.split_whitespace().map(|word| format!("\"{word}\"")).collect();
-                    fault.remedy(msg!("engine.argv.remedy", argv = words.join(", ")))
-                }
-                _ => fault.remedy(msg!("host.usage", usage = verb.usage())),
-            };
+            let fault = Fault::usage("wrong-argument", text)
+                .remedy(msg!("host.usage", usage = verb.usage()));
             let fault = fault.next(format!("runsheet verbs {}", verb.name));
             self.findings.error(fault.place(self.unit().place(expr.start_position())));
         }

@@ -2,6 +2,7 @@
 
 use rhai::{Expr, Position};
 
+use super::Severity;
 use super::finding::Finding;
 use super::forms::Forms;
 use super::scope::Holds;
@@ -12,7 +13,20 @@ pub(super) const SQL_VERBS: &[&str] =
     &["sql::run_file", "sql::review", "sql::run_rollback_section"];
 
 /// What is wrong in an SQL file.
-pub(super) fn sql_findings(_path: &str, _bytes: &[u8]) -> Vec<Finding> {
+pub(super) fn sql_findings(path: &str, bytes: &[u8]) -> Vec<Finding> {
+    let mut splitter = crate::sql::Splitter::new(path, bytes);
+    while let Some(piece) = splitter.next() {
+        let read = piece.and_then(|piece| match piece {
+            crate::sql::Piece::Copy { .. } => {
+                while splitter.copy_chunk()?.is_some() {}
+                Ok(())
+            }
+            _ => Ok(()),
+        });
+        if let Err(fault) = read {
+            return vec![Finding { severity: Severity::Error, fault }];
+        }
+    }
     Vec::new()
 }
 

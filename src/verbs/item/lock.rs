@@ -95,7 +95,7 @@ fn attempt(
                 what: msg!("verbs.waiting-for-lock", name = name, holder = holder),
             })?;
         }
-        host.wait(tokio::time::sleep(POLL))?;
+        host.pause(POLL)?;
     }
 }
 

@@ -131,7 +131,7 @@ impl Work<'_> {
         let mut args = self.args.to_vec();
         args.push(format!("--format={}", format.word()));
         let output = match format {
-            Format::Directory => self.into_folder(&mut written, args, free)?,
+            Format::Directory => self.as_folder(&mut written, args, free)?,
             _ => self.through_sum(&mut written, args, free)?,
         };
         if !output.succeeded() {
@@ -184,7 +184,7 @@ impl Work<'_> {
         Ok(output)
     }
 
-    fn into_folder(
+    fn as_folder(
         &self,
         written: &mut Written,
         mut args: Vec<String>,

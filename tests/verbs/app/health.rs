@@ -1,5 +1,5 @@
-use crate::support::stage::Stage;
 use crate::support::listener::{Listener, closed_port};
+use crate::support::stage::Stage;
 use runsheet::model::{EventKind, ItemState};
 
 #[test]
