@@ -3,6 +3,7 @@
 #![allow(missing_docs, unreachable_pub, dead_code, unused_imports)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
 
+mod cli;
 mod engine;
 mod house;
 mod support;

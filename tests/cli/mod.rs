@@ -1,0 +1,6 @@
+//! The program from the outside: arguments in, text and exit code out.
+
+mod faults;
+mod look;
+mod road;
+mod words;
