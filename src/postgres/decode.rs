@@ -2,6 +2,8 @@
 //!
 //! The forms are those of the `*_send` functions in `src/backend/utils/adt` of PostgreSQL.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use serde_json::Value;
 
 use super::value::decimal;
@@ -117,6 +119,17 @@ pub(super) fn uuid(raw: &[u8]) -> Result<String, Wrong> {
     let number = u128::from_be_bytes(fixed(raw)?);
     let hex = format!("{number:032x}");
     Ok([&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-"))
+}
+
+/// `10.0.0.1`, `10.0.0.0/8`; the length of the network is left out for a single host of inet.
+pub(super) fn inet(raw: &[u8], with_length: bool) -> Result<String, Wrong> {
+    // Address family, length of the network in bits, whether it is a cidr, bytes of the address.
+    let [_, bits, _, _, address @ ..] = raw else { return Err("an address without a head".into()) };
+    let (text, most) = match address.len() {
+        4 => (Ipv4Addr::from(fixed::<4>(address)?).to_string(), 32),
+        _ => (Ipv6Addr::from(fixed::<16>(address)?).to_string(), 128),
+    };
+    Ok(if *bits == most && !with_length { text } else { format!("{text}/{bits}") })
 }
 
 pub(super) fn bytea(raw: &[u8]) -> String {
