@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
 
 mod engine;
+mod faults;
 mod house;
+mod playbooks;
 mod support;
 mod system;
 mod verbs;
