@@ -47,7 +47,8 @@ impl Desk {
     /// Writes the playbook anew.
     pub fn body(&self, body: &str) -> &Self {
         let begin = "let p = playbook(\"it\", #{ title: \"It\" });\n";
-        let text = if body.contains("playbook(") { body.into() } else { format!("{begin}{body}\n") };
+        let text =
+            if body.contains("playbook(") { body.into() } else { format!("{begin}{body}\n") };
         self.project.playbook("it", &text);
         self
     }
@@ -113,7 +114,7 @@ impl Desk {
         let since = Instant::now();
         while self.value(question) != "t" {
             assert!(since.elapsed() < Duration::from_secs(20), "never true: {question}");
-            std::thread::yield_now();
+            std::thread::sleep(Duration::from_millis(10));
         }
     }
 
