@@ -38,6 +38,7 @@ pub static ALL: &[&Verb] = &[
     &db::query::COUNT,
     &sql::run_file::RUN_FILE,
     &sql::review::REVIEW,
+    &sql::rollback_section::RUN_ROLLBACK_SECTION,
     &db::exec::EXEC,
     &db::server::WAIT_READY,
     &db::server::IDENTITY,

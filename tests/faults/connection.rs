@@ -110,7 +110,8 @@ fn another_server_than_the_environment_expects_is_refused() {
 #[test]
 fn a_protected_environment_asks_nobody_without_a_terminal() {
     let desk = Desk::new(STEP);
-    desk.project.file("runsheet.toml", "[environments.live]\nurl_env = \"LIVE\"\nprotected = true\n");
+    desk.project
+        .file("runsheet.toml", "[environments.live]\nurl_env = \"LIVE\"\nprotected = true\n");
     let since = Instant::now();
     desk.call(&["run", "it", "--yes", "--env", "live"]).exits(4).shows("live").shows("protected");
     assert!(since.elapsed() < Duration::from_secs(1), "{:?}", since.elapsed());

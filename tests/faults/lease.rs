@@ -66,7 +66,9 @@ fn a_second_run_that_may_not_wait_names_the_holder() {
 fn a_second_run_that_waits_finds_nothing_to_do() {
     let desk = Desk::new(LONG);
     desk.sql("CREATE TABLE log (n serial)");
-    desk.body(&format!("{LONG}\nstep(\"count\", || db::exec(\"INSERT INTO log DEFAULT VALUES\"));"));
+    desk.body(&format!(
+        "{LONG}\nstep(\"count\", || db::exec(\"INSERT INTO log DEFAULT VALUES\"));"
+    ));
     let gate = Gate::closed(&desk);
     let first = desk.start(&["run", "it", "--yes"]);
     desk.wait_for_statement("pg_advisory_xact_lock");

@@ -47,7 +47,8 @@ impl Desk {
     /// Writes the playbook anew.
     pub fn body(&self, body: &str) -> &Self {
         let begin = "let p = playbook(\"it\", #{ title: \"It\" });\n";
-        let text = if body.contains("playbook(") { body.into() } else { format!("{begin}{body}\n") };
+        let text =
+            if body.contains("playbook(") { body.into() } else { format!("{begin}{body}\n") };
         self.project.playbook("it", &text);
         self
     }

@@ -11,7 +11,10 @@ const ADDED: &str = "SELECT string_agg(name, ' ' ORDER BY id) FROM items WHERE i
 /// A run that was killed while its second step waited in the database.
 fn killed() -> Desk {
     let desk = Desk::new(THREE);
-    desk.project.file("sql/wait.sql", "SELECT pg_sleep(120) FROM pg_settings WHERE name = 'work_mem' AND setting = '4096';\n");
+    desk.project.file(
+        "sql/wait.sql",
+        "SELECT pg_sleep(120) FROM pg_settings WHERE name = 'work_mem' AND setting = '4096';\n",
+    );
     desk.sql("ALTER TABLE items ADD UNIQUE (name)");
     let run = desk.start(&["run", "it", "--yes"]);
     desk.wait_for_statement("pg_sleep(120)");
@@ -106,9 +109,8 @@ fn an_sql_file_of_a_finished_step_that_was_edited_is_refused() {
 
 #[test]
 fn an_index_built_outside_of_transactions_and_killed_half_way_becomes_one_valid_index() {
-    let desk = Desk::new(
-        r#"step("index", #{ transaction: false }, || sql::run_file("sql/index.sql"));"#,
-    );
+    let desk =
+        Desk::new(r#"step("index", #{ transaction: false }, || sql::run_file("sql/index.sql"));"#);
     desk.project.file(
         "sql/index.sql",
         "INSERT INTO items VALUES (101, 'one');\nCREATE INDEX CONCURRENTLY items_name ON items (name);\n",
@@ -135,7 +137,10 @@ struct Reader(std::process::Child);
 impl Reader {
     fn begin(desk: &Desk) -> Self {
         use std::io::Write;
-        let psql = runsheet::postgres::programs::Programs::new(None, None).find("psql", None).unwrap().path;
+        let psql = runsheet::postgres::programs::Programs::new(None, None)
+            .find("psql", None)
+            .unwrap()
+            .path;
         let mut child = std::process::Command::new(psql)
             .args(["-X", "-q", &desk.url()])
             .stdin(std::process::Stdio::piped())

@@ -20,7 +20,10 @@ fn refused(body: &str, words: &[&str]) {
 
 #[test]
 fn an_unknown_verb_is_named_with_its_line() {
-    refused(r#"step("a", || db::exce("DROP TABLE items"));"#, &["db::exce", "it.rhai:2:", "db::exec"]);
+    refused(
+        r#"step("a", || db::exce("DROP TABLE items"));"#,
+        &["db::exce", "it.rhai:2:", "db::exec"],
+    );
 }
 
 #[test]
@@ -78,7 +81,10 @@ fn a_write_outside_of_a_step_is_refused() {
 
 #[test]
 fn a_write_in_a_check_is_refused() {
-    refused(r#"check("c", || db::exec("DELETE FROM items"));"#, &["db::exec", "check", "it.rhai:2:"]);
+    refused(
+        r#"check("c", || db::exec("DELETE FROM items"));"#,
+        &["db::exec", "check", "it.rhai:2:"],
+    );
 }
 
 #[test]
@@ -141,7 +147,8 @@ fn ten_million_elements_are_a_fault_and_no_crash() {
 
 #[test]
 fn an_endless_loop_is_stopped_by_ctrl_c_and_its_step_rolled_back() {
-    let desk = Desk::new("step(\"a\", || {\n    db::exec(\"DELETE FROM items\");\n    loop { }\n});");
+    let desk =
+        Desk::new("step(\"a\", || {\n    db::exec(\"DELETE FROM items\");\n    loop { }\n});");
     let run = desk.start(&["run", "it", "--yes"]);
     desk.wait_until(
         "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE state = 'idle in transaction'

@@ -17,7 +17,10 @@ verify("said", || { note(p.token); true });
 
 fn desk(body: &str) -> Desk {
     let mut desk = Desk::new(body);
-    desk.sql(&format!("CREATE ROLE clerk LOGIN SUPERUSER PASSWORD '{}'", PASSWORD.replace("%2F", "/")));
+    desk.sql(&format!(
+        "CREATE ROLE clerk LOGIN SUPERUSER PASSWORD '{}'",
+        PASSWORD.replace("%2F", "/")
+    ));
     let hba = desk.cluster.data_dir().join("pg_hba.conf");
     let rules = std::fs::read_to_string(&hba).unwrap();
     std::fs::write(&hba, format!("host all clerk 127.0.0.1/32 scram-sha-256\n{rules}")).unwrap();
@@ -76,7 +79,8 @@ fn a_run_that_fails_gives_no_secret_away() {
 });
 "#;
     let throws = r#"step("throws", || { throw `bad ${p.token}`; });"#;
-    let sent = r#"step("sent", || db::exec("INSERT INTO items VALUES ($1::int, 'x')", [p.token]));"#;
+    let sent =
+        r#"step("sent", || db::exec("INSERT INTO items VALUES ($1::int, 'x')", [p.token]));"#;
     for (body, code) in [(fails, 5), (throws, 5), (sent, 5)] {
         let desk = desk(&format!("{BODY}{body}"));
         clean(&desk, call(&desk, &["run", "it", "--yes", "--verbose"]).exits(code));

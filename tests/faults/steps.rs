@@ -64,7 +64,10 @@ for name in ["sku", "price"] {{
 }}"#
     ));
     desk.run().exits(0);
-    assert_eq!(desk.value("SELECT count(*) FROM information_schema.columns WHERE table_name = 'items'"), "4");
+    assert_eq!(
+        desk.value("SELECT count(*) FROM information_schema.columns WHERE table_name = 'items'"),
+        "4"
+    );
     let run = desk.newest_run();
     desk.call(&["rollback", &run, "--yes"]).exits(0);
     desk.unchanged().nothing_is_left();
@@ -93,7 +96,10 @@ fn a_step_is_tried_again_as_often_as_it_says() {
     );
     desk.sql("CREATE SEQUENCE tries");
     desk.run().exits(0).shows("2/3");
-    assert_eq!(desk.value("SELECT last_value || ' ' || (SELECT count(*) FROM items) FROM tries"), "3 21");
+    assert_eq!(
+        desk.value("SELECT last_value || ' ' || (SELECT count(*) FROM items) FROM tries"),
+        "3 21"
+    );
 }
 
 #[test]
@@ -109,7 +115,9 @@ step("needed", || db::exec("CREATE TABLE made (id int)"));"#,
 
 #[test]
 fn ctrl_c_in_a_long_statement_leaves_the_database_as_before() {
-    let desk = Desk::new(r#"step("long", || { db::exec("DELETE FROM items"); db::exec("SELECT pg_sleep(60)") });"#);
+    let desk = Desk::new(
+        r#"step("long", || { db::exec("DELETE FROM items"); db::exec("SELECT pg_sleep(60)") });"#,
+    );
     let run = desk.start(&["run", "it", "--yes"]);
     desk.wait_for_statement("pg_sleep(60)");
     let since = Instant::now();
@@ -121,7 +129,8 @@ fn ctrl_c_in_a_long_statement_leaves_the_database_as_before() {
 
 #[test]
 fn ctrl_c_behind_a_finished_step_says_that_it_stands() {
-    let desk = Desk::new(&format!("{FIRST}\nstep(\"long\", || db::exec(\"SELECT pg_sleep(60)\"));"));
+    let desk =
+        Desk::new(&format!("{FIRST}\nstep(\"long\", || db::exec(\"SELECT pg_sleep(60)\"));"));
     let run = desk.start(&["run", "it", "--yes"]);
     desk.wait_for_statement("pg_sleep(60)");
     run.signal("INT");
@@ -132,7 +141,9 @@ fn ctrl_c_behind_a_finished_step_says_that_it_stands() {
 
 #[test]
 fn a_terminated_runner_leaves_the_database_as_before() {
-    let desk = Desk::new(r#"step("long", || { db::exec("DELETE FROM items"); db::exec("SELECT pg_sleep(60)") });"#);
+    let desk = Desk::new(
+        r#"step("long", || { db::exec("DELETE FROM items"); db::exec("SELECT pg_sleep(60)") });"#,
+    );
     let run = desk.start(&["run", "it", "--yes"]);
     desk.wait_for_statement("pg_sleep(60)");
     run.signal("TERM");

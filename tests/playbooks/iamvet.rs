@@ -64,7 +64,9 @@ impl Clinic {
             ("VETERINARY_STUDENT", "veterinary_students"),
             ("HOSPITAL", "hospitals"),
         ] {
-            let users = format!("SELECT count(*) FROM users WHERE \"userType\" = '{kind}' AND \"isActive\"");
+            let users = format!(
+                "SELECT count(*) FROM users WHERE \"userType\" = '{kind}' AND \"isActive\""
+            );
             let moved = format!("SELECT count(*) FROM {table}");
             assert_eq!(self.value(database, &users), self.value(database, &moved), "{kind}");
         }
@@ -90,7 +92,17 @@ fn the_plan_changes_nothing_and_the_run_normalises_and_the_rollback_brings_all_b
     let after = fingerprint(&clinic.cluster, "vet");
     let run = clinic.newest_run();
     let report = clinic.project.read(&format!(".runsheet/runs/{run}/report.md"));
-    for words in ["G1.01", "G1.07", "G1.09", "G1.11", "G1.16", "VETERINARIAN", ".dump", "DB 관리자", "sha256"] {
+    for words in [
+        "G1.01",
+        "G1.07",
+        "G1.09",
+        "G1.11",
+        "G1.16",
+        "VETERINARIAN",
+        ".dump",
+        "DB 관리자",
+        "sha256",
+    ] {
         assert!(report.contains(words), "the report lacks {words}:\n{report}");
     }
 
