@@ -5,7 +5,9 @@
 
 mod cli;
 mod engine;
+mod faults;
 mod house;
+mod playbooks;
 mod support;
 mod system;
 mod verbs;

@@ -153,7 +153,7 @@ impl Host {
             action: external.action.clone(),
         })?;
         self.recorder.borrow_mut().sync()?;
-        crate::failpoint!("after-intent");
+        super::failpoint::failpoint!("after-intent");
         let value = match (external.perform)() {
             Ok(value) => value,
             Err(trouble) => {
@@ -166,7 +166,7 @@ impl Host {
                 return Err(trouble);
             }
         };
-        crate::failpoint!("after-effect");
+        super::failpoint::failpoint!("after-effect");
         self.replay.borrow_mut().note_intent(&key, ordinal, IntentState::Done, value.clone());
         self.settle(&key, &title, ordinal, &value)?;
         Ok(value)

@@ -3,13 +3,13 @@
 //! Compiled in only with the feature `failpoints`; chosen by `RUNSHEET_FAILPOINT=name[:nth]`.
 
 /// Dies here where the environment says so.
-#[macro_export]
 macro_rules! failpoint {
     ($name:literal) => {
         #[cfg(feature = "failpoints")]
         $crate::host::reach($name);
     };
 }
+pub(super) use failpoint;
 
 /// The process reached a crash point.
 #[cfg(feature = "failpoints")]

@@ -434,7 +434,7 @@ impl Host {
     ) -> Result<Dynamic, Trouble> {
         let last = self.setup.wishes.until.as_deref().is_some_and(|until| names(until, &item));
         self.emit(EventKind::ItemFinished { item, outcome, took_ms, xid })?;
-        crate::failpoint!("before-next");
+        super::failpoint::failpoint!("before-next");
         if last {
             self.stopped.set(true);
             return Err(Stop::Finished.into());

@@ -279,12 +279,12 @@ impl Host {
             _ => "",
         };
         let more: String = more.iter().map(|sql| format!("{sql}; ")).collect();
-        crate::failpoint!("before-commit");
+        super::failpoint::failpoint!("before-commit");
         let text =
             format!("{prefix}{role}SET CONSTRAINTS ALL IMMEDIATE; {more}{done}; COMMIT; {pin}");
         // Ctrl-C must not tear this message: it is the shortest of all, and it decides.
         let answer = self.runtime.block_on(session.simple(&text));
-        crate::failpoint!("after-commit");
+        super::failpoint::failpoint!("after-commit");
         match answer {
             Ok(_) => {
                 if let Some(frame) = self.frames.borrow_mut().last_mut() {

@@ -2,6 +2,8 @@
 //!
 //! The forms are those of the `*_send` functions in `src/backend/utils/adt` of PostgreSQL.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use serde_json::Value;
 
 use super::value::decimal;
@@ -119,6 +121,17 @@ pub(super) fn uuid(raw: &[u8]) -> Result<String, Wrong> {
     Ok([&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-"))
 }
 
+/// `10.0.0.1`, `10.0.0.0/8`; the length of the network is left out for a single host of inet.
+pub(super) fn inet(raw: &[u8], with_length: bool) -> Result<String, Wrong> {
+    // Address family, length of the network in bits, whether it is a cidr, bytes of the address.
+    let [_, bits, _, _, address @ ..] = raw else { return Err("an address without a head".into()) };
+    let (text, most) = match address.len() {
+        4 => (Ipv4Addr::from(fixed::<4>(address)?).to_string(), 32),
+        _ => (Ipv6Addr::from(fixed::<16>(address)?).to_string(), 128),
+    };
+    Ok(if *bits == most && !with_length { text } else { format!("{text}/{bits}") })
+}
+
 pub(super) fn bytea(raw: &[u8]) -> String {
     let hex: String = raw.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("\\x{hex}")
@@ -224,8 +237,8 @@ mod tests {
         assert_eq!(at(-1), "1999-12-31 23:59:59.999999+00");
         assert_eq!(at(i64::MIN), "-infinity");
         assert_eq!(date(&59i32.to_be_bytes()).unwrap(), "2000-02-29");
-        assert_eq!(date(&(-730_120i32).to_be_bytes()).unwrap(), "0001-01-01");
-        assert_eq!(date(&(-730_121i32).to_be_bytes()).unwrap(), "0001-12-31 BC");
+        assert_eq!(date(&(-730_119i32).to_be_bytes()).unwrap(), "0001-01-01");
+        assert_eq!(date(&(-730_120i32).to_be_bytes()).unwrap(), "0001-12-31 BC");
         assert_eq!(time(&DAY.to_be_bytes()).unwrap(), "24:00:00");
     }
 

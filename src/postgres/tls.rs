@@ -13,7 +13,11 @@ use rustls::pki_types::{
     CertificateDer, CertificateRevocationListDer, PrivateKeyDer, ServerName, UnixTime,
 };
 use rustls::server::ParsedCertificate;
-use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore, SignatureScheme};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, InconsistentKeys, RootCertStore,
+    SignatureScheme,
+};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::conninfo::{SslMode, Target};
@@ -35,16 +39,30 @@ pub(super) fn connector(target: &Target) -> Result<MakeRustlsConnect, Fault> {
         fault("tls-handshake", msg!("postgres.tls-handshake")).detail(error.to_string())
     };
     let verifier = Verifier::new(target, provider.clone())?;
+    let keys = provider.key_provider;
     let builder = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(versions)
         .map_err(unusable)?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier));
     let mut config = match client_certificate(target)? {
-        Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(|error| {
-            fault("tls-client-key", msg!("postgres.tls-client-key", file = key_file(target)))
-                .detail(error.to_string())
-        })?,
+        Some((chain, key)) => {
+            let refused = |error: rustls::Error| {
+                fault("tls-client-key", msg!("postgres.tls-client-key", file = key_file(target)))
+                    .detail(error.to_string())
+                    .remedy(msg!("postgres.tls-client-key-remedy"))
+            };
+            let key = keys.load_private_key(key).map_err(refused)?;
+            let identity = CertifiedKey::new(chain, key);
+            // An old version 1 certificate cannot be read here, which is no reason against it:
+            // the server decides. Only a key that belongs to another certificate is.
+            match identity.keys_match() {
+                Err(error @ rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
+                    return Err(refused(error));
+                }
+                _ => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity))),
+            }
+        }
         None => builder.with_no_client_auth(),
     };
     if target.ssl_direct {

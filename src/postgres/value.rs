@@ -146,6 +146,8 @@ const READABLE: &[Type] = &[
     Type::TIMESTAMP,
     Type::TIMESTAMPTZ,
     Type::BYTEA,
+    Type::INET,
+    Type::CIDR,
     Type::PG_LSN,
     Type::VOID,
 ];
@@ -199,6 +201,9 @@ fn read(ty: &Type, raw: &[u8]) -> Result<Value, Wrong> {
         Type::TIME => decode::time(raw)?.into(),
         Type::TIMESTAMP => decode::timestamp(raw, "")?.into(),
         Type::TIMESTAMPTZ => decode::timestamp(raw, "+00")?.into(),
+        // Their cast to text is not what the server prints: it adds the /32 of a single host.
+        Type::INET => decode::inet(raw, false)?.into(),
+        Type::CIDR => decode::inet(raw, true)?.into(),
         Type::BYTEA => decode::bytea(raw).into(),
         Type::PG_LSN => {
             let at = u64::from_be_bytes(decode::fixed(raw)?);

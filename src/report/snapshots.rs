@@ -1,5 +1,6 @@
 //! Whole outputs of one night, in both languages, looked at by eye and kept as snapshots; and what
 //! no snapshot shows: escapes, secrets, speed.
+#![cfg(test)]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::io::Write;

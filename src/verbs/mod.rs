@@ -93,5 +93,4 @@ pub static ALL: &[&Verb] = &[
     &report::notes::TABLE,
     &report::notes::TEXT,
     &report::notes::ATTACH,
-    &sql::run_file::RUN_FILE,
 ];

@@ -268,7 +268,7 @@ fn two_kinds_of_effects_in_one_step_are_found() {
     clean(&format!(
         "{functions}step(\"a\", #{{ undo: || stop() }}, || up());\nstep(\"b\", || stop());"
     ));
-    only(&stop.to_string(), "write-outside-step", "app::run");
+    only(stop, "write-outside-step", "app::run");
 }
 
 #[test]

@@ -46,7 +46,13 @@ fn entries(file: &str, text: &str) -> (Vec<Entry>, Vec<String>) {
 
 fn placeholders(text: &str) -> BTreeSet<String> {
     let inside = text.split('{').skip(1).filter_map(|part| part.split_once('}'));
-    inside.map(|(name, _)| name.split(':').next().unwrap_or("").to_string()).collect()
+    // A brace before anything else is part of the text: `#{ title: .. }`, `:{?NAME}`.
+    let named = |name: &&str| name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+    inside
+        .map(|(name, _)| name.split(':').next().unwrap_or(""))
+        .filter(|name| !name.is_empty() && named(name))
+        .map(String::from)
+        .collect()
 }
 
 /// What is wrong with two languages, each a list of (file name, content).

@@ -60,7 +60,7 @@ impl Source {
 
     /// The tokens without what is compiled for tests only.
     pub fn without_tests(&self) -> Vec<Token> {
-        if self.path.ends_with("/tests.rs") {
+        if self.path.ends_with("/tests.rs") || self.text.contains("\n#![cfg(test)]\n") {
             return Vec::new();
         }
         let mut kept = Vec::new();

@@ -119,8 +119,7 @@ impl Forms<'_> {
     fn unknown_function(&mut self, call: &FnCallExpr, at: Position) {
         let name = call.name.as_str();
         let unit = self.unit();
-        let fault =
-            Fault::usage("unknown-verb", msg!("host.unknown-function", signature = written(call)));
+        let fault = Fault::usage("unknown-verb", msg!("engine.unknown-verb", name = written(call)));
         let elsewhere = crate::verbs::ALL.iter().find(|verb| verb.split_name().1 == name);
         let functions = unit.functions.iter().filter(|one| !one.is_closure());
         let mut known: Vec<&str> = functions.map(|one| one.name.as_str()).collect();
@@ -180,8 +179,7 @@ impl Forms<'_> {
         }
         let verb = words::verb(&name);
         if verb.is_none() {
-            let fault =
-                Fault::usage("unknown-verb", msg!("host.unknown-function", signature = name));
+            let fault = Fault::usage("unknown-verb", msg!("engine.unknown-verb", name = name));
             let elsewhere =
                 crate::verbs::ALL.iter().find(|verb| verb.split_name().1 == call.name.as_str());
             let near = nearest(&call.name, words::names_in(room))

@@ -249,7 +249,7 @@ impl<'p> Forms<'p> {
             Fault::usage("unknown-parameter", msg!("engine.unknown-parameter", name = name));
         let fault = match nearest(name, known()) {
             Some(near) => fault.remedy(msg!("host.did-you-mean", name = near)),
-            None => fault.remedy(msg!("engine.unknown-parameter.remedy", name = name)),
+            None => fault.remedy(msg!("engine.unknown-parameter.remedy")),
         };
         self.findings.error(fault.place(self.unit().place(at)));
     }

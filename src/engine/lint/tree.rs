@@ -129,7 +129,7 @@ pub(super) fn root(expr: &Expr) -> Option<(&str, Position)> {
 }
 
 /// The first property of `variable.property`.
-pub(super) fn property<'e>(chain: &'e Expr) -> Option<(&'e str, Position)> {
+pub(super) fn property(chain: &Expr) -> Option<(&str, Position)> {
     match chain {
         Expr::Property(property, at) => Some((&property.2, *at)),
         Expr::Dot(pair, ..) | Expr::Index(pair, ..) => property(&pair.lhs),

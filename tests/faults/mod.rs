@@ -1,0 +1,165 @@
+//! What bad input and broken surroundings get: the exit code, the words that say what, where and
+//! what to do, and a database that is as it was before (or as the message says).
+
+mod connection;
+mod lease;
+mod resume;
+mod script;
+mod secrets;
+mod sql_file;
+mod steps;
+
+use std::time::{Duration, Instant};
+
+use crate::support::project::Running;
+use crate::support::{Cluster, Project, Ran};
+
+/// A database with something in it, and a project beside it.
+pub struct Desk {
+    pub cluster: Cluster,
+    pub project: Project,
+    database: &'static str,
+    before: String,
+}
+
+impl Desk {
+    /// A server of its own, and `playbooks/it.rhai` with this body behind `playbook(..)`.
+    pub fn new(body: &str) -> Self {
+        Self::with(&[], body)
+    }
+
+    /// The same with settings of postgresql.conf.
+    pub fn with(settings: &[(&str, &str)], body: &str) -> Self {
+        let cluster = Cluster::with_settings(settings);
+        cluster.create_database("shop");
+        cluster.sql(
+            "shop",
+            "CREATE TABLE items (id int PRIMARY KEY, name text NOT NULL); \
+             INSERT INTO items SELECT n, 'item ' || n FROM generate_series(1, 20) n",
+        );
+        let desk =
+            Self { before: String::new(), cluster, project: Project::new(), database: "shop" };
+        desk.body(body);
+        let before = desk.fingerprint();
+        Self { before, ..desk }
+    }
+
+    /// Writes the playbook anew.
+    pub fn body(&self, body: &str) -> &Self {
+        let begin = "let p = playbook(\"it\", #{ title: \"It\" });\n";
+        let text = if body.contains("playbook(") { body.into() } else { format!("{begin}{body}\n") };
+        self.project.playbook("it", &text);
+        self
+    }
+
+    pub fn url(&self) -> String {
+        self.cluster.url(self.database)
+    }
+
+    /// `runsheet WORDS.. --url URL`.
+    pub fn call(&self, words: &[&str]) -> Ran {
+        self.start(words).wait()
+    }
+
+    /// The same, still running.
+    pub fn start(&self, words: &[&str]) -> Running {
+        let url = self.url();
+        self.project.spawn(&[words, &["--url", &url]].concat())
+    }
+
+    /// `runsheet run it --yes`.
+    pub fn run(&self) -> Ran {
+        self.call(&["run", "it", "--yes"])
+    }
+
+    pub fn sql(&self, text: &str) {
+        self.cluster.sql(self.database, text);
+    }
+
+    pub fn value(&self, text: &str) -> String {
+        self.cluster.value(self.database, text)
+    }
+
+    /// Everything that a playbook can change: tables with their rows, indexes, sequences, views.
+    pub fn fingerprint(&self) -> String {
+        fingerprint(&self.cluster, self.database)
+    }
+
+    /// The database is as it was when the desk was made.
+    #[track_caller]
+    pub fn unchanged(&self) -> &Self {
+        assert_eq!(self.fingerprint(), self.before, "the database has changed");
+        self
+    }
+
+    /// Takes the present state as the one to compare with.
+    pub fn remember(&mut self) {
+        self.before = self.fingerprint();
+    }
+
+    /// No session, lock or transaction of a run is left.
+    #[track_caller]
+    pub fn nothing_is_left(&self) -> &Self {
+        self.wait_until(
+            "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name LIKE 'runsheet%')
+                AND NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory')",
+        );
+        self
+    }
+
+    /// Asks until the answer is true.
+    #[track_caller]
+    pub fn wait_until(&self, question: &str) {
+        let since = Instant::now();
+        while self.value(question) != "t" {
+            assert!(since.elapsed() < Duration::from_secs(20), "never true: {question}");
+            std::thread::yield_now();
+        }
+    }
+
+    /// A statement of the run that holds this word is being executed now.
+    #[track_caller]
+    pub fn wait_for_statement(&self, word: &str) {
+        self.wait_until(&format!(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE state = 'active'
+             AND application_name LIKE 'runsheet%' AND query LIKE '%{word}%')"
+        ));
+    }
+
+    /// The newest run.
+    pub fn newest_run(&self) -> String {
+        let mut runs: Vec<String> = std::fs::read_dir(self.project.path().join(".runsheet/runs"))
+            .expect("runs")
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        runs.sort();
+        runs.pop().expect("a run")
+    }
+
+    /// A file of the newest run.
+    pub fn of_run(&self, file: &str) -> String {
+        self.project.read(&format!(".runsheet/runs/{}/{file}", self.newest_run()))
+    }
+}
+
+/// One text that is the same if and only if schema and rows are the same; the ledger not counted.
+pub fn fingerprint(cluster: &Cluster, database: &str) -> String {
+    cluster.value(
+        database,
+        "SELECT coalesce(string_agg(line, E'\\n' ORDER BY line), '') FROM (
+           SELECT format('table %s %s', c.oid::regclass, md5(query_to_xml(
+                format('SELECT * FROM %s AS t ORDER BY t::text', c.oid::regclass), true, false, '')::text)) AS line
+             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+             WHERE c.relkind IN ('r', 'v', 'm') AND n.nspname !~ '^(pg_|information_schema|runsheet)'
+           UNION ALL SELECT format('column %s %s %s %s', a.attrelid::regclass, a.attname,
+                format_type(a.atttypid, a.atttypmod), a.attnotnull)
+             FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+             WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind = 'r'
+               AND n.nspname !~ '^(pg_|information_schema|runsheet)'
+           UNION ALL SELECT indexdef FROM pg_indexes WHERE schemaname !~ '^(pg_|information_schema|runsheet)'
+           UNION ALL SELECT format('constraint %s %s %s', conrelid::regclass, conname, pg_get_constraintdef(oid))
+             FROM pg_constraint WHERE conrelid <> 0 AND connamespace::regnamespace::text !~ '^(pg_|information_schema|runsheet)'
+           UNION ALL SELECT format('schema %s', nspname) FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema|runsheet)'
+         ) AS lines",
+    )
+}

@@ -1,0 +1,160 @@
+//! Runs that ended early, and what going on does.
+
+use super::Desk;
+
+const THREE: &str = r#"step("one", || db::exec("INSERT INTO items VALUES (101, 'one')"));
+step("two", || { db::exec("INSERT INTO items VALUES (102, 'two')"); sql::run_file("sql/wait.sql") });
+step("three", || db::exec("INSERT INTO items VALUES (103, 'three')"));"#;
+
+const ADDED: &str = "SELECT string_agg(name, ' ' ORDER BY id) FROM items WHERE id > 100";
+
+/// A run that was killed while its second step waited in the database.
+fn killed() -> Desk {
+    let desk = Desk::new(THREE);
+    desk.project.file("sql/wait.sql", "SELECT pg_sleep(120) FROM pg_settings WHERE name = 'work_mem' AND setting = '4096';\n");
+    desk.sql("ALTER TABLE items ADD UNIQUE (name)");
+    let run = desk.start(&["run", "it", "--yes"]);
+    desk.wait_for_statement("pg_sleep(120)");
+    run.signal("KILL");
+    run.wait().exits(137);
+    // The server notices that its client is gone; then nothing waits any more.
+    desk.nothing_is_left();
+    assert_eq!(desk.value(ADDED), "one");
+    desk.sql("ALTER DATABASE shop SET work_mem = '8MB'");
+    desk
+}
+
+#[test]
+fn a_killed_run_is_resumed_and_each_step_happens_once() {
+    let desk = killed();
+    desk.call(&["resume", "--yes"]).exits(0);
+    assert_eq!(desk.value(ADDED), "one two three");
+    assert_eq!(desk.value("SELECT state FROM runsheet.run"), "done");
+    desk.nothing_is_left();
+    desk.call(&["resume", "--yes"]).exits(0);
+    desk.run().exits(0);
+    assert_eq!(desk.value(ADDED), "one two three");
+}
+
+#[test]
+fn a_playbook_that_was_edited_meanwhile_is_refused_until_the_change_is_accepted() {
+    let desk = killed();
+    desk.body(&THREE.replace("'three'", "'drei'"));
+    desk.call(&["resume", "--yes"]).exits(2).shows("playbooks/it.rhai").shows("--accept-changes");
+    assert_eq!(desk.value(ADDED), "one");
+    desk.call(&["resume", "--yes", "--accept-changes"]).exits(0);
+    assert_eq!(desk.value(ADDED), "one two drei");
+}
+
+#[test]
+fn a_finished_step_that_was_edited_is_refused_also_when_changes_are_accepted() {
+    let desk = killed();
+    desk.body(&THREE.replace("'one'", "'eins'"));
+    desk.call(&["resume", "--yes", "--accept-changes"]).exits(2).shows("\"one\"");
+    assert_eq!(desk.value(ADDED), "one");
+}
+
+#[test]
+fn a_deleted_state_folder_does_not_stop_a_resume() {
+    let desk = killed();
+    std::fs::remove_dir_all(desk.project.path().join(".runsheet")).unwrap();
+    desk.call(&["resume", "--yes"]).exits(0);
+    assert_eq!(desk.value(ADDED), "one two three");
+}
+
+#[test]
+fn a_line_of_the_journal_that_was_edited_is_named_and_nothing_is_executed() {
+    let desk = killed();
+    let path = format!(".runsheet/runs/{}/events.jsonl", desk.newest_run());
+    let text = desk.project.read(&path);
+    let line = 1 + text.lines().position(|line| line.contains("INSERT INTO items")).unwrap();
+    desk.project.file(&path, &text.replacen("INSERT INTO items", "insert into items", 1));
+    let ran = desk.call(&["resume", "--yes"]);
+    ran.shows(&format!("line {line}")).shows("events.jsonl");
+    assert_ne!(ran.code, 0);
+    assert_eq!(desk.value(ADDED), "one");
+    desk.nothing_is_left();
+}
+
+#[test]
+fn steps_appended_behind_a_finished_run_are_the_only_ones_that_run() {
+    let desk = Desk::new(r#"step("one", || db::exec("INSERT INTO items VALUES (101, 'one')"));"#);
+    desk.run().exits(0);
+    desk.run().exits(0).shows("done here already");
+    desk.body(
+        r#"step("one", || db::exec("INSERT INTO items VALUES (101, 'one')"));
+step("two", || db::exec("INSERT INTO items VALUES (102, 'two')"));"#,
+    );
+    desk.run().exits(0);
+    assert_eq!(desk.value(ADDED), "one two");
+    desk.run().exits(0);
+    assert_eq!(desk.value(ADDED), "one two");
+    desk.nothing_is_left();
+}
+
+#[test]
+fn an_sql_file_of_a_finished_step_that_was_edited_is_refused() {
+    let desk = Desk::new(r#"step("file", || sql::run_file("sql/up.sql"));"#);
+    desk.project.file("sql/up.sql", "INSERT INTO items VALUES (101, 'one');\n");
+    desk.run().exits(0);
+    desk.project.file("sql/up.sql", "\u{feff}INSERT INTO items VALUES (101, 'one');\r\n");
+    desk.run().exits(0);
+    desk.project.file("sql/up.sql", "INSERT INTO items VALUES (102, 'two');\n");
+    desk.run().exits(2).shows("sql/up.sql").shows("\"file\"");
+    assert_eq!(desk.value(ADDED), "one");
+}
+
+#[test]
+fn an_index_built_outside_of_transactions_and_killed_half_way_becomes_one_valid_index() {
+    let desk = Desk::new(
+        r#"step("index", #{ transaction: false }, || sql::run_file("sql/index.sql"));"#,
+    );
+    desk.project.file(
+        "sql/index.sql",
+        "INSERT INTO items VALUES (101, 'one');\nCREATE INDEX CONCURRENTLY items_name ON items (name);\n",
+    );
+    // An old snapshot: the build waits for it.
+    let reader = Reader::begin(&desk);
+    let run = desk.start(&["run", "it", "--yes"]);
+    desk.wait_for_statement("CREATE INDEX CONCURRENTLY");
+    desk.wait_until("SELECT EXISTS (SELECT FROM pg_stat_progress_create_index)");
+    run.signal("KILL");
+    run.wait().exits(137);
+    desk.nothing_is_left();
+    drop(reader);
+    desk.call(&["resume", "--yes"]).exits(0);
+    let indexes = "SELECT string_agg(indexrelid::regclass || ' ' || indisvalid, ', ') FROM pg_index
+        WHERE indrelid = 'items'::regclass AND NOT indisprimary";
+    assert_eq!(desk.value(indexes), "items_name true");
+    assert_eq!(desk.value(ADDED), "one");
+}
+
+/// A session with a snapshot that is kept until it is dropped.
+struct Reader(std::process::Child);
+
+impl Reader {
+    fn begin(desk: &Desk) -> Self {
+        use std::io::Write;
+        let psql = runsheet::postgres::programs::Programs::new(None, None).find("psql", None).unwrap().path;
+        let mut child = std::process::Command::new(psql)
+            .args(["-X", "-q", &desk.url()])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .expect("psql");
+        let text = b"BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM items;\n";
+        child.stdin.as_mut().unwrap().write_all(text).unwrap();
+        desk.wait_until(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'psql'
+             AND state = 'idle in transaction' AND query LIKE 'SELECT%')",
+        );
+        Self(child)
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

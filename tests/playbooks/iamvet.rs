@@ -1,0 +1,145 @@
+//! `runsheet run iamvet` on generated databases of several sizes, clean and dirty.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::faults::fingerprint;
+use crate::support::{Cluster, Project, Ran};
+
+const DIRTY: [(&str, &str); 6] = [
+    ("licence", "NULL"),
+    ("business_number", "겹치는 사업자 번호"),
+    ("user_type", "VET_NURSE"),
+    ("animal", "DRAGON"),
+    ("specialty", "두 번 적힌 진료 과목"),
+    ("university", "학교나 학교 메일이 없는 수의대생"),
+];
+
+struct Clinic {
+    cluster: Cluster,
+    project: Project,
+}
+
+impl Clinic {
+    fn new() -> Self {
+        Self { cluster: Cluster::start(), project: Project::new() }
+    }
+
+    /// A database as it was before, with so many users.
+    fn database(&self, name: &str, rows: u32) {
+        self.cluster.create_database(name);
+        self.psql(name, "schema.sql", &[]);
+        self.psql(name, "data.sql", &[&format!("rows={rows}")]);
+    }
+
+    fn psql(&self, database: &str, file: &str, vars: &[&str]) {
+        let psql = runsheet::postgres::programs::Programs::new(None, None).find("psql", None);
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("playbooks/iamvet/sql").join(file);
+        let mut command = Command::new(psql.expect("psql").path);
+        command.args(["-X", "-q", "-d", &self.cluster.url(database), "-v", "ON_ERROR_STOP=1"]);
+        for var in vars {
+            command.args(["-v", var]);
+        }
+        let ran = command.arg("-f").arg(path).output().expect("psql starts");
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    }
+
+    fn call(&self, database: &str, words: &[&str]) -> Ran {
+        let url = self.cluster.url(database);
+        self.project.run(&[words, &["--url", &url, "--lang", "ko"]].concat())
+    }
+
+    fn run(&self, database: &str) -> Ran {
+        self.call(database, &["run", "iamvet", "--yes"])
+    }
+
+    fn value(&self, database: &str, sql: &str) -> String {
+        self.cluster.value(database, sql)
+    }
+
+    /// Rows of users that move, and rows that were moved, per kind.
+    fn counts_are_equal(&self, database: &str) {
+        for (kind, table) in [
+            ("VETERINARIAN", "veterinarians"),
+            ("VETERINARY_STUDENT", "veterinary_students"),
+            ("HOSPITAL", "hospitals"),
+        ] {
+            let users = format!("SELECT count(*) FROM users WHERE \"userType\" = '{kind}' AND \"isActive\"");
+            let moved = format!("SELECT count(*) FROM {table}");
+            assert_eq!(self.value(database, &users), self.value(database, &moved), "{kind}");
+        }
+    }
+
+    fn newest_run(&self) -> String {
+        let runs = std::fs::read_dir(self.project.path().join(".runsheet/runs")).expect("runs");
+        let name = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().file_name();
+        runs.map(name).max().expect("a run").into_string().unwrap()
+    }
+}
+
+#[test]
+fn the_plan_changes_nothing_and_the_run_normalises_and_the_rollback_brings_all_back() {
+    let clinic = Clinic::new();
+    clinic.database("vet", 1000);
+    let before = fingerprint(&clinic.cluster, "vet");
+    clinic.call("vet", &["plan", "iamvet"]).exits(0).shows("G1.07").shows("veterinarians");
+    assert_eq!(fingerprint(&clinic.cluster, "vet"), before);
+
+    clinic.run("vet").exits(0);
+    clinic.counts_are_equal("vet");
+    let after = fingerprint(&clinic.cluster, "vet");
+    let run = clinic.newest_run();
+    let report = clinic.project.read(&format!(".runsheet/runs/{run}/report.md"));
+    for words in ["G1.01", "G1.07", "G1.09", "G1.11", "G1.16", "VETERINARIAN", ".dump", "DB 관리자", "sha256"] {
+        assert!(report.contains(words), "the report lacks {words}:\n{report}");
+    }
+
+    clinic.run("vet").exits(0);
+    assert_eq!(fingerprint(&clinic.cluster, "vet"), after);
+    assert_eq!(clinic.value("vet", "SELECT count(*) FROM runsheet.run"), "1");
+
+    clinic.call("vet", &["rollback", &run, "--yes"]).exits(0);
+    assert_eq!(fingerprint(&clinic.cluster, "vet"), before);
+    assert_eq!(clinic.value("vet", "SELECT state FROM runsheet.run"), "rolled_back");
+}
+
+#[test]
+fn each_kind_of_dirty_row_is_named_before_anything_is_changed() {
+    let clinic = Clinic::new();
+    clinic.database("clean", 100);
+    for (kind, words) in DIRTY {
+        clinic.cluster.sql("postgres", &format!("CREATE DATABASE {kind} TEMPLATE clean"));
+        clinic.psql(kind, "dirty.sql", &[&format!("dirt={kind}")]);
+        let before = fingerprint(&clinic.cluster, kind);
+        clinic.run(kind).exits(1).shows("G1.14").shows(words);
+        assert_eq!(fingerprint(&clinic.cluster, kind), before, "{kind}");
+    }
+    assert!(!clinic.project.path().join("backups").exists());
+}
+
+#[test]
+fn thirty_seven_users_are_enough() {
+    let clinic = Clinic::new();
+    clinic.database("vet", 37);
+    clinic.run("vet").exits(0);
+    clinic.counts_are_equal("vet");
+}
+
+#[test]
+fn a_kind_that_nobody_has_is_no_trouble() {
+    let clinic = Clinic::new();
+    clinic.database("vet", 100);
+    clinic.cluster.sql("vet", "DELETE FROM users WHERE \"userType\" = 'HOSPITAL'");
+    clinic.run("vet").exits(0);
+    clinic.counts_are_equal("vet");
+    assert_eq!(clinic.value("vet", "SELECT count(*) FROM hospital_treatment_animals"), "0");
+}
+
+#[test]
+fn an_empty_database_is_no_trouble() {
+    let clinic = Clinic::new();
+    clinic.database("vet", 100);
+    clinic.cluster.sql("vet", "TRUNCATE users CASCADE");
+    clinic.run("vet").exits(0);
+    clinic.counts_are_equal("vet");
+}

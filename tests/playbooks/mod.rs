@@ -1,0 +1,3 @@
+//! The shipped playbooks, run whole.
+
+mod iamvet;
