@@ -36,7 +36,7 @@ impl Host {
                 self.run_deferred(engine, ItemKind::OnFailure);
                 if self.wants_rollback(&broken) {
                     match self.roll_back(engine) {
-                        Ok(()) => state = Some(FinalState::FailedUnchanged),
+                        Ok(()) => state = Some(FinalState::RolledBack),
                         Err(second) => fault = Some(Rc::new(with_more(&broken, second))),
                     }
                 }

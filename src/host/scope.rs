@@ -49,8 +49,6 @@ pub struct Frame {
     pub planned_effects: u32,
     /// In a plan: something in it depends on a recorded effect.
     pub will_check: bool,
-    /// When it began.
-    pub started: Instant,
 }
 
 impl Frame {
@@ -70,7 +68,6 @@ impl Frame {
             deadline,
             planned_effects: 0,
             will_check: false,
-            started: Instant::now(),
         }
     }
 
