@@ -296,9 +296,9 @@ impl Host {
         let resume = self.setup.wishes.resume.clone();
         let row = match &resume {
             Some(run) => {
-                let found = runs.into_iter().find(|row| row.run == run.0);
+                let found = runs.iter().find(|row| row.run == run.0).cloned();
                 match found {
-                    Some(row) => Some(row),
+                    Some(row) => Some(self.successor(&row, &runs).unwrap_or(row)),
                     // Its process died before the ledger knew it: it never got to its first item.
                     None => return self.start_recording(),
                 }
@@ -338,8 +338,21 @@ impl Host {
                 self.take_up(row)
             }
             _ if self.setup.wishes.again || row.steps == 0 => self.start_recording(),
+            // Perhaps its process is at work: who holds the lease is asked first.
+            RunState::Running => self.start_recording(),
             _ => self.unfinished(row, &now),
         }
+    }
+
+    /// The run that did, or does, what a run without any step never got to.
+    fn successor(&self, row: &RunRow, runs: &[RunRow]) -> Option<RunRow> {
+        // Newest first; ids of one second are in no order.
+        let mut newer = runs.iter().take_while(|other| other.run != row.run);
+        let newer = newer.find(|other| {
+            other.state == RunState::Done
+                || (other.steps > 0 && other.state != RunState::RolledBack)
+        });
+        newer.filter(|_| row.steps == 0).cloned()
     }
 
     /// The files of an unfinished run must be those it was started with.
@@ -466,17 +479,24 @@ impl Host {
         if connected {
             self.take_lease()?;
             known = self.known_runs()?;
-            let done = known
+            let newest = known
                 .iter()
                 .find(|row| row.state != RunState::RolledBack)
-                .filter(|row| row.state == RunState::Done && row.run != self.run_id().0);
+                .filter(|row| row.run != self.run_id().0);
             let anew = self.setup.wishes.again
                 || self.begun.borrow().as_ref().is_some_and(|begun| begun.repeatable);
-            if let (Some(row), false, false) = (done, comparing, anew) {
-                // While this run waited for the lease, another one did the work.
+            if let (Some(row), false, false) = (newest, comparing, anew) {
+                // While this run waited for the lease, another one did the work, or died of it.
                 let row = row.clone();
-                self.give_lease_back()?;
-                return self.compare_with(row);
+                if row.state == RunState::Done {
+                    self.give_lease_back()?;
+                    return self.compare_with(row);
+                }
+                if row.steps > 0 && self.setup.wishes.resume.is_none() {
+                    self.give_lease_back()?;
+                    let now = self.begun.borrow().as_ref().map(|begun| begun.inputs.clone());
+                    return self.unfinished(row, &now.unwrap_or(Value::Null));
+                }
             }
         }
         let mut folder = self.run_folder();

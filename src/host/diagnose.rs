@@ -100,14 +100,12 @@ pub fn diagnose(error: &EvalAltResult, sources: &Sources, outer: Option<&str>) -
         fault.places.push(place);
     }
     for (name, file, at) in frames.into_iter().rev() {
-        if let Some(place) = sources.place(file.as_deref(), at) {
-            if !fault
-                .places
-                .iter()
-                .any(|known| known.file == place.file && known.line == place.line)
-            {
-                fault.places.push(place.labelled(msg!("host.in-this-call", name = name)));
-            }
+        let known = |place: &Place| {
+            fault.places.iter().any(|other| other.file == place.file && other.line == place.line)
+        };
+        let place = sources.place(file.as_deref(), at).filter(|place| !known(place));
+        if let Some(place) = place {
+            fault.places.push(place.labelled(msg!("host.in-this-call", name = name)));
         }
     }
     fault

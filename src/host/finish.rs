@@ -36,10 +36,9 @@ impl Host {
                 self.run_deferred(engine, ItemKind::OnFailure);
                 if self.wants_rollback(&broken) {
                     match self.roll_back(engine) {
-                        Ok(()) => {
-                            self.rolled_back.set(true);
-                            state = Some(FinalState::FailedUnchanged);
-                        }
+                        // What a step did outside of its transaction has no undo to take it back.
+                        Ok(()) if !self.partly.borrow().is_empty() => {}
+                        Ok(()) => state = Some(FinalState::RolledBack),
                         Err(second) => fault = Some(Rc::new(with_more(&broken, second))),
                     }
                 }
@@ -126,6 +125,11 @@ impl Host {
         self.undos.borrow().iter().filter(|entry| entry.changes).count()
     }
 
+    /// Is the database other than before, as far as this run and its earlier processes know?
+    fn something_stands(&self) -> bool {
+        self.standing() > 0 || self.stood_before.get() || !self.partly.borrow().is_empty()
+    }
+
     fn run_deferred(self: &Rc<Self>, engine: &Engine, kind: ItemKind) {
         let cell = if kind == ItemKind::Always { &self.always } else { &self.on_failure };
         let bodies: Vec<Deferred> = std::mem::take(&mut *cell.borrow_mut());
@@ -173,7 +177,7 @@ impl Host {
             }
             None => FinalState::Done,
             Some(fault) => Self::state_unknown(fault).unwrap_or_else(|| {
-                let stands = self.standing() > 0 || self.stood_before.get();
+                let stands = self.something_stands();
                 if self.mode() == Mode::Plan || !stands {
                     FinalState::FailedUnchanged
                 } else if self.verify_failed.get() {
@@ -207,7 +211,7 @@ impl Host {
     pub(super) fn close(self: &Rc<Self>, state: FinalState, fault: Option<&Fault>) -> u8 {
         let exit = self.exit_code(state, fault);
         let changed = self.mode() != Mode::Plan
-            && (self.standing() > 0 || self.stood_before.get())
+            && self.something_stands()
             && !matches!(state, FinalState::NothingToDo | FinalState::RolledBack);
         let next = self.next_command(state, fault);
         let mut fault = fault.cloned();
@@ -246,8 +250,20 @@ impl Host {
         match state {
             FinalState::Unknown => msg!("host.state-unknown"),
             _ if self.stood_before.get() => msg!("host.earlier-stands"),
-            _ if standing.is_empty() => msg!("host.nothing-stands"),
-            _ => msg!("host.these-stand", steps = standing.join(", ")),
+            _ => {
+                let mut said = Vec::new();
+                if !standing.is_empty() {
+                    said.push(msg!("host.these-stand", steps = standing.join(", ")));
+                }
+                let partly = self.partly.borrow();
+                if !partly.is_empty() {
+                    said.push(msg!("host.partly-stands", steps = partly.join(", ")));
+                }
+                match said.is_empty() {
+                    true => msg!("host.nothing-stands"),
+                    false => said.join("; "),
+                }
+            }
         }
     }
 
@@ -285,8 +301,6 @@ impl Host {
             FinalState::Done | FinalState::NothingToDo => RunState::Done,
             FinalState::VerifyFailed => RunState::VerifyFailed,
             FinalState::RolledBack => RunState::RolledBack,
-            // Undone at once: there is nothing left that could be resumed.
-            _ if self.rolled_back.get() => RunState::RolledBack,
             _ => RunState::Failed,
         };
         if self.has_lease() {

@@ -131,8 +131,9 @@ pub struct Host {
     pub(super) stopped: Cell<bool>,
     pub(super) last_changes: Cell<bool>,
     pub(super) stood_before: Cell<bool>,
+    /// Steps that failed after effects of theirs had taken place.
+    pub(super) partly: RefCell<Vec<String>>,
     pub(super) nothing_to_do: Cell<bool>,
-    pub(super) rolled_back: Cell<bool>,
     pub(super) remedies: RefCell<BTreeMap<String, String>>,
     /// Texts of the playbook and everything it imports.
     pub sources: Rc<Sources>,
@@ -179,8 +180,8 @@ impl Host {
             stopped: Cell::new(false),
             last_changes: Cell::new(false),
             stood_before: Cell::new(false),
+            partly: RefCell::default(),
             nothing_to_do: Cell::new(false),
-            rolled_back: Cell::new(false),
             remedies: RefCell::new(remedies),
             sources,
             tripped: Tripped::default(),
@@ -311,7 +312,12 @@ impl Host {
             return self.record_planned(external.action);
         }
         self.note_effect(&external.action)?;
-        self.announce_and_perform(external).map(from_json)
+        let changes = external.action.opaque || !external.action.touches.is_empty();
+        let value = self.announce_and_perform(external)?;
+        if let Some(frame) = self.frames.borrow_mut().last_mut() {
+            frame.took_effect |= changes;
+        }
+        Ok(from_json(value))
     }
 
     fn record_planned(&self, action: Action) -> Result<Dynamic, Trouble> {

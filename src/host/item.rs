@@ -143,6 +143,10 @@ impl Host {
         // What the plan learnt inside belongs to the item, also when its flow broke off.
         let frame = self.frames.borrow_mut().pop();
         self.last_changes.set(frame.as_ref().is_some_and(|frame| frame.changes));
+        self.partly.borrow_mut().retain(|title| *title != item.title);
+        if frame.as_ref().is_some_and(|frame| frame.took_effect) && matches!(end, End::Failed(_)) {
+            self.partly.borrow_mut().push(item.title.clone());
+        }
         match (end, frame) {
             (End::Done(value, given), Some(frame)) if self.mode() == Mode::Plan => {
                 self.planned_end(item, value, given, &frame)

@@ -35,6 +35,8 @@ pub struct Frame {
     pub wrote: bool,
     /// Has it had an effect outside of its transaction?
     pub external: bool,
+    /// Has an effect of it taken place that no rollback of its transaction takes back?
+    pub took_effect: bool,
     /// Does what it did count as a change of the database?
     pub changes: bool,
     /// Effects announced so far.
@@ -49,8 +51,6 @@ pub struct Frame {
     pub planned_effects: u32,
     /// In a plan: something in it depends on a recorded effect.
     pub will_check: bool,
-    /// When it began.
-    pub started: Instant,
 }
 
 impl Frame {
@@ -63,6 +63,7 @@ impl Frame {
             transaction: Transaction::None,
             wrote: false,
             external: false,
+            took_effect: false,
             changes: false,
             ordinal: 0,
             effects: Vec::new(),
@@ -70,7 +71,6 @@ impl Frame {
             deadline,
             planned_effects: 0,
             will_check: false,
-            started: Instant::now(),
         }
     }
 

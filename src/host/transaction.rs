@@ -184,10 +184,10 @@ impl Host {
     }
 
     fn mark_open(&self) {
-        if let Some(frame) = self.frames.borrow_mut().last_mut() {
-            if frame.transaction == Transaction::None {
-                frame.transaction = Transaction::Open { xid: String::new() };
-            }
+        if let Some(frame) = self.frames.borrow_mut().last_mut()
+            && frame.transaction == Transaction::None
+        {
+            frame.transaction = Transaction::Open { xid: String::new() };
         }
     }
 

@@ -185,7 +185,9 @@ impl Ledger {
         epoch: i64,
     ) -> Result<(), DbError> {
         let sql = format!(
-            "INSERT INTO {}.run AS r (run, playbook, title, file, state, inputs, started_by,
+            "WITH dead AS (UPDATE {0}.run SET state = 'failed', finished_at = clock_timestamp()
+                WHERE state = 'running' AND run <> $1)
+             INSERT INTO {0}.run AS r (run, playbook, title, file, state, inputs, started_by,
                 environment, version, epoch)
              VALUES ($1, $2, $3, $4, 'running', $5::jsonb, $6, $7, $8, $9::bigint)
              ON CONFLICT (run) DO UPDATE SET state = 'running', epoch = excluded.epoch,
@@ -235,7 +237,9 @@ impl Ledger {
                 r.environment, r.started_at::text, r.finished_at::text, r.head,
                 (SELECT count(*) FROM {0}.step s WHERE s.run = r.run AND s.state = 'done'
                     AND s.kind IN ('step', 'manual', 'approve'))
-                + (SELECT count(*) FROM {0}.intent i WHERE i.run = r.run AND i.state = 'open')
+                + (SELECT count(DISTINCT i.key) FROM {0}.intent i WHERE i.run = r.run
+                    AND i.state IN ('open', 'done') AND NOT EXISTS
+                    (SELECT FROM {0}.step s WHERE s.run = r.run AND s.key = i.key))
              FROM {0}.run r WHERE $1::text IS NULL OR r.playbook = $1
              ORDER BY r.started_at DESC, r.run DESC",
             self.schema

@@ -164,10 +164,11 @@ fn blanked(redactor: &Redactor, event: RunEvent) -> Result<RunEvent, serde_json:
         let Some(leaf) = kept.pointer_mut(&path) else { continue };
         let before = leaf.clone();
         *leaf = redactor.clean_value(&before);
-        if *leaf != before && serde_json::from_value::<RunEvent>(kept.clone()).is_err() {
-            if let Some(leaf) = kept.pointer_mut(&path) {
-                *leaf = before;
-            }
+        if *leaf != before
+            && serde_json::from_value::<RunEvent>(kept.clone()).is_err()
+            && let Some(leaf) = kept.pointer_mut(&path)
+        {
+            *leaf = before;
         }
     }
     serde_json::from_value(kept)

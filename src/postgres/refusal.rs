@@ -27,7 +27,7 @@ pub(super) enum Attempt {
     /// The server asks for a way of authentication that `require_auth` excludes.
     Auth(&'static str),
     /// Already a fault: a certificate file that cannot be read.
-    Settled(Fault),
+    Settled(Box<Fault>),
 }
 
 impl Attempt {
@@ -73,7 +73,7 @@ pub(super) fn waiting_may_help(fault: &Fault) -> bool {
 pub(super) fn explain(attempt: Attempt, target: &Target, index: usize) -> Fault {
     let host = target.display_host(index);
     match attempt {
-        Attempt::Settled(fault) => fault,
+        Attempt::Settled(fault) => *fault,
         Attempt::Unreached(error) => no_server(target, index, Some(error)),
         Attempt::UnknownHost(error) => {
             fault("unknown-host", msg!("postgres.unknown-host", host = host))

@@ -20,6 +20,7 @@ mod probe;
 mod quick;
 pub mod review;
 mod risk;
+pub mod rollback_section;
 mod routine;
 pub mod script;
 pub mod split;

@@ -286,7 +286,7 @@ pub(super) fn dml_target(dml: &SyntaxNode) -> Option<SyntaxNode> {
 /// What a statement writes or alters.
 pub(super) fn objects(stmt: &SyntaxNode, refs: &Relations) -> Vec<String> {
     let kind = stmt.kind();
-    if is_dml(kind) || super::risk::only_reads(kind) {
+    if is_dml(kind) || kind == K::SELECT_INTO || super::risk::only_reads(kind) {
         return refs.written.clone();
     }
     let word = format!("{kind:?}");

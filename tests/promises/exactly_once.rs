@@ -36,7 +36,53 @@ fn a_run_killed_in_every_one_of_its_steps_ends_like_one_that_was_never_killed() 
     desk.sql("TRUNCATE slow");
     desk.call(&words).exits(0);
     assert_eq!(desk.value("SELECT string_agg(step::text, '' ORDER BY n) FROM log"), "12345");
-    assert_eq!(desk.value("SELECT count(*) FROM runsheet.run"), "1");
+    // The run that died before its first step ended is not gone on with once another one is done.
+    let dead = desk.value("SELECT run FROM runsheet.run ORDER BY started_at LIMIT 1");
+    assert_eq!(desk.value("SELECT state FROM runsheet.run ORDER BY started_at LIMIT 1"), "failed");
+    desk.call(&["resume", &dead, "--yes"]).exits(0);
+    desk.call(&["resume", "--yes"]).exits(0);
+    assert_eq!(desk.value("SELECT string_agg(step::text, '' ORDER BY n) FROM log"), "12345");
+    desk.nothing_is_left();
+}
+
+#[test]
+fn a_step_without_a_transaction_that_broke_off_is_not_begun_anew_by_another_run() {
+    let desk =
+        Desk::new(r#"step("each", #{ transaction: false }, || sql::run_file("sql/each.sql"));"#);
+    desk.project.file(
+        "sql/each.sql",
+        "INSERT INTO items VALUES (101, 'one');\nINSERT INTO needed VALUES (1);\n",
+    );
+    desk.run().exits(5).shows("sql/each.sql:2:").shows("part of what they did stands: each");
+    desk.call(&["run", "it"]).exits(5).shows("runsheet resume");
+    desk.sql("CREATE TABLE needed (id int)");
+    desk.run().exits(0);
+    assert_eq!(desk.value("SELECT count(*) FROM items WHERE id = 101"), "1");
+    assert_eq!(desk.value("SELECT count(*) FROM needed"), "1");
+}
+
+#[test]
+fn a_run_that_waited_for_one_that_failed_does_not_repeat_its_steps() {
+    let desk = Desk::new(FIVE);
+    desk.sql("CREATE TABLE log (n serial, step int); CREATE TABLE slow (step int)");
+    desk.sql("INSERT INTO slow VALUES (3)");
+    let first = desk.start(&["run", "it"]);
+    desk.wait_for_statement("FROM slow WHERE step = 3");
+    desk.call(&["run", "it", "--no-wait"]).exits(3).shows("--take-over");
+    let second = desk.start(&["run", "it", "--wait", "30s"]);
+    desk.wait_until(
+        "SELECT count(*) = 2 FROM pg_stat_activity WHERE application_name LIKE 'runsheet%'",
+    );
+    desk.sql(
+        "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE '%FROM slow WHERE step = 3%'
+         AND pid <> pg_backend_pid()",
+    );
+    first.wait().exits(5);
+    // Two steps stand: nobody repeats them unasked.
+    second.wait().exits(5).shows("runsheet resume");
+    desk.sql("TRUNCATE slow");
+    desk.call(&["resume"]).exits(0);
+    assert_eq!(desk.value("SELECT string_agg(step::text, '' ORDER BY n) FROM log"), "12345");
     desk.nothing_is_left();
 }
 

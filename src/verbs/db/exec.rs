@@ -9,9 +9,10 @@ use super::alone::Alone;
 use super::probe;
 use super::words::{Word, statements};
 use crate::host::{Call, External, Host, Repeat, StatementTrouble, Trouble, Verb};
-use crate::model::{Action, Effect, Fault, Risk};
+use crate::model::{Action, Effect, Fault};
 use crate::msg;
 use crate::postgres::DbError;
+use crate::sql::{Piece, Splitter, classify};
 
 /// `db::exec`
 pub(crate) static EXEC: Verb = Verb {
@@ -43,6 +44,9 @@ step("Names without blanks", || {
 fn exec(host: &Rc<Host>, call: &Call<'_, '_>) -> Result<Dynamic, Trouble> {
     let sql = call.text(0);
     let mut action = described(&sql)?;
+    if host.is_planning() {
+        judged(&mut action, &sql);
+    }
     let lone = alone_in(&sql)?;
     if let Some(lone) = lone {
         if call.has(1) && call.planned().is_none() && !call.params(1)?.is_empty() {
@@ -99,7 +103,7 @@ fn exec(host: &Rc<Host>, call: &Call<'_, '_>) -> Result<Dynamic, Trouble> {
 /// `transaction-control`, `copy-from-stdin`.
 fn described(sql: &str) -> Result<Action, Fault> {
     let mut action = Action::new("db::exec", Effect::Write, "").statement(sql);
-    // Nobody has read the statement closely enough to name what it touches.
+    // Until a plan asks for more: see `judged`.
     action.opaque = true;
     for words in statements(sql) {
         let first = words.first().map_or("", |word| word.low.as_str());
@@ -115,15 +119,24 @@ fn described(sql: &str) -> Result<Action, Fault> {
             return Err(Fault::usage("copy-from-stdin", msg!("verbs.copy-from-stdin"))
                 .remedy(msg!("verbs.copy-from-stdin.remedy")));
         }
-        let risk = match first {
-            "drop" | "delete" | "update" | "truncate" | "do" | "merge" | "call" => Risk::VeryHigh,
-            "alter" | "reindex" | "cluster" | "vacuum" => Risk::High,
-            "create" if words.iter().take(3).any(|word| word.low == "index") => Risk::Medium,
-            _ => Risk::Low,
-        };
-        action.risk = action.risk.max(Some(risk));
     }
     Ok(action)
+}
+
+/// What the syntax tree says, for the plan: risk, locks, and what is touched.
+fn judged(action: &mut Action, sql: &str) {
+    action.opaque = false;
+    for piece in Splitter::new("db::exec", sql.as_bytes()) {
+        let Ok(Piece::Statement(statement) | Piece::Copy { statement, .. }) = piece else {
+            action.opaque = true;
+            return;
+        };
+        let info = classify(&statement.text);
+        action.risk = action.risk.max(Some(info.risk));
+        action.locks.extend(info.locks.iter().map(ToString::to_string));
+        action.touches.extend(info.objects);
+        action.opaque |= info.opaque;
+    }
 }
 
 fn is_transaction_control(words: &[Word]) -> bool {

@@ -66,7 +66,7 @@ Errors: `not-one-row`, `not-one-column`.
 ```rhai
 let newest = db::value("SELECT max(created_at)::text FROM users");
 ```"#,
-    call: |host, call| read(host, call, |rows| one_value(rows)),
+    call: |host, call| read(host, call, one_value),
 };
 
 /// `db::count`
