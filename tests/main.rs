@@ -8,6 +8,7 @@ mod engine;
 mod faults;
 mod house;
 mod playbooks;
+mod promises;
 mod support;
 mod system;
 mod verbs;

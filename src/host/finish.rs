@@ -36,7 +36,10 @@ impl Host {
                 self.run_deferred(engine, ItemKind::OnFailure);
                 if self.wants_rollback(&broken) {
                     match self.roll_back(engine) {
-                        Ok(()) => state = Some(FinalState::RolledBack),
+                        Ok(()) => {
+                            self.rolled_back.set(true);
+                            state = Some(FinalState::FailedUnchanged);
+                        }
                         Err(second) => fault = Some(Rc::new(with_more(&broken, second))),
                     }
                 }
@@ -282,6 +285,8 @@ impl Host {
             FinalState::Done | FinalState::NothingToDo => RunState::Done,
             FinalState::VerifyFailed => RunState::VerifyFailed,
             FinalState::RolledBack => RunState::RolledBack,
+            // Undone at once: there is nothing left that could be resumed.
+            _ if self.rolled_back.get() => RunState::RolledBack,
             _ => RunState::Failed,
         };
         if self.has_lease() {

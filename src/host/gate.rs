@@ -132,6 +132,7 @@ pub struct Host {
     pub(super) last_changes: Cell<bool>,
     pub(super) stood_before: Cell<bool>,
     pub(super) nothing_to_do: Cell<bool>,
+    pub(super) rolled_back: Cell<bool>,
     pub(super) remedies: RefCell<BTreeMap<String, String>>,
     /// Texts of the playbook and everything it imports.
     pub sources: Rc<Sources>,
@@ -179,6 +180,7 @@ impl Host {
             last_changes: Cell::new(false),
             stood_before: Cell::new(false),
             nothing_to_do: Cell::new(false),
+            rolled_back: Cell::new(false),
             remedies: RefCell::new(remedies),
             sources,
             tripped: Tripped::default(),

@@ -67,7 +67,8 @@ impl Host {
         let with = with_settings(&target, &settings);
         let session = self.wait(async {
             let mut on_attempt = |attempt: u32, of: u32, fault: &Fault| {
-                if of > 1 {
+                // The last one is the run's fault.
+                if attempt < of {
                     let _ = self.emit(EventKind::Retry {
                         what: msg!("host.connecting", target = target.display()),
                         attempt,

@@ -50,7 +50,7 @@ fn a_second_run_that_may_not_wait_names_the_holder() {
     let desk = Desk::new(LONG);
     let gate = Gate::closed(&desk);
     let first = desk.start(&["run", "it", "--yes"]);
-    desk.wait_for_statement("pg_advisory_xact_lock");
+    desk.wait_for_statement("pg_advisory_xact_lock(42)");
     let held = desk.value("SELECT run || ' ' || backend_pid FROM runsheet.lease");
     let (run, pid) = held.split_once(' ').unwrap();
     let second = desk.call(&["run", "it", "--yes", "--no-wait"]);
@@ -71,7 +71,7 @@ fn a_second_run_that_waits_finds_nothing_to_do() {
     ));
     let gate = Gate::closed(&desk);
     let first = desk.start(&["run", "it", "--yes"]);
-    desk.wait_for_statement("pg_advisory_xact_lock");
+    desk.wait_for_statement("pg_advisory_xact_lock(42)");
     let second = desk.start(&["run", "it", "--yes", "--wait", "30s"]);
     desk.wait_until(
         "SELECT count(*) = 2 FROM pg_stat_activity WHERE application_name LIKE 'runsheet%'",
@@ -89,7 +89,7 @@ fn a_run_whose_lease_was_taken_over_cannot_commit() {
     let desk = Desk::new(LONG);
     let gate = Gate::closed(&desk);
     let first = desk.start(&["run", "it", "--yes"]);
-    desk.wait_for_statement("pg_advisory_xact_lock");
+    desk.wait_for_statement("pg_advisory_xact_lock(42)");
     desk.body("step(\"other\", || db::exec(\"CREATE TABLE other (id int)\"));");
     desk.project.playbook(
         "two",

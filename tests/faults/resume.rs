@@ -50,11 +50,13 @@ fn a_playbook_that_was_edited_meanwhile_is_refused_until_the_change_is_accepted(
 }
 
 #[test]
-fn a_finished_step_that_was_edited_is_refused_also_when_changes_are_accepted() {
+fn a_finished_step_that_was_edited_stays_as_it_was_done_when_changes_are_accepted() {
     let desk = killed();
     desk.body(&THREE.replace("'one'", "'eins'"));
-    desk.call(&["resume", "--yes", "--accept-changes"]).exits(2).shows("\"one\"");
+    desk.call(&["resume", "--yes"]).exits(2);
     assert_eq!(desk.value(ADDED), "one");
+    desk.call(&["resume", "--yes", "--accept-changes"]).exits(0).shows("--accept-changes");
+    assert_eq!(desk.value(ADDED), "one two three");
 }
 
 #[test]
@@ -70,8 +72,8 @@ fn a_line_of_the_journal_that_was_edited_is_named_and_nothing_is_executed() {
     let desk = killed();
     let path = format!(".runsheet/runs/{}/events.jsonl", desk.newest_run());
     let text = desk.project.read(&path);
-    let line = 1 + text.lines().position(|line| line.contains("INSERT INTO items")).unwrap();
-    desk.project.file(&path, &text.replacen("INSERT INTO items", "insert into items", 1));
+    let line = 1 + text.lines().position(|line| line.contains("\"title\":\"two\"")).unwrap();
+    desk.project.file(&path, &text.replacen("\"title\":\"two\"", "\"title\":\"2\"", 1));
     let ran = desk.call(&["resume", "--yes"]);
     ran.shows(&format!("line {line}")).shows("events.jsonl");
     assert_ne!(ran.code, 0);

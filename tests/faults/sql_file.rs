@@ -23,7 +23,7 @@ fn a_file_that_is_not_utf8_is_refused_with_the_byte() {
     let mut bytes = b"DELETE FROM items;\n-- ".to_vec();
     bytes.extend([0xC7, 0xD1, 0xB1, 0xDB]);
     let desk = with_file(&bytes);
-    desk.run().exits(2).shows("sql/up.sql").shows("UTF-8").shows("21");
+    desk.run().exits(2).shows("sql/up.sql").shows("UTF-8").shows("byte 22");
     desk.unchanged();
 }
 

@@ -1,0 +1,73 @@
+//! A step that is recorded as done took effect exactly once; one that is not took none.
+
+use crate::faults::Desk;
+
+/// Five steps that would all be seen if they happened twice; each is slow where `slow` says so.
+const FIVE: &str = r#"
+for n in 1..=5 {
+    step(`step ${n}`, || {
+        db::exec(`INSERT INTO log (step) VALUES (${n})`);
+        db::exec(`SELECT pg_sleep(120) FROM slow WHERE step = ${n}`);
+    });
+}
+"#;
+
+#[test]
+fn a_run_killed_in_every_one_of_its_steps_ends_like_one_that_was_never_killed() {
+    let desk = Desk::new(FIVE);
+    desk.sql("CREATE TABLE log (n serial, step int); CREATE TABLE slow (step int)");
+    let words = ["run", "it", "--yes"];
+    for step in [1, 3, 5] {
+        desk.sql(&format!("TRUNCATE slow; INSERT INTO slow VALUES ({step})"));
+        let run = desk.start(&words);
+        desk.wait_for_statement(&format!("FROM slow WHERE step = {step}"));
+        run.signal("KILL");
+        run.wait().exits(137);
+        // What the server does for a client that is gone is ended here, to spare the wait.
+        desk.sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+             WHERE application_name LIKE 'runsheet%'",
+        );
+        desk.nothing_is_left();
+        let done =
+            desk.value("SELECT coalesce(string_agg(step::text, '' ORDER BY n), '') FROM log");
+        assert_eq!(done, "1234"[..step - 1]);
+    }
+    desk.sql("TRUNCATE slow");
+    desk.call(&words).exits(0);
+    assert_eq!(desk.value("SELECT string_agg(step::text, '' ORDER BY n) FROM log"), "12345");
+    assert_eq!(desk.value("SELECT count(*) FROM runsheet.run"), "1");
+    desk.nothing_is_left();
+}
+
+#[test]
+fn a_server_that_crashes_inside_a_step_loses_that_step_and_no_other() {
+    let mut desk = Desk::new(FIVE);
+    desk.sql("CREATE TABLE log (n serial, step int); CREATE TABLE slow (step int)");
+    desk.sql("INSERT INTO slow VALUES (3)");
+    desk.project.file("runsheet.toml", "[run]\nconnect_tries = 1\n");
+    let run = desk.start(&["run", "it", "--yes"]);
+    desk.wait_for_statement("FROM slow WHERE step = 3");
+    desk.cluster.crash();
+    run.wait().exits(5).shows("step 1, step 2");
+    desk.cluster.restart();
+    desk.sql("TRUNCATE slow");
+    assert_eq!(desk.value("SELECT string_agg(step::text, '' ORDER BY n) FROM log"), "12");
+    desk.call(&["resume", "--yes"]).exits(0);
+    assert_eq!(desk.value("SELECT string_agg(step::text, '' ORDER BY n) FROM log"), "12345");
+    desk.nothing_is_left();
+}
+
+#[test]
+fn five_runs_that_start_together_do_the_work_once() {
+    let desk = Desk::new(FIVE);
+    desk.sql("CREATE TABLE log (n serial, step int); CREATE TABLE slow (step int)");
+    let runs: Vec<_> =
+        (0..5).map(|_| desk.start(&["run", "it", "--yes", "--wait", "30s"])).collect();
+    for run in runs {
+        run.wait().exits(0);
+    }
+    assert_eq!(desk.value("SELECT string_agg(step::text, '' ORDER BY n) FROM log"), "12345");
+    assert_eq!(desk.value("SELECT count(*) FROM runsheet.run"), "1");
+    desk.nothing_is_left();
+}

@@ -1,0 +1,5 @@
+//! What runsheet promises, each promise asked of the real program.
+
+mod exactly_once;
+mod plans_change_nothing;
+mod what_was_approved_is_what_runs;
