@@ -1,0 +1,193 @@
+//! ALTER TABLE, action by action: risk and the lock on the table.
+//!
+//! Locks and rewrites after the manual's page "ALTER TABLE".
+
+use squawk_syntax::{SyntaxKind as K, SyntaxNode};
+
+use super::risk::Verdict;
+use super::tree;
+use crate::model::Risk;
+use crate::msg;
+
+/// The actions of an ALTER TABLE.
+pub(super) fn actions(stmt: &SyntaxNode) -> impl Iterator<Item = SyntaxNode> {
+    stmt.children().filter(|child| {
+        !matches!(
+            child.kind(),
+            K::TABLE_RELATION_NAME | K::RELATION_NAME | K::TABLE_NAME_REF | K::IF_EXISTS
+        )
+    })
+}
+
+/// The worst of its actions.
+pub(super) fn judge(stmt: &SyntaxNode) -> Verdict {
+    actions(stmt)
+        .map(|action| action_verdict(&action))
+        .reduce(Verdict::or_worse)
+        .unwrap_or_else(|| Verdict::new(Risk::Medium, msg!("sql.reason.alter")))
+}
+
+fn action_verdict(action: &SyntaxNode) -> Verdict {
+    let low = |reason| Verdict::new(Risk::Low, reason);
+    let medium = |reason| Verdict::new(Risk::Medium, reason);
+    let high = |reason| Verdict::new(Risk::High, reason);
+    match action.kind() {
+        K::ADD_COLUMN => add_column(action),
+        K::DROP_COLUMN => Verdict::loses(msg!("sql.reason.drop-column")),
+        K::ALTER_COLUMN => action
+            .children()
+            .map(|option| column_option(option.kind()))
+            .reduce(Verdict::or_worse)
+            .unwrap_or_else(|| medium(msg!("sql.reason.alter"))),
+        K::ADD_CONSTRAINT => add_constraint(action),
+        K::VALIDATE_CONSTRAINT => medium(msg!("sql.reason.validate")),
+        K::DROP_CONSTRAINT => medium(msg!("sql.reason.drop-constraint")),
+        K::TABLE_RENAME_TO | K::RENAME_COLUMN | K::SET_SCHEMA => high(msg!("sql.reason.rename")),
+        K::RENAME_CONSTRAINT => low(msg!("sql.reason.catalog")),
+        K::SET_LOGGED | K::SET_UNLOGGED | K::SET_TABLESPACE | K::SET_ACCESS_METHOD => {
+            high(msg!("sql.reason.rewrite"))
+        }
+        K::ATTACH_PARTITION => high(msg!("sql.reason.attach")),
+        K::DETACH_PARTITION => high(msg!("sql.reason.detach")),
+        K::MERGE_PARTITIONS | K::SPLIT_PARTITION => high(msg!("sql.reason.rewrite")),
+        K::INHERIT_TABLE | K::NO_INHERIT_TABLE | K::OF_TYPE | K::NOT_OF => {
+            medium(msg!("sql.reason.partition"))
+        }
+        K::ENABLE_RLS | K::DISABLE_RLS | K::FORCE_RLS | K::NO_FORCE_RLS => {
+            high(msg!("sql.reason.policy"))
+        }
+        K::ENABLE_TRIGGER
+        | K::DISABLE_TRIGGER
+        | K::ENABLE_ALWAYS_TRIGGER
+        | K::ENABLE_REPLICA_TRIGGER
+        | K::ENABLE_RULE
+        | K::DISABLE_RULE
+        | K::ENABLE_ALWAYS_RULE
+        | K::ENABLE_REPLICA_RULE => medium(msg!("sql.reason.trigger")),
+        K::OWNER_TO => medium(msg!("sql.reason.owner")),
+        K::SET_OPTIONS
+        | K::RESET_OPTIONS
+        | K::REPLICA_IDENTITY
+        | K::CLUSTER_ON
+        | K::SET_WITHOUT_CLUSTER
+        | K::SET_WITHOUT_OIDS
+        | K::ALTER_CONSTRAINT => low(msg!("sql.reason.catalog")),
+        _ => medium(msg!("sql.reason.alter")),
+    }
+}
+
+fn column_option(option: K) -> Verdict {
+    match option {
+        K::SET_TYPE => Verdict::new(Risk::High, msg!("sql.reason.set-type")),
+        K::SET_NOT_NULL => Verdict::new(Risk::High, msg!("sql.reason.set-not-null")),
+        K::SET_EXPRESSION => Verdict::new(Risk::High, msg!("sql.reason.rewrite")),
+        K::DROP_EXPRESSION
+        | K::DROP_IDENTITY
+        | K::ADD_GENERATED
+        | K::SET_GENERATED
+        | K::SET_GENERATED_OPTIONS => Verdict::new(Risk::Medium, msg!("sql.reason.alter")),
+        _ => Verdict::new(Risk::Low, msg!("sql.reason.catalog")),
+    }
+}
+
+/// Defaults that the server works out once and stores, without touching the rows (manual: "a
+/// volatile DEFAULT requires the entire table to be rewritten").
+const STABLE: &[&str] = &[
+    "now",
+    "statement_timestamp",
+    "transaction_timestamp",
+    "array",
+    "coalesce",
+    "lower",
+    "upper",
+    "concat",
+    "jsonb_build_object",
+    "json_build_object",
+    "jsonb_build_array",
+    "to_char",
+    "to_date",
+    "to_timestamp",
+    "date_trunc",
+    "make_interval",
+    "current_setting",
+    "timezone",
+    "md5",
+    "decode",
+    "encode",
+    "row",
+    "cast",
+];
+
+fn add_column(action: &SyntaxNode) -> Verdict {
+    let has = |wanted: K| action.children().any(|child| child.kind() == wanted);
+    let default = action.children().find(|child| child.kind() == K::DEFAULT_CONSTRAINT);
+    let volatile = default.as_ref().is_some_and(|default| {
+        tree::calls(default).iter().any(|name| !STABLE.contains(&name.as_str()))
+    });
+    let made = action
+        .descendants()
+        .any(|node| matches!(node.kind(), K::GENERATED_STORED | K::GENERATED_IDENTITY));
+    let serial = action
+        .children()
+        .find(|child| child.kind() == K::PATH_TYPE)
+        .is_some_and(|kind| kind.text().to_string().to_ascii_lowercase().contains("serial"));
+    if volatile || made || serial {
+        return Verdict::new(Risk::High, msg!("sql.reason.add-column-rewrite"));
+    }
+    if has(K::PRIMARY_KEY_CONSTRAINT) || has(K::UNIQUE_CONSTRAINT) {
+        return Verdict::new(Risk::High, msg!("sql.reason.unique"));
+    }
+    if has(K::NOT_NULL_CONSTRAINT) && default.is_none() {
+        return Verdict::new(Risk::High, msg!("sql.reason.add-column-not-null"));
+    }
+    if has(K::CHECK_CONSTRAINT) || (has(K::REFERENCES_CONSTRAINT) && default.is_some()) {
+        return Verdict::new(Risk::High, msg!("sql.reason.constraint"));
+    }
+    if has(K::REFERENCES_CONSTRAINT) {
+        return Verdict::new(Risk::Medium, msg!("sql.reason.add-column-references"));
+    }
+    Verdict::new(Risk::Low, msg!("sql.reason.add-column"))
+}
+
+fn add_constraint(action: &SyntaxNode) -> Verdict {
+    let has = |wanted: K| action.descendants().any(|node| node.kind() == wanted);
+    if has(K::NOT_VALID) {
+        Verdict::new(Risk::Low, msg!("sql.reason.not-valid"))
+    } else if has(K::USING_INDEX_NAME) {
+        Verdict::new(Risk::Medium, msg!("sql.reason.using-index"))
+    } else if has(K::UNIQUE_CONSTRAINT)
+        || has(K::PRIMARY_KEY_CONSTRAINT)
+        || has(K::EXCLUDE_CONSTRAINT)
+    {
+        Verdict::new(Risk::High, msg!("sql.reason.unique"))
+    } else {
+        Verdict::new(Risk::High, msg!("sql.reason.constraint"))
+    }
+}
+
+/// The lock that an action takes on its table.
+pub(super) fn lock(action: &SyntaxNode) -> &'static str {
+    let child = |wanted: K| action.children().any(|child| child.kind() == wanted);
+    match action.kind() {
+        K::VALIDATE_CONSTRAINT
+        | K::ATTACH_PARTITION
+        | K::SET_OPTIONS
+        | K::RESET_OPTIONS
+        | K::CLUSTER_ON
+        | K::SET_WITHOUT_CLUSTER => "SHARE UPDATE EXCLUSIVE",
+        K::DETACH_PARTITION if child(K::DETACH_CONCURRENTLY) => "SHARE UPDATE EXCLUSIVE",
+        K::ALTER_COLUMN
+            if action.children().any(|option| {
+                matches!(option.kind(), K::SET_STATISTICS | K::SET_OPTIONS_LIST | K::SET_OPTIONS)
+            }) =>
+        {
+            "SHARE UPDATE EXCLUSIVE"
+        }
+        K::ADD_CONSTRAINT if child(K::FOREIGN_KEY_CONSTRAINT) => "SHARE ROW EXCLUSIVE",
+        K::ENABLE_TRIGGER
+        | K::DISABLE_TRIGGER
+        | K::ENABLE_ALWAYS_TRIGGER
+        | K::ENABLE_REPLICA_TRIGGER => "SHARE ROW EXCLUSIVE",
+        _ => "ACCESS EXCLUSIVE",
+    }
+}

@@ -1,0 +1,154 @@
+//! A whole file, statement by statement: risk, locks, what it touches, what it loses.
+//!
+//! Reads as the run will read (includes, conditions, variables), without a server. For people and
+//! for the plan; nothing is sent.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::classify::classify;
+use super::script::{Script, ScriptOptions, Unit};
+use super::validate::{summary, walk};
+use crate::model::{Fault, Risk};
+
+/// How much of a statement is shown.
+const SHOWN: usize = 200;
+
+/// One statement.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reviewed {
+    /// File, relative to the project.
+    pub file: String,
+    /// 1-based line of its first word.
+    pub line: u32,
+    /// In words: `alter table`.
+    pub kind: String,
+    /// What it changes, comma-separated; may be empty.
+    pub target: String,
+    /// Its risk.
+    pub risk: Risk,
+    /// `ACCESS EXCLUSIVE on users`.
+    pub locks: Vec<String>,
+    /// Why it has this risk.
+    pub reason: String,
+    /// Its first 200 characters.
+    pub text: String,
+    /// True where it loses data.
+    pub destructive: bool,
+    /// False where it cannot run in a transaction.
+    pub transactional: bool,
+}
+
+/// The review of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Review {
+    /// The highest risk of its statements; low for an empty file.
+    pub risk: Risk,
+    /// Every statement, in order.
+    pub statements: Vec<Reviewed>,
+    /// True where any of them loses data.
+    pub destructive: bool,
+    /// What they change, without repetition, in order.
+    pub touches: Vec<String>,
+    /// True where nobody can say beforehand what one of them changes.
+    pub opaque: bool,
+    /// True where all of them can run in one transaction.
+    pub transactional: bool,
+    /// As in [`super::Summary`].
+    pub sha256: String,
+}
+
+/// Reviews a file. It need not be fit for a step's transaction: [`Reviewed::transactional`] says
+/// which statements are not.
+///
+/// # Errors
+/// What the script cannot read: see [`Script::next`].
+pub fn review(root: &Path, path: &str, vars: BTreeMap<String, String>) -> Result<Review, Fault> {
+    let mut script = Script::open(root, path, vars, ScriptOptions { transactional: false })?;
+    let mut review = Review {
+        risk: Risk::Low,
+        statements: Vec::new(),
+        destructive: false,
+        touches: Vec::new(),
+        opaque: false,
+        transactional: true,
+        sha256: String::new(),
+    };
+    walk(&mut script, |unit| review.add(unit))?;
+    let count = review.statements.len() as u32;
+    review.sha256 = summary(script, count)?.sha256;
+    Ok(review)
+}
+
+impl Review {
+    fn add(&mut self, unit: &Unit) {
+        let (Unit::Statement { text, place, .. }
+        | Unit::CopyFrom { text, place }
+        | Unit::CopyFile { text, place, .. }) = unit
+        else {
+            return;
+        };
+        let info = classify(text);
+        // The file's own BEGIN and COMMIT are no part of what it does.
+        if info.control.is_some() {
+            return;
+        }
+        self.risk = self.risk.max(info.risk);
+        self.destructive |= info.destructive;
+        self.opaque |= info.opaque;
+        self.transactional &= info.transactional;
+        for object in &info.objects {
+            if !self.touches.contains(object) {
+                self.touches.push(object.clone());
+            }
+        }
+        self.statements.push(Reviewed {
+            file: place.file.clone(),
+            line: place.line,
+            kind: info.kind,
+            target: info.objects.join(", "),
+            risk: info.risk,
+            locks: info.locks.iter().map(ToString::to_string).collect(),
+            reason: info.reason,
+            text: text.chars().take(SHOWN).collect(),
+            destructive: info.destructive,
+            transactional: info.transactional,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_review_says_what_a_migration_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = "BEGIN;\nCREATE TABLE hospitals (id int PRIMARY KEY);\n\
+                    INSERT INTO hospitals SELECT id FROM users;\n\n\
+                    ALTER TABLE users DROP COLUMN hospital;\nCOMMIT;\n";
+        std::fs::write(folder.path().join("a.sql"), text).unwrap();
+        let review = review(folder.path(), "a.sql", BTreeMap::new()).unwrap();
+        assert_eq!((review.risk, review.destructive, review.opaque), (Risk::VeryHigh, true, false));
+        assert_eq!(review.touches, ["hospitals", "users"]);
+        let seen: Vec<_> = review
+            .statements
+            .iter()
+            .map(|one| (one.line, one.kind.as_str(), one.target.as_str(), one.risk))
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                (2, "create table", "hospitals", Risk::Low),
+                (3, "insert", "hospitals", Risk::Medium),
+                (5, "alter table", "users", Risk::VeryHigh),
+            ]
+        );
+        assert_eq!(review.statements[2].locks, ["ACCESS EXCLUSIVE on users"]);
+        let json = serde_json::to_string(&review).unwrap();
+        assert_eq!(serde_json::from_str::<Review>(&json).unwrap(), review);
+    }
+}

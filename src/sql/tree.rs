@@ -1,0 +1,399 @@
+//! Names in a parse tree: what a statement writes, what it reads, what it calls.
+
+use squawk_syntax::{SyntaxKind as K, SyntaxNode};
+
+use super::lex::{Kind, meaningful};
+use crate::model::quote_ident;
+
+/// Functions of PostgreSQL's own that change nothing, as far as statements of migrations use them.
+pub(super) const HARMLESS: &[&str] = &[
+    "abs",
+    "age",
+    "any",
+    "all",
+    "array",
+    "array_agg",
+    "array_append",
+    "array_length",
+    "array_remove",
+    "array_to_json",
+    "array_to_string",
+    "avg",
+    "bool_and",
+    "bool_or",
+    "cardinality",
+    "cast",
+    "ceil",
+    "char_length",
+    "clock_timestamp",
+    "coalesce",
+    "concat",
+    "concat_ws",
+    "count",
+    "current_database",
+    "current_schema",
+    "current_setting",
+    "date_part",
+    "date_trunc",
+    "decode",
+    "dense_rank",
+    "digest",
+    "encode",
+    "every",
+    "exists",
+    "extract",
+    "first_value",
+    "floor",
+    "format",
+    "format_type",
+    "gen_random_uuid",
+    "generate_series",
+    "greatest",
+    "initcap",
+    "in",
+    "json_agg",
+    "json_array_elements",
+    "json_build_array",
+    "json_build_object",
+    "json_object_agg",
+    "jsonb_agg",
+    "jsonb_array_elements",
+    "jsonb_array_elements_text",
+    "jsonb_array_length",
+    "jsonb_build_array",
+    "jsonb_build_object",
+    "jsonb_each",
+    "jsonb_each_text",
+    "jsonb_object_agg",
+    "jsonb_object_keys",
+    "jsonb_set",
+    "jsonb_strip_nulls",
+    "jsonb_typeof",
+    "json_typeof",
+    "lag",
+    "last_value",
+    "lead",
+    "least",
+    "left",
+    "length",
+    "lower",
+    "lpad",
+    "ltrim",
+    "make_interval",
+    "max",
+    "md5",
+    "min",
+    "mod",
+    "now",
+    "nullif",
+    "obj_description",
+    "octet_length",
+    "pg_column_size",
+    "pg_database_size",
+    "pg_get_constraintdef",
+    "pg_get_expr",
+    "pg_get_functiondef",
+    "pg_get_indexdef",
+    "pg_get_serial_sequence",
+    "pg_get_viewdef",
+    "pg_relation_size",
+    "pg_size_pretty",
+    "pg_table_size",
+    "pg_total_relation_size",
+    "position",
+    "quote_ident",
+    "quote_literal",
+    "random",
+    "rank",
+    "regexp_match",
+    "regexp_matches",
+    "regexp_replace",
+    "regexp_split_to_array",
+    "regexp_split_to_table",
+    "repeat",
+    "replace",
+    "reverse",
+    "right",
+    "round",
+    "row",
+    "row_number",
+    "row_to_json",
+    "rpad",
+    "rtrim",
+    "sha256",
+    "split_part",
+    "string_agg",
+    "string_to_array",
+    "strpos",
+    "substr",
+    "substring",
+    "sum",
+    "to_char",
+    "to_date",
+    "to_json",
+    "to_jsonb",
+    "to_regclass",
+    "to_timestamp",
+    "transaction_timestamp",
+    "translate",
+    "trim",
+    "trunc",
+    "unnest",
+    "upper",
+    "using",
+    "values",
+    "version",
+    "pg_backend_pid",
+    "txid_current",
+    "some",
+    "filter",
+    "over",
+    "interval",
+    "timestamp",
+    "time",
+    "varchar",
+    "numeric",
+    "char",
+];
+
+/// Functions that change the database.
+pub(super) const WRITERS: &[&str] = &[
+    "nextval",
+    "setval",
+    "lo_create",
+    "lo_creat",
+    "lo_import",
+    "lo_unlink",
+    "lo_from_bytea",
+    "lo_put",
+    "pg_terminate_backend",
+    "pg_cancel_backend",
+    "pg_notify",
+    "dblink",
+    "dblink_exec",
+    "pg_reload_conf",
+    "pg_switch_wal",
+    "pg_drop_replication_slot",
+    "pg_create_logical_replication_slot",
+    "query_to_xml",
+    "create_hypertable",
+    "create_distributed_table",
+];
+
+/// The identifiers of a name as the catalog has them: folded, or as quoted.
+pub(super) fn parts(name: &str) -> Vec<String> {
+    meaningful(name)
+        .filter_map(|token| match token.kind {
+            Kind::Word => Some(token.text.to_lowercase()),
+            Kind::Quoted => {
+                let inner = token.text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+                Some(inner.unwrap_or(token.text).replace("\"\"", "\""))
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+/// A name from its parts, quoted only where it has to be.
+pub(super) fn render(parts: &[String]) -> String {
+    let plain = |part: &str| {
+        part.bytes().next().is_some_and(|first| !first.is_ascii_digit() && first != b'$')
+            && part.bytes().all(|byte| {
+                byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte >= 0x80
+            })
+    };
+    let parts: Vec<_> = parts
+        .iter()
+        .map(|part| if plain(part) { part.clone() } else { quote_ident(part) })
+        .collect();
+    parts.join(".")
+}
+
+/// The parts of the name that a node holds.
+pub(super) fn name_parts(node: &SyntaxNode) -> Vec<String> {
+    let path = node.descendants().find(|inner| matches!(inner.kind(), K::PATH | K::PATH_REF));
+    parts(&path.as_ref().unwrap_or(node).text().to_string())
+}
+
+/// The name that a node holds.
+pub(super) fn name(node: &SyntaxNode) -> String {
+    render(&name_parts(node))
+}
+
+/// True for a word outside of literals, in the statement's own text.
+pub(super) fn has_word(node: &SyntaxNode, word: &str) -> bool {
+    meaningful(&node.text().to_string()).any(|token| token.is(word))
+}
+
+pub(super) fn is_dml(kind: K) -> bool {
+    matches!(kind, K::INSERT | K::UPDATE | K::DELETE | K::MERGE)
+}
+
+fn is_relation(kind: K) -> bool {
+    matches!(kind, K::TABLE_NAME_REF | K::RELATION_NAME_REF | K::VIEW_REF)
+}
+
+/// Relations that a statement writes (DML, also inside WITH) and those that it names otherwise.
+#[derive(Debug, Default)]
+pub(super) struct Relations {
+    pub(super) written: Vec<String>,
+    pub(super) read: Vec<String>,
+}
+
+fn add(list: &mut Vec<String>, name: String) {
+    if !name.is_empty() && !list.contains(&name) {
+        list.push(name);
+    }
+}
+
+/// The relations of a statement. Names of WITH queries are not relations.
+pub(super) fn relations(stmt: &SyntaxNode) -> Relations {
+    let mut found = Relations::default();
+    let mut targets = Vec::new();
+    let mut local = Vec::new();
+    for node in stmt.descendants() {
+        match node.kind() {
+            K::CTE_NAME => local.push(name(&node)),
+            K::INTO_CLAUSE => add(&mut found.written, name(&node)),
+            kind if is_dml(kind) => {
+                if let Some(target) = dml_target(&node) {
+                    add(&mut found.written, name(&target));
+                    targets.push(target);
+                }
+            }
+            _ => {}
+        }
+    }
+    for node in stmt.descendants().filter(|node| is_relation(node.kind())) {
+        let name = name(&node);
+        if !targets.contains(&node) && !local.contains(&name) {
+            add(&mut found.read, name);
+        }
+    }
+    found.read.retain(|name| !found.written.contains(name));
+    found
+}
+
+/// The relation that an INSERT, UPDATE, DELETE or MERGE writes.
+pub(super) fn dml_target(dml: &SyntaxNode) -> Option<SyntaxNode> {
+    let child = dml.children().find(|child| {
+        is_relation(child.kind())
+            || matches!(child.kind(), K::RELATION_NAME | K::TABLE_RELATION_NAME)
+    })?;
+    child.descendants().find(|node| is_relation(node.kind()))
+}
+
+/// What a statement writes or alters.
+pub(super) fn objects(stmt: &SyntaxNode, refs: &Relations) -> Vec<String> {
+    let kind = stmt.kind();
+    if is_dml(kind) || kind == K::SELECT_INTO || super::risk::only_reads(kind) {
+        return refs.written.clone();
+    }
+    let word = format!("{kind:?}");
+    let mut found = Vec::new();
+    match kind {
+        // These hang on a table: the table is what they change.
+        K::CREATE_INDEX
+        | K::CREATE_TRIGGER
+        | K::CREATE_POLICY
+        | K::CREATE_RULE
+        | K::CREATE_STATISTICS
+        | K::DROP_TRIGGER
+        | K::DROP_POLICY
+        | K::DROP_RULE
+        | K::ALTER_TRIGGER
+        | K::ALTER_POLICY
+        | K::ALTER_RULE => {
+            let table = stmt.descendants().find(|node| is_relation(node.kind()));
+            found.extend(table.map(|table| name(&table)));
+        }
+        K::COMMENT_ON => found.extend(commented(stmt)),
+        K::COPY => {
+            if stmt.children().any(|child| child.kind() == K::COPY_FROM) {
+                let table = stmt.children().find(|child| child.kind() == K::COPY_TABLE);
+                found.extend(table.map(|table| name(&table)));
+            }
+        }
+        K::DO
+        | K::CALL
+        | K::EXECUTE
+        | K::PREPARE
+        | K::SET
+        | K::RESET
+        | K::CREATE_CAST
+        | K::DROP_CAST
+        | K::DROP_OWNED
+        | K::ALTER_SYSTEM
+        | K::ALTER_DEFAULT_PRIVILEGES => {}
+        K::ALTER_TABLE | K::ALTER_FOREIGN_TABLE => {
+            found.extend(stmt.children().find(named).map(|table| name(&table)));
+            let partitions = stmt
+                .children()
+                .filter(|action| matches!(action.kind(), K::ATTACH_PARTITION | K::DETACH_PARTITION))
+                .filter_map(|action| action.children().find(|node| is_relation(node.kind())));
+            found.extend(partitions.map(|partition| name(&partition)));
+        }
+        _ if word.starts_with("DROP_") => found.extend(dropped(stmt)),
+        _ if word.starts_with("CREATE_") || word.starts_with("ALTER_") => {
+            found.extend(stmt.children().find(named).map(|child| name(&child)));
+        }
+        _ => found.extend(refs.read.iter().cloned()),
+    }
+    let mut unique = Vec::new();
+    for name in found {
+        add(&mut unique, name);
+    }
+    unique
+}
+
+/// True for a node that can hold a statement's own name.
+fn named(node: &SyntaxNode) -> bool {
+    !matches!(
+        node.kind(),
+        K::IF_EXISTS
+            | K::IF_NOT_EXISTS
+            | K::OR_REPLACE
+            | K::TEMP
+            | K::UNLOGGED
+            | K::CASCADE
+            | K::RESTRICT
+    )
+}
+
+fn dropped(stmt: &SyntaxNode) -> Vec<String> {
+    let mut found = Vec::new();
+    for child in stmt.children().filter(named) {
+        if format!("{:?}", child.kind()).ends_with("_LIST") {
+            found.extend(child.children().map(|item| name(&item)));
+        } else {
+            found.push(name(&child));
+        }
+    }
+    found
+}
+
+/// The relation of COMMENT ON TABLE, COLUMN and their kin; else the object itself.
+fn commented(stmt: &SyntaxNode) -> Option<String> {
+    let object = stmt.children().next()?;
+    if let Some(table) = object.descendants().find(|node| is_relation(node.kind())) {
+        return Some(name(&table));
+    }
+    let mut parts = name_parts(&object);
+    if object.kind() == K::OBJECT_COLUMN {
+        parts.pop();
+    }
+    Some(render(&parts)).filter(|name| !name.is_empty())
+}
+
+/// The functions that a statement calls, without schema, lower-cased.
+pub(super) fn calls(stmt: &SyntaxNode) -> Vec<String> {
+    let mut found = Vec::new();
+    for node in stmt.descendants().filter(|node| node.kind() == K::CALL_EXPR) {
+        let function = node.children().next().map(|child| child.text().to_string());
+        let last = function.as_deref().map(parts).unwrap_or_default().pop();
+        if let Some(last) = last {
+            add(&mut found, last);
+        }
+    }
+    found
+}
