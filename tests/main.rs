@@ -5,6 +5,7 @@
 
 mod engine;
 mod house;
+mod postgres;
 mod support;
 mod system;
 mod verbs;

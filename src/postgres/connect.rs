@@ -204,7 +204,7 @@ async fn encrypt(
     target: &Target,
     index: usize,
 ) -> Result<(Wire, Connector), Attempt> {
-    let mut make = tls::connector(target).map_err(Attempt::Settled)?;
+    let mut make = tls::connector(target).map_err(|fault| Attempt::Settled(Box::new(fault)))?;
     if !target.ssl_direct {
         // SSLRequest: its length, then 1234 and 5679 in the place of a protocol version.
         wire.write_all(&[0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]).await.map_err(Attempt::Lost)?;

@@ -237,8 +237,8 @@ mod tests {
         assert_eq!(at(-1), "1999-12-31 23:59:59.999999+00");
         assert_eq!(at(i64::MIN), "-infinity");
         assert_eq!(date(&59i32.to_be_bytes()).unwrap(), "2000-02-29");
-        assert_eq!(date(&(-730_120i32).to_be_bytes()).unwrap(), "0001-01-01");
-        assert_eq!(date(&(-730_121i32).to_be_bytes()).unwrap(), "0001-12-31 BC");
+        assert_eq!(date(&(-730_119i32).to_be_bytes()).unwrap(), "0001-01-01");
+        assert_eq!(date(&(-730_120i32).to_be_bytes()).unwrap(), "0001-12-31 BC");
         assert_eq!(time(&DAY.to_be_bytes()).unwrap(), "24:00:00");
     }
 

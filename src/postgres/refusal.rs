@@ -27,7 +27,7 @@ pub(super) enum Attempt {
     /// The server asks for a way of authentication that `require_auth` excludes.
     Auth(&'static str),
     /// Already a fault: a certificate file that cannot be read.
-    Settled(Fault),
+    Settled(Box<Fault>),
 }
 
 impl Attempt {
@@ -73,7 +73,7 @@ pub(super) fn waiting_may_help(fault: &Fault) -> bool {
 pub(super) fn explain(attempt: Attempt, target: &Target, index: usize) -> Fault {
     let host = target.display_host(index);
     match attempt {
-        Attempt::Settled(fault) => fault,
+        Attempt::Settled(fault) => *fault,
         Attempt::Unreached(error) => no_server(target, index, Some(error)),
         Attempt::UnknownHost(error) => {
             fault("unknown-host", msg!("postgres.unknown-host", host = host))
@@ -87,6 +87,9 @@ pub(super) fn explain(attempt: Attempt, target: &Target, index: usize) -> Fault 
             let message = msg!("postgres.auth-not-allowed", host = host, way = way);
             fault("auth-not-allowed", message)
                 .remedy(msg!("postgres.auth-not-allowed-remedy", way = way))
+        }
+        Attempt::Refused(error) if error.connection_lost && error.sqlstate.is_none() => {
+            lost(&host, error.detail.unwrap_or(error.message))
         }
         Attempt::Refused(error) => refused(*error, target, &host),
         Attempt::Driver(error) => {
@@ -181,8 +184,11 @@ fn refused(error: DbError, target: &Target, host: &str) -> Fault {
             msg!("postgres.no-connect-right", user = user, database = database),
         )
         .remedy(msg!("postgres.no-connect-right-remedy", user = user, database = database)),
-        "57P03" => fault("starting-up", msg!("postgres.starting-up", host = host))
-            .remedy(msg!("postgres.starting-up-remedy")),
+        // 57P01 and 57P02: it was just stopped, by hand or by a crash.
+        "57P01" | "57P02" | "57P03" => {
+            fault("starting-up", msg!("postgres.starting-up", host = host))
+                .remedy(msg!("postgres.starting-up-remedy"))
+        }
         "53300" | "53400" => fault("too-many-connections", msg!("postgres.too-many", host = host))
             .cause(msg!("postgres.too-many-cause"))
             .remedy(msg!("postgres.too-many-remedy")),

@@ -170,7 +170,7 @@ mod tests {
             wrapped("select 1, '1'::inet ; -- x\n").unwrap(),
             format!("{head}select 1, '1'::inet\n) AS q(c0, c1)")
         );
-        assert_eq!(as_text("table t", &[("a", false)]).unwrap().prefix, 26);
+        assert_eq!(as_text("table t", &[("a", false)]).unwrap().prefix, 25);
     }
 
     #[test]
