@@ -8,9 +8,9 @@ mod fs;
 mod given;
 mod http;
 mod item;
+mod list;
 mod pg;
 mod report;
 mod sql;
-mod list;
 
 pub use list::ALL;
