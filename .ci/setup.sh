@@ -86,7 +86,7 @@ setup_linker() {
 
 # Where cargo puts what it builds: CARGO_TARGET_DIR, its configuration, or target.
 target_dir() (
-    cd "$ROOT"
+    cd "$ROOT" || exit
     cargo metadata --format-version 1 --no-deps | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'
 )
 
