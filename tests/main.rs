@@ -8,6 +8,7 @@ mod engine;
 mod faults;
 mod house;
 mod playbooks;
+mod postgres;
 mod promises;
 mod support;
 mod system;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::diagnose::diagnose;
 use super::gate::{Host, Mode, OnFailure};
 use super::options::ItemOptions;
-use super::scope::Deferred;
+use super::scope::{Deferred, Frame};
 use super::stop::{Stop, Trouble, stop_in};
 use super::verb::{Call, Verb};
 use crate::journal::{RunState, StepRow, StepState, read_events};
@@ -38,7 +38,10 @@ impl Host {
                     match self.roll_back(engine) {
                         // What a step did outside of its transaction has no undo to take it back.
                         Ok(()) if !self.partly.borrow().is_empty() => {}
-                        Ok(()) => state = Some(FinalState::RolledBack),
+                        Ok(()) => {
+                            self.rolled_back.set(true);
+                            state = Some(FinalState::FailedUnchanged);
+                        }
                         Err(second) => fault = Some(Rc::new(with_more(&broken, second))),
                     }
                 }
@@ -123,6 +126,16 @@ impl Host {
     /// Steps that changed something and stand.
     pub(super) fn standing(&self) -> usize {
         self.undos.borrow().iter().filter(|entry| entry.changes).count()
+    }
+
+    /// Remembers a step that failed after an effect of it had taken place.
+    pub(super) fn note_part(&self, frame: Option<&Frame>, failed: bool) {
+        let Some(frame) = frame else { return };
+        let mut partly = self.partly.borrow_mut();
+        partly.retain(|title| *title != frame.item.title);
+        if failed && frame.took_effect {
+            partly.push(frame.item.title.clone());
+        }
     }
 
     /// Is the database other than before, as far as this run and its earlier processes know?
@@ -301,6 +314,8 @@ impl Host {
             FinalState::Done | FinalState::NothingToDo => RunState::Done,
             FinalState::VerifyFailed => RunState::VerifyFailed,
             FinalState::RolledBack => RunState::RolledBack,
+            // Undone at once: there is nothing left that could be resumed.
+            _ if self.rolled_back.get() => RunState::RolledBack,
             _ => RunState::Failed,
         };
         if self.has_lease() {

@@ -134,6 +134,7 @@ pub struct Host {
     /// Steps that failed after effects of theirs had taken place.
     pub(super) partly: RefCell<Vec<String>>,
     pub(super) nothing_to_do: Cell<bool>,
+    pub(super) rolled_back: Cell<bool>,
     pub(super) remedies: RefCell<BTreeMap<String, String>>,
     /// Texts of the playbook and everything it imports.
     pub sources: Rc<Sources>,
@@ -182,6 +183,7 @@ impl Host {
             stood_before: Cell::new(false),
             partly: RefCell::default(),
             nothing_to_do: Cell::new(false),
+            rolled_back: Cell::new(false),
             remedies: RefCell::new(remedies),
             sources,
             tripped: Tripped::default(),

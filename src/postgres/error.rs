@@ -79,10 +79,10 @@ impl DbError {
         };
         let mut fault = Fault::new(kind, code, self.message.clone());
         fault.detail = self.details();
-        fault.cause = self.in_table("cause");
+        fault.cause = self.sentence("cause");
         // The server's hint is made for this very case; the table is made for its kind.
         fault.remedy =
-            self.remedy.clone().or_else(|| self.in_table("remedy")).or_else(|| self.hint.clone());
+            self.remedy.clone().or_else(|| self.sentence("remedy")).or_else(|| self.hint.clone());
         if self.connection_lost && fault.cause.is_none() {
             fault.cause = Some(msg!("postgres.connection-lost-cause"));
         }
@@ -102,7 +102,7 @@ impl DbError {
     }
 
     /// The sentence for this SQLSTATE, or for its class (its first two characters).
-    fn in_table(&self, what: &str) -> Option<String> {
+    fn sentence(&self, what: &str) -> Option<String> {
         let state = self.sqlstate.as_deref()?;
         let named = |name: &Option<String>, unnamed: String| name.clone().unwrap_or(unnamed);
         let table = named(&self.table, msg!("postgres.unnamed-table"));

@@ -88,6 +88,9 @@ pub(super) fn explain(attempt: Attempt, target: &Target, index: usize) -> Fault 
             fault("auth-not-allowed", message)
                 .remedy(msg!("postgres.auth-not-allowed-remedy", way = way))
         }
+        Attempt::Refused(error) if error.connection_lost && error.sqlstate.is_none() => {
+            lost(&host, error.detail.unwrap_or(error.message))
+        }
         Attempt::Refused(error) => refused(*error, target, &host),
         Attempt::Driver(error) => {
             let name = match &target.hosts[index].0 {
@@ -181,8 +184,11 @@ fn refused(error: DbError, target: &Target, host: &str) -> Fault {
             msg!("postgres.no-connect-right", user = user, database = database),
         )
         .remedy(msg!("postgres.no-connect-right-remedy", user = user, database = database)),
-        "57P03" => fault("starting-up", msg!("postgres.starting-up", host = host))
-            .remedy(msg!("postgres.starting-up-remedy")),
+        // 57P01 and 57P02: it was just stopped, by hand or by a crash.
+        "57P01" | "57P02" | "57P03" => {
+            fault("starting-up", msg!("postgres.starting-up", host = host))
+                .remedy(msg!("postgres.starting-up-remedy"))
+        }
         "53300" | "53400" => fault("too-many-connections", msg!("postgres.too-many", host = host))
             .cause(msg!("postgres.too-many-cause"))
             .remedy(msg!("postgres.too-many-remedy")),

@@ -53,15 +53,18 @@ pub(super) fn connector(target: &Target) -> Result<MakeRustlsConnect, Fault> {
                     .remedy(msg!("postgres.tls-client-key-remedy"))
             };
             let key = keys.load_private_key(key).map_err(refused)?;
-            let identity = CertifiedKey::new(chain, key);
-            // An old version 1 certificate cannot be read here, which is no reason against it:
-            // the server decides. Only a key that belongs to another certificate is.
-            match identity.keys_match() {
-                Err(error @ rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
-                    return Err(refused(error));
-                }
-                _ => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity))),
+            // Looked for in the bytes, since webpki cannot read old version 1 certificates, which
+            // is no reason against them: the server decides.
+            let own = key.public_key();
+            let fits = own
+                .is_none_or(|own| chain[0].windows(own.len()).any(|bytes| bytes == own.as_ref()));
+            if !fits {
+                return Err(refused(rustls::Error::InconsistentKeys(
+                    InconsistentKeys::KeyMismatch,
+                )));
             }
+            let identity = CertifiedKey::new(chain, key);
+            builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity)))
         }
         None => builder.with_no_client_auth(),
     };

@@ -36,6 +36,7 @@ pub use place::{Edit, StatementPlace};
 pub use probe::Probe;
 pub use quick::{Control, Quick, quick_kind};
 pub use review::{Review, Reviewed, review};
+pub use rollback_section::RollbackSection;
 pub use script::{Follow, Script, ScriptOptions, Unit};
 pub use split::{Meta, Piece, Splitter, Statement, Terminator};
 pub use validate::{Summary, validate};

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 
 use super::args::Direction;
@@ -93,7 +94,7 @@ pub enum Unit {
 }
 
 pub(super) struct Frame {
-    pub(super) splitter: Splitter<File>,
+    pub(super) splitter: Splitter<Box<dyn Read + Send>>,
     pub(super) file: Found,
     pub(super) conditions: Conditions,
 }
@@ -128,12 +129,44 @@ impl Script {
         vars: BTreeMap<String, String>,
         opts: ScriptOptions,
     ) -> Result<Self, Fault> {
+        let mut script = Self::empty(root, vars, opts)?;
+        let file = files::existing(&script.root, &script.root, path)?;
+        script.enter(file)?;
+        Ok(script)
+    }
+
+    /// A script that is not a file of its own: `name` and `first_line` say where its text stands
+    /// (a rollback section inside a migration), so that places point there.
+    ///
+    /// # Errors
+    /// Where the root is no folder, or `name` is no file below it.
+    pub fn from_text(
+        root: &Path,
+        name: &str,
+        text: String,
+        first_line: u32,
+        vars: BTreeMap<String, String>,
+        opts: ScriptOptions,
+    ) -> Result<Self, Fault> {
+        let mut script = Self::empty(root, vars, opts)?;
+        let file = files::existing(&script.root, &script.root, name)?;
+        script.remember(&file);
+        let reader: Box<dyn Read + Send> = Box::new(Cursor::new(text));
+        let splitter = Splitter::new(&file.shown, reader).with_first_line(first_line);
+        script.frames.push(Frame { splitter, file, conditions: Conditions::default() });
+        Ok(script)
+    }
+
+    fn empty(
+        root: &Path,
+        vars: BTreeMap<String, String>,
+        opts: ScriptOptions,
+    ) -> Result<Self, Fault> {
         let root = root.canonicalize().map_err(|error| {
             Fault::usage("sql-file-missing", msg!("sql.read", file = root.display()))
                 .cause(error.to_string())
         })?;
-        let file = files::existing(&root, &root, path)?;
-        let mut script = Self {
+        Ok(Self {
             root,
             frames: Vec::new(),
             variables: Variables::new(vars),
@@ -144,9 +177,7 @@ impl Script {
             written: Vec::new(),
             notes: Vec::new(),
             options: opts,
-        };
-        script.enter(file)?;
-        Ok(script)
+        })
     }
 
     pub(super) fn enter(&mut self, file: Found) -> Result<(), Fault> {
@@ -154,6 +185,7 @@ impl Script {
             Fault::usage("sql-read", msg!("sql.read", file = file.shown)).cause(error.to_string())
         })?;
         self.remember(&file);
+        let reader: Box<dyn Read + Send> = Box::new(reader);
         let splitter = Splitter::new(&file.shown, reader);
         self.frames.push(Frame { splitter, file, conditions: Conditions::default() });
         Ok(())

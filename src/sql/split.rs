@@ -118,6 +118,18 @@ impl<R: Read> Splitter<R> {
         result
     }
 
+    /// Byte offset in the file behind the last piece.
+    pub(crate) fn offset(&self) -> u64 {
+        self.input.base + self.input.at as u64
+    }
+
+    /// The same, its first line being this line of a file.
+    #[must_use]
+    pub(crate) fn with_first_line(mut self, line: u32) -> Self {
+        self.input.line = line;
+        self
+    }
+
     /// Declares that data follows on the next line: for `\copy .. from stdin`.
     pub(crate) fn begin_copy_data(&mut self, meta: &Meta) -> Result<(), Fault> {
         self.begin_data(self.input.at)?;

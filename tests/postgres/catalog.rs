@@ -150,7 +150,10 @@ fn sizes_settings_and_counts_are_told() {
         let session = open(&cluster.url("postgres")).await;
         assert!(catalog::database_size(&session).await.unwrap() > 1_000_000);
         assert!(catalog::table_size(&session, "users").await.unwrap() >= 8192);
-        assert_eq!(catalog::table_size(&session, "nosuch").await.unwrap_err().code, "no-such-table");
+        assert_eq!(
+            catalog::table_size(&session, "nosuch").await.unwrap_err().code,
+            "no-such-table"
+        );
         assert_eq!(catalog::row_count(&session, "users").await.unwrap(), 2);
         let fault = catalog::row_count(&session, "nosuch").await.unwrap_err();
         assert_eq!(fault.sqlstate.as_deref(), Some("42P01"));
@@ -205,7 +208,9 @@ fn each_missing_right_is_named_with_its_grant() {
             found.map(|list| list.into_iter().map(|missing| missing.grant).collect::<Vec<_>>())
         };
         assert_eq!(
-            ask(&["CREATE", "select", "INSERT", "ALTER"], None, &["users", "Project"]).await.unwrap(),
+            ask(&["CREATE", "select", "INSERT", "ALTER"], None, &["users", "Project"])
+                .await
+                .unwrap(),
             [
                 "GRANT CREATE ON SCHEMA public TO \"App\"",
                 "GRANT SELECT ON public.\"Project\" TO \"App\"",

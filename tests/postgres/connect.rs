@@ -30,7 +30,8 @@ fn a_session_knows_its_backend_and_its_version() {
             assert!(!session.behind_pooler());
             assert!(!session.is_encrypted() && !session.in_recovery() && !session.is_closed());
             assert_eq!(session.server_version() / 10_000, cluster.major());
-            let sql = "SELECT pid, application_name FROM pg_stat_activity WHERE pid = pg_backend_pid()";
+            let sql =
+                "SELECT pid, application_name FROM pg_stat_activity WHERE pid = pg_backend_pid()";
             let rows = session.query(sql, &[]).await.unwrap();
             assert_eq!(rows.rows[0][0], session.backend_pid());
             assert_eq!(rows.rows[0][1], "runsheet");
@@ -394,9 +395,8 @@ fn a_server_without_tls_is_taken_by_prefer_and_refused_by_require() {
 
 #[test]
 fn a_pooler_is_found_out() {
-    let Some(pgbouncer) = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"]
-        .iter()
-        .find(|path| Path::new(path).exists())
+    let Some(pgbouncer) =
+        ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"].iter().find(|path| Path::new(path).exists())
     else {
         return;
     };

@@ -61,7 +61,10 @@ fn an_error_says_where_and_what() {
         let session = open(&cluster.url("postgres")).await;
         let error = session.query("SELECT '한글', nosuch", &[]).await.unwrap_err();
         assert_eq!((error.sqlstate.as_deref(), error.position), (Some("42703"), Some(14)));
-        session.batch("CREATE TABLE p (id int PRIMARY KEY); INSERT INTO p VALUES (1)").await.unwrap();
+        session
+            .batch("CREATE TABLE p (id int PRIMARY KEY); INSERT INTO p VALUES (1)")
+            .await
+            .unwrap();
         let error = session.execute("INSERT INTO p VALUES ($1)", &[json!(1)]).await.unwrap_err();
         assert_eq!(error.constraint.as_deref(), Some("p_pkey"));
         assert_eq!(error.table.as_deref(), Some("p"));
@@ -133,7 +136,9 @@ fn a_running_statement_can_be_cancelled_from_another_thread() {
             wait(async {
                 let watcher = open(&watched).await;
                 let sql = "SELECT state = 'active' FROM pg_stat_activity WHERE pid = $1";
-                while watcher.query(sql, &[pid.into()]).await.unwrap().first() != Some(&json!(true)) {}
+                while watcher.query(sql, &[pid.into()]).await.unwrap().first() != Some(&json!(true))
+                {
+                }
                 canceller.cancel().await
             })
         });

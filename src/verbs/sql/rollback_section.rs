@@ -40,7 +40,10 @@ step("Migrate", #{ undo: || sql::run_rollback_section("sql/up.sql") }, || sql::r
             Fault::failed("sql-read", msg!("sql.read", file = path)).detail(error.to_string())
         })?;
         let text = String::from_utf8_lossy(&bytes).replace("\r\n", "\n");
-        let (sql, _) = rollback_section::find(&text, &path)?;
+        let section = rollback_section::find(&text, &path)?;
+        // Line numbers stay those of the file.
+        let lead = "\n".repeat(section.line.saturating_sub(1) as usize);
+        let sql = format!("{lead}{}", section.sql);
         let mut action = Action::new("sql::run_rollback_section", Effect::Write, path.clone());
         action.opaque = true;
         action.statement = Some(sql.trim().to_string());

@@ -122,3 +122,41 @@ fn fresh_servers_differ_in_their_identifier_and_copies_do_not() {
     let fresh = ScratchServer::start(&options).unwrap();
     assert_ne!(control(&fresh), control(&copies[0]));
 }
+
+/// initdb refuses a user id that has no entry in /etc/passwd, as containers give them out; a copy
+/// of a template that root made does not ask.
+#[test]
+fn an_account_without_a_name_starts_from_a_readable_template() {
+    const NAMELESS: u32 = 424_242;
+    const PARENT: &str = "RUNSHEET_TEST_PARENT";
+    if let Some(parent) = std::env::var_os(PARENT) {
+        let server = ScratchServer::start(&options(Path::new(&parent))).unwrap();
+        server.execute("postgres", "SELECT 1").unwrap();
+        assert_eq!(server.account.uid, NAMELESS);
+        return;
+    }
+    // Only root can become somebody without a name; elsewhere there is nothing to try.
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let parent = parent();
+    drop(ScratchServer::start(&options(parent.path())).unwrap());
+    std::os::unix::fs::chown(parent.path(), Some(NAMELESS), Some(NAMELESS)).unwrap();
+    // The folder of the build may be closed to others.
+    let program = parent.path().join("tests");
+    let copied = std::process::Command::new("cp")
+        .arg(std::env::current_exe().unwrap())
+        .arg(&program)
+        .status();
+    assert!(copied.unwrap().success());
+    let output = std::process::Command::new(&program)
+        .args(["--exact", "postgres::scratch::server::tests::an_account_without_a_name_starts_from_a_readable_template"])
+        .env(PARENT, parent.path())
+        .current_dir("/")
+        .uid(NAMELESS)
+        .gid(NAMELESS)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}

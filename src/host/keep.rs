@@ -1,0 +1,139 @@
+//! What the host makes and keeps for a script: items with their names, bodies for later, locks.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use rhai::{Dynamic, FnPtr};
+use serde_json::Value;
+use unicode_normalization::UnicodeNormalization;
+
+use super::gate::{Host, Mode};
+use super::options::ItemOptions;
+use super::scope::{Deferred, snapshot};
+use super::stop::Trouble;
+use super::verb::Call;
+use crate::model::{EventKind, Fault, Item, ItemKind};
+use crate::msg;
+
+impl Host {
+    /// A new item with its number; its title must be its own.
+    ///
+    /// # Errors
+    /// `duplicate-title`, `nested-item`.
+    pub(super) fn new_item(
+        &self,
+        kind: ItemKind,
+        title: &str,
+        options: &ItemOptions,
+        has_undo: bool,
+    ) -> Result<Item, Fault> {
+        let title: String = title.nfc().collect();
+        if let Some(outer) = self.frames.borrow().last() {
+            return Err(Fault::usage(
+                "nested-item",
+                msg!("host.nested-item", item = title, outer = outer.item.title),
+            )
+            .remedy(msg!("host.nested-item.remedy")));
+        }
+        let own = matches!(kind, ItemKind::Undo | ItemKind::Always | ItemKind::OnFailure);
+        if !own && self.titles.borrow().contains(&title) {
+            return Err(Fault::usage(
+                "duplicate-title",
+                msg!("host.duplicate-title", title = title),
+            )
+            .cause(msg!("host.duplicate-title.cause"))
+            .remedy(msg!("host.duplicate-title.remedy")));
+        }
+        if !own {
+            self.titles.borrow_mut().push(title.clone());
+        }
+        self.number.set(self.number.get() + 1);
+        Ok(Item {
+            kind,
+            id: options.item.clone().or_else(|| leading_id(&title)),
+            title,
+            number: self.number.get(),
+            takes: options.takes.clone(),
+            risk: options.risk,
+            has_undo,
+            section: self.section.borrow().clone(),
+        })
+    }
+
+    /// Keeps a body for later: with copies of what it captured, and the context it was written in.
+    pub fn defer(&self, call: &Call<'_, '_>, title: &str, body: &FnPtr) -> Deferred {
+        #[allow(deprecated)] // "volatile", not deprecated: the crate's way to call a body later
+        let context = call.context.store_data();
+        Deferred { title: title.into(), body: snapshot(body), context }
+    }
+
+    /// Keeps a body for the end of the run.
+    ///
+    /// # Errors
+    /// `journal-write`.
+    pub fn keep_for_the_end(
+        self: &Rc<Self>,
+        deferred: Deferred,
+        always: bool,
+    ) -> Result<(), Trouble> {
+        if self.mode() == Mode::Plan {
+            let text = if always {
+                msg!("host.plan-always", title = deferred.title)
+            } else {
+                msg!("host.plan-on-failure", title = deferred.title)
+            };
+            self.emit(EventKind::Note { text })?;
+            return Ok(());
+        }
+        let cell = if always { &self.always } else { &self.on_failure };
+        cell.borrow_mut().push(deferred);
+        Ok(())
+    }
+
+    /// Sets the heading of the items that follow.
+    pub fn set_section(&self, title: &str) {
+        *self.section.borrow_mut() = Some(title.to_string());
+    }
+
+    /// A lock for the rest of the run: taken again by each process of it, never journaled.
+    ///
+    /// # Errors
+    /// What `take` raises; it ends the run.
+    pub fn take_lock(
+        self: &Rc<Self>,
+        action: crate::model::Action,
+        name: &str,
+        take: impl FnOnce(Instant) -> Result<Value, Trouble>,
+    ) -> Result<Dynamic, Trouble> {
+        self.may_go_on()?;
+        if self.mode() != Mode::Run || self.comparing() {
+            self.emit(EventKind::Action { action, planned: true })?;
+            return Ok(Dynamic::UNIT);
+        }
+        match take(Instant::now()) {
+            Ok(_) => {
+                self.emit(EventKind::Note { text: msg!("host.lock-taken", name = name) })?;
+                Ok(Dynamic::UNIT)
+            }
+            Err(Trouble::Fault(fault)) => Err(Self::fatal(*fault)),
+            Err(other) => Err(other),
+        }
+    }
+
+    fn comparing(&self) -> bool {
+        self.begun.borrow().as_ref().is_some_and(|begun| begun.comparing.is_some())
+    }
+
+    pub(super) fn environment_name(&self) -> String {
+        self.setup.environment.name.clone().unwrap_or_else(|| "-".into())
+    }
+}
+
+/// "G1.07" of "G1.07 정규화 SQL": a first word of a letter, digits, dots and dashes with a digit.
+fn leading_id(title: &str) -> Option<String> {
+    let word = title.split_whitespace().next()?;
+    let shaped = word.starts_with(|c: char| c.is_ascii_uppercase())
+        && word.contains(|c: char| c.is_ascii_digit())
+        && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '.' || c == '-');
+    shaped.then(|| word.to_string())
+}
