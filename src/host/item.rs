@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use rhai::{Dynamic, FnPtr};
 use serde_json::Value;
-use unicode_normalization::UnicodeNormalization;
 
 use super::diagnose::diagnose;
 use super::gate::{Host, Mode};
+use super::keep::names;
 use super::options::ItemOptions;
 use super::scope::{Deferred, Frame, UndoEntry};
 use super::stop::{Stop, Trouble, stop_in};
@@ -490,13 +490,4 @@ fn kind_word(kind: ItemKind) -> &'static str {
         ItemKind::OnFailure => "on_failure",
         ItemKind::Undo => "undo",
     }
-}
-
-/// Is this the item that a person names: by title, id, number or a prefix of the title?
-fn names(word: &str, item: &Item) -> bool {
-    let word: String = word.nfc().collect();
-    item.title == word
-        || item.id.as_deref() == Some(word.as_str())
-        || item.number.to_string() == word
-        || (word.chars().count() >= 3 && item.title.starts_with(&word))
 }

@@ -137,3 +137,12 @@ fn leading_id(title: &str) -> Option<String> {
         && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '.' || c == '-');
     shaped.then(|| word.to_string())
 }
+
+/// Is this the item that a person names: by title, id, number or a prefix of the title?
+pub(super) fn names(word: &str, item: &Item) -> bool {
+    let word: String = word.nfc().collect();
+    item.title == word
+        || item.id.as_deref() == Some(word.as_str())
+        || item.number.to_string() == word
+        || (word.chars().count() >= 3 && item.title.starts_with(&word))
+}

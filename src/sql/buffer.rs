@@ -73,7 +73,18 @@ impl<R: Read> Buffer<R> {
     }
 
     /// The token at `from`, reading on where it goes beyond the buffer; None at the end.
+    // Inlined for its first line: a fault is large, and must not be moved for every token.
+    #[inline]
     pub(super) fn token(&mut self, from: usize) -> Result<Option<(Kind, usize)>, Fault> {
+        if from < self.bytes.len()
+            && let Lexed::Token(kind, end) = lex::lex(&self.bytes, from, self.eof)
+        {
+            return Ok(Some((kind, end)));
+        }
+        self.token_beyond(from)
+    }
+
+    fn token_beyond(&mut self, from: usize) -> Result<Option<(Kind, usize)>, Fault> {
         loop {
             if from >= self.bytes.len() {
                 if self.fill(self.chunk)? {

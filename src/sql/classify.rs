@@ -14,7 +14,7 @@ use super::insert::plain_insert;
 use super::lex::{Kind, meaningful};
 use super::probe::{Probe, probe_of};
 use super::quick::{Control, Quick, quick_kind};
-use super::{locks, risk, tree};
+use super::{locks, risk, tree, words};
 use crate::model::Risk;
 use crate::msg;
 
@@ -143,7 +143,7 @@ fn describe(stmt: &SyntaxNode, quick: &Quick) -> StatementInfo {
     let objects = tree::objects(stmt, &refs);
     let verdict = risk::judge(stmt, quick);
     let functions = tree::calls(stmt);
-    let changes = functions.iter().any(|name| tree::WRITERS.contains(&name.as_str()));
+    let changes = functions.iter().any(|name| words::WRITERS.contains(&name.as_str()));
     let reader = risk::only_reads(stmt.kind());
     let writes = changes || !refs.written.is_empty() || !reader;
     let runs_expressions = reader || tree::is_dml(stmt.kind());
@@ -159,7 +159,7 @@ fn describe(stmt: &SyntaxNode, quick: &Quick) -> StatementInfo {
         destructive: verdict.destructive,
         writes,
         calls_functions: runs_expressions
-            && functions.iter().any(|name| !tree::HARMLESS.contains(&name.as_str())),
+            && functions.iter().any(|name| !words::HARMLESS.contains(&name.as_str())),
         session_dirty: quick.session_dirty,
         probe: probe_of(stmt, quick),
         objects,

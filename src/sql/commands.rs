@@ -240,6 +240,7 @@ impl Script {
             line: at.line,
             column: at.column,
             text: format!("\\copy {}", meta.args),
+            whole: true,
             lead: at.source.chars().take(at.column as usize - 1).collect(),
             tail: String::new(),
             edits: None,

@@ -2,7 +2,7 @@
 
 use super::classify::{Lock, StatementInfo};
 use super::lex::{Kind, Token, meaningful};
-use super::tree;
+use super::{tree, words};
 use crate::model::Risk;
 use crate::msg;
 
@@ -61,7 +61,7 @@ fn rows<'a>(tokens: impl Iterator<Item = Token<'a>>) -> Option<bool> {
             Kind::Open => {
                 depth += 1;
                 if let Some(word) = before.filter(|word| word.kind == Kind::Word) {
-                    calls |= !tree::HARMLESS.iter().any(|name| word.is(name));
+                    calls |= !words::HARMLESS.iter().any(|name| word.is(name));
                 }
             }
             Kind::Close => depth -= 1,

@@ -23,8 +23,11 @@ pub struct StatementPlace {
     pub line: u32,
     /// 1-based column of its beginning, in characters.
     pub column: u32,
-    /// Its text as it stands in the file, before substitution.
+    /// Its text as it stands in the file, before substitution; see `whole`.
     pub text: String,
+    /// False where a large statement was sent as it stands: `text` is its beginning only, and the
+    /// sent text is the source.
+    pub whole: bool,
     /// What stands before it on its first line.
     pub lead: String,
     /// What stands behind it on its last line.
@@ -38,7 +41,7 @@ impl StatementPlace {
     /// The place of the statement's beginning, its first line underlined.
     pub fn start(&self) -> Place {
         let length = self.text.lines().next().unwrap_or("").chars().count() as u32;
-        self.place(0, length.max(1))
+        self.place(&self.text, 0, length.max(1))
     }
 
     /// The place of a position in the text that was sent (1-based, in characters, as the server
@@ -51,37 +54,38 @@ impl StatementPlace {
             .char_indices()
             .nth(position_chars as usize - 1)
             .map_or(sent_text.len(), |(at, _)| at);
+        let text = if self.whole { self.text.as_str() } else { sent_text };
         let mut source = sent;
         for edit in edits {
             if sent < edit.sent_start {
                 break;
             }
             if sent < edit.sent_start + edit.sent_length {
-                let variable = self.text.get(edit.source_start..).unwrap_or("");
+                let variable = text.get(edit.source_start..).unwrap_or("");
                 let variable = variable.get(..edit.source_length).unwrap_or(variable);
-                return self.place(edit.source_start, variable.chars().count() as u32);
+                return self.place(text, edit.source_start, variable.chars().count() as u32);
             }
             source =
                 sent - edit.sent_start - edit.sent_length + edit.source_start + edit.source_length;
         }
-        let rest = self.text.get(source..).unwrap_or("");
+        let rest = text.get(source..).unwrap_or("");
         let length = tokens(rest)
             .next()
             .filter(|token| !matches!(token.kind, Kind::Space | Kind::Dollar))
             .map_or(1, |token| token.text.lines().next().unwrap_or("").chars().count());
-        self.place(source, length.max(1) as u32)
+        self.place(text, source, length.max(1) as u32)
     }
 
     /// The place of a byte offset of the source text.
-    pub(crate) fn place(&self, offset: usize, length: u32) -> Place {
-        let mut offset = offset.min(self.text.len());
-        while !self.text.is_char_boundary(offset) {
+    pub(crate) fn place(&self, text: &str, offset: usize, length: u32) -> Place {
+        let mut offset = offset.min(text.len());
+        while !text.is_char_boundary(offset) {
             offset -= 1;
         }
-        let inner = Place::at_offset(&self.file, &self.text, offset, length);
+        let inner = Place::at_offset(&self.file, text, offset, length);
         let first = inner.line == 1;
         let column = if first { self.column + inner.column - 1 } else { inner.column };
-        let last = !self.text[offset..].contains('\n');
+        let last = !text[offset..].contains('\n');
         let lead = if first { self.lead.as_str() } else { "" };
         let tail = if last { self.tail.as_str() } else { "" };
         Place {
@@ -103,6 +107,7 @@ mod tests {
             line: 7,
             column: 3,
             text: text.into(),
+            whole: true,
             lead: "  ".into(),
             tail: ";".into(),
             edits: Some(edits),

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::lex::{Kind, Token, meaningful};
+use super::words::{MODIFIERS, OBJECTS, VERBS};
 
 /// Statements that steer transactions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,128 +72,6 @@ impl Quick {
         }
     }
 }
-
-const VERBS: &[&str] = &[
-    "abort",
-    "alter",
-    "analyze",
-    "begin",
-    "call",
-    "checkpoint",
-    "close",
-    "cluster",
-    "comment",
-    "commit",
-    "copy",
-    "create",
-    "deallocate",
-    "declare",
-    "delete",
-    "discard",
-    "do",
-    "drop",
-    "end",
-    "execute",
-    "explain",
-    "fetch",
-    "grant",
-    "import",
-    "insert",
-    "listen",
-    "load",
-    "lock",
-    "merge",
-    "move",
-    "notify",
-    "prepare",
-    "reassign",
-    "refresh",
-    "reindex",
-    "release",
-    "reset",
-    "revoke",
-    "rollback",
-    "savepoint",
-    "security",
-    "select",
-    "set",
-    "show",
-    "start",
-    "table",
-    "truncate",
-    "unlisten",
-    "update",
-    "vacuum",
-    "values",
-    "with",
-];
-
-const OBJECTS: &[&str] = &[
-    "access method",
-    "aggregate",
-    "cast",
-    "collation",
-    "column",
-    "constraint",
-    "conversion",
-    "database",
-    "default privileges",
-    "domain",
-    "event trigger",
-    "extension",
-    "foreign data wrapper",
-    "foreign table",
-    "function",
-    "group",
-    "index",
-    "language",
-    "large object",
-    "materialized view",
-    "operator class",
-    "operator family",
-    "operator",
-    "owned",
-    "policy",
-    "procedure",
-    "publication",
-    "role",
-    "routine",
-    "rule",
-    "schema",
-    "sequence",
-    "server",
-    "statistics",
-    "subscription",
-    "system",
-    "table",
-    "tablespace",
-    "text search configuration",
-    "text search dictionary",
-    "text search parser",
-    "text search template",
-    "transform",
-    "trigger",
-    "type",
-    "user mapping",
-    "user",
-    "view",
-];
-
-const MODIFIERS: &[&str] = &[
-    "or",
-    "replace",
-    "global",
-    "local",
-    "temp",
-    "temporary",
-    "unlogged",
-    "unique",
-    "recursive",
-    "constraint",
-    "trusted",
-    "procedural",
-    "default",
-];
 
 /// How many tokens are looked at before a statement's kind is given up.
 const HEAD: usize = 14;
@@ -330,15 +209,16 @@ fn statement_has(statement: &str, word: &str) -> bool {
     meaningful(statement).any(|token| token.is(word))
 }
 
+/// CREATE SUBSCRIPTION makes a slot on the other server, unless told not to.
 fn creates_slot(statement: &str) -> bool {
-    let mut tokens = meaningful(statement).peekable();
+    let mut tokens = meaningful(statement);
     while let Some(token) = tokens.next() {
-        if token.is("connect") || token.is("create_slot") {
-            let off = tokens.any(|next| {
-                next.is("false") || next.is("off") || next.is("true") || next.text == ","
-            });
-            // `connect = false` and `create_slot = false` both make it transactional.
-            return !off || !statement_has(statement, "false");
+        if !token.is("connect") && !token.is("create_slot") {
+            continue;
+        }
+        let value = tokens.by_ref().find(|token| token.text != "=");
+        if value.is_some_and(|value| ["false", "off", "0"].contains(&value.text)) {
+            return false;
         }
     }
     true

@@ -4,6 +4,7 @@
 //! with [`Script::set_var`]. [`super::validate`] walks the same road without a server first, so
 //! that everything that is refused is refused before the first statement runs.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Cursor, Read};
@@ -22,6 +23,9 @@ use crate::msg;
 
 /// Includes may nest this deep, as in psql's own tests; a file that includes itself ends here.
 pub(super) const DEEPEST_INCLUDE: usize = 16;
+
+/// Statements above this many bytes are not held twice.
+const LARGE_STATEMENT: usize = 1 << 20;
 
 /// How a file is to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,6 +166,8 @@ impl Script {
         vars: BTreeMap<String, String>,
         opts: ScriptOptions,
     ) -> Result<Self, Fault> {
+        // The parent of a bare file name is the empty path.
+        let root = if root.as_os_str().is_empty() { Path::new(".") } else { root };
         let root = root.canonicalize().map_err(|error| {
             Fault::usage("sql-file-missing", msg!("sql.read", file = root.display()))
                 .cause(error.to_string())
@@ -246,7 +252,8 @@ impl Script {
         if !self.options.transactional {
             return Ok(());
         }
-        let generated = StatementPlace { text: sql.to_string(), edits: None, ..place.clone() };
+        let generated =
+            StatementPlace { text: sql.to_string(), whole: true, edits: None, ..place.clone() };
         for piece in Splitter::new(&place.file, sql.as_bytes()) {
             let text =
                 match piece.map_err(|fault| Fault { places: vec![place.start()], ..fault })? {
@@ -356,12 +363,20 @@ impl Script {
     /// The text to send, and its place.
     fn sent(&self, statement: Statement) -> Result<(String, StatementPlace), Fault> {
         let Substituted { text, edits, raw, .. } = self.variables.substitute(&statement.text);
-        let text = text.into_owned();
+        let substituted = match text {
+            Cow::Owned(text) => Some(text),
+            Cow::Borrowed(_) => None,
+        };
+        // A large statement is held once: sent as it stands, the sent text is its source.
+        let whole = substituted.is_some() || statement.text.len() <= LARGE_STATEMENT;
+        let shown = if whole { statement.text.clone() } else { beginning(&statement.text) };
+        let text = substituted.unwrap_or(statement.text);
         let place = StatementPlace {
             file: self.frames.last().map_or_else(String::new, |frame| frame.file.shown.clone()),
             line: statement.line,
             column: statement.column,
-            text: statement.text,
+            text: shown,
+            whole,
             lead: statement.lead,
             tail: statement.tail,
             edits: Some(edits),
@@ -373,10 +388,15 @@ impl Script {
             return Err(Fault::usage("sql-variable-splits", msg!("sql.variable-splits"))
                 .detail(text)
                 .remedy(msg!("sql.variable-splits.remedy"))
-                .place(place.place(at, length)));
+                .place(place.place(&place.text, at, length)));
         }
         Ok((text, place))
     }
+}
+
+/// The beginning of a large statement, for display.
+fn beginning(text: &str) -> String {
+    text.lines().next().unwrap_or("").chars().take(200).collect()
 }
 
 /// True where the text, values filled in, still is exactly one statement.

@@ -176,6 +176,7 @@ mod tests {
             line: 4,
             column: 1,
             text: text.into(),
+            whole: true,
             lead: String::new(),
             tail: ";".into(),
             edits: Some(done.edits),

@@ -331,3 +331,36 @@ fn the_hash_covers_every_file() {
     let summary = one.validate(&[], true).unwrap();
     assert_eq!(summary.sha256, crate::sql::hash_file(&one.0.path().join("a.sql")).unwrap());
 }
+
+#[test]
+fn a_large_statement_is_held_once_and_still_found() {
+    let text = format!("INSERT INTO t VALUES\n('{}'),\n(없음);\n", "x".repeat(2 << 20));
+    let project = Project::new(&[("a.sql", &text)]);
+    let mut script =
+        Script::open(project.0.path(), "a.sql", map(&[]), ScriptOptions::default()).unwrap();
+    let Ok(Some(Unit::Statement { text: sent, place, .. })) = script.next() else { panic!() };
+    assert!(place.text.len() < 300 && sent.len() > 2 << 20);
+    let found = place.place_of(&sent, sent.chars().count() as u32 - 2);
+    assert_eq!((found.line, found.column, found.length), (3, 2, 2));
+    assert_eq!(found.source, "(없음);");
+}
+
+#[test]
+fn a_section_of_a_file_is_a_script_with_the_files_lines() {
+    let file = "select 1;\n-- ROLLBACK\n-- BEGIN;\n-- \\echo back\n-- DROP TABLE :t;\n-- COMMIT;\n";
+    let project = Project::new(&[("a.sql", file)]);
+    let section = crate::sql::rollback_section::find(file, "a.sql").unwrap();
+    let mut script = Script::from_text(
+        project.0.path(),
+        "a.sql",
+        section.sql,
+        section.line,
+        map(&[("t", "users")]),
+        ScriptOptions::default(),
+    )
+    .unwrap();
+    assert!(matches!(script.next(), Ok(Some(Unit::Skipped { .. }))));
+    assert_eq!(script.next(), Ok(Some(Unit::Echo("back".into()))));
+    let Ok(Some(Unit::Statement { text, place, .. })) = script.next() else { panic!() };
+    assert_eq!((text.as_str(), place.file.as_str(), place.line), ("DROP TABLE users", "a.sql", 5));
+}

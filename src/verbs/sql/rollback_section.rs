@@ -98,6 +98,7 @@ fn place_of(path: &str, statement: &Statement) -> StatementPlace {
         text: statement.text.clone(),
         lead: String::new(),
         tail: String::new(),
+        whole: true,
         edits: Some(Vec::new()),
     }
 }
