@@ -7,14 +7,15 @@ use super::finding::Finding;
 use super::forms::Forms;
 use super::scope::Holds;
 use super::tree;
+use crate::playbook::FileSource;
 
 /// The verbs whose first argument is an SQL file.
 pub(super) const SQL_VERBS: &[&str] =
     &["sql::run_file", "sql::review", "sql::run_rollback_section"];
 
 /// What is wrong in an SQL file.
-pub(super) fn sql_findings(path: &str, bytes: &[u8]) -> Vec<Finding> {
-    let mut splitter = crate::sql::Splitter::new(path, bytes);
+pub(super) fn sql_findings(path: &str, file: impl std::io::Read) -> Vec<Finding> {
+    let mut splitter = crate::sql::Splitter::new(path, file);
     while let Some(piece) = splitter.next() {
         let read = piece.and_then(|piece| match piece {
             crate::sql::Piece::Copy { .. } => {
@@ -41,10 +42,16 @@ impl Forms<'_> {
                 self.findings.error(fault.place(place));
             }
             Ok(file) if !self.sql_files.contains(&path) => {
-                self.sql_files.push(path.clone());
-                if let Ok(bytes) = file.read() {
-                    self.findings.extend(sql_findings(&file.display(self.project), &bytes));
-                }
+                let shown = file.display(self.project);
+                self.sql_files.push(path);
+                // Streamed: a file may be larger than the memory that a check may take.
+                let found = match &file {
+                    FileSource::Disk(disk) => {
+                        std::fs::File::open(disk).map(|file| sql_findings(&shown, file))
+                    }
+                    FileSource::Shipped { bytes, .. } => Ok(sql_findings(&shown, *bytes)),
+                };
+                self.findings.extend(found.unwrap_or_default());
             }
             Ok(_) => {}
         }
