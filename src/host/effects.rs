@@ -233,19 +233,10 @@ impl Host {
     /// # Errors
     /// The server's answer.
     pub fn run_alone(self: &Rc<Self>, sql: &str) -> Result<u64, Trouble> {
-        let session = self.session()?;
-        let pin = self.worker.borrow().as_ref().map(|worker| worker.pin.clone());
-        let free = "SET lock_timeout = 0; SET statement_timeout = 0";
-        let answer = self.wait(async {
-            session.batch(free).await?;
-            session.simple(sql).await
-        });
-        if let Some(pin) = pin {
-            let _ = self.runtime.block_on(session.simple(&pin));
-        }
-        self.notices(&session)?;
-        let results = answer?.map_err(|error| self.db_fault(error))?;
-        Ok(results.iter().filter_map(|result| result.rows).sum())
+        self.run_alone_raw(sql).map_err(|trouble| match trouble {
+            StatementTrouble::Server(error) => self.db_fault(*error).into(),
+            StatementTrouble::Other(trouble) => trouble,
+        })
     }
 
     /// As [`Host::run_alone`], with the server's own error, whose position counts from `sql`.
