@@ -18,10 +18,7 @@ const PENDING: u8 = 10;
 /// A moment as ledger and journal write it, in the zone of this machine: `2026-11-21 03:15:42 +09:00`.
 pub(super) fn local_time(text: &str) -> String {
     match text.parse::<jiff::Timestamp>() {
-        Ok(moment) => moment
-            .to_zoned(jiff::tz::TimeZone::system())
-            .strftime("%Y-%m-%d %H:%M:%S %:z")
-            .to_string(),
+        Ok(moment) => crate::system::at_home(moment).strftime("%Y-%m-%d %H:%M:%S %:z").to_string(),
         Err(_) => text.to_string(),
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::args::{FailureWay, Road};
 use super::database::Database;
 use super::desk::{Desk, coloured};
-use crate::engine::{Limits, RoadSetup, Severity, check, outline_of, walk};
+use crate::engine::{Limits, Outline, RoadSetup, Severity, examine, outline_of, walk};
 use crate::host::{HostSetup, Mode, OnFailure, Terminal, Wishes};
 use crate::journal::Lease;
 use crate::model::{Fault, FaultKind, RunId, parse_span};
@@ -20,23 +20,26 @@ const WAIT: Duration = Duration::from_secs(60);
 
 /// `runsheet plan PLAYBOOK`
 pub(super) fn plan(desk: &Desk, road: &Road, name: &str) -> Result<u8, Fault> {
-    go(desk, road, sound(desk, name)?, Mode::Plan, None)
+    let (playbook, outline) = sound(desk, name)?;
+    set_out(desk, road, playbook, outline, Mode::Plan, None)
 }
 
 /// `runsheet run PLAYBOOK`
 pub(super) fn run(desk: &Desk, road: &Road, name: &str) -> Result<u8, Fault> {
-    go(desk, road, sound(desk, name)?, Mode::Run, None)
+    let (playbook, outline) = sound(desk, name)?;
+    set_out(desk, road, playbook, outline, Mode::Run, None)
 }
 
 /// A playbook without errors that can be seen beforehand: nobody wants to meet a misspelt option
 /// at night, behind the third step.
-fn sound(desk: &Desk, name: &str) -> Result<Playbook, Fault> {
+fn sound(desk: &Desk, name: &str) -> Result<(Playbook, Outline), Fault> {
     let playbook = crate::playbook::find(&desk.project, name)?;
-    let mut errors = check(&desk.project, &playbook, &desk.config)
+    let (findings, outline) = examine(&desk.project, &playbook, &desk.config);
+    let mut errors = findings
         .into_iter()
         .filter(|finding| finding.severity == Severity::Error)
         .map(|finding| finding.fault);
-    let Some(mut first) = errors.next() else { return Ok(playbook) };
+    let Some(mut first) = errors.next() else { return Ok((playbook, outline)) };
     first.kind = FaultKind::Usage;
     first.more.extend(errors);
     Err(first)
@@ -50,6 +53,18 @@ pub(super) fn go(
     mode: Mode,
     resume: Option<RunId>,
 ) -> Result<u8, Fault> {
+    let outline = outline_of(&desk.project, &playbook);
+    set_out(desk, road, playbook, outline, mode, resume)
+}
+
+fn set_out(
+    desk: &Desk,
+    road: &Road,
+    playbook: Playbook,
+    outline: Outline,
+    mode: Mode,
+    resume: Option<RunId>,
+) -> Result<u8, Fault> {
     let (environment, target) = desk.target(road.unprotected)?;
     let set = desk.set()?;
     let wishes = wishes(desk, road, resume)?;
@@ -57,7 +72,6 @@ pub(super) fn go(
         held_by(&Database::open(desk)?, run)?;
     }
     desk.warn_of_config();
-    let outline = outline_of(&desk.project, &playbook);
     let output = desk.output();
     let colour = output == Output::Live && coloured();
     let setup = RoadSetup {

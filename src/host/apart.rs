@@ -53,7 +53,7 @@ impl Host {
         match answer? {
             Ok(rows) => Ok(rows),
             Err(error) => {
-                let _ = self.runtime.block_on(session.batch("ROLLBACK"));
+                let _ = self.wait_out(session.batch("ROLLBACK"));
                 Err(StatementTrouble::Server(Box::new(error)))
             }
         }
@@ -99,6 +99,8 @@ impl Host {
 
     /// Waits to the end, also after Ctrl-C: for what has to be let go.
     pub fn wait_out<T>(&self, work: impl Future<Output = T>) -> T {
+        // What cannot be written is said by the next event.
+        let _ = self.recorder.borrow_mut().flush();
         self.runtime.block_on(work)
     }
 }

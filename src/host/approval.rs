@@ -183,7 +183,7 @@ impl Host {
                         attestation: Attestation {
                             point: point.clone(),
                             by: started_by(),
-                            at: jiff::Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
+                            at: crate::system::now().strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
                             attested: done,
                         },
                     })?;

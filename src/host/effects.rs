@@ -215,9 +215,9 @@ impl Host {
                 sql(&worker.ledger, &run.0)
             )
         };
-        let answer = self.runtime.block_on(session.simple(&text));
+        let answer = self.wait_out(session.simple(&text));
         if let Err(error) = answer {
-            let _ = self.runtime.block_on(session.batch("ROLLBACK"));
+            let _ = self.wait_out(session.batch("ROLLBACK"));
             return Err(self.db_fault(error).into());
         }
         Ok(())
@@ -252,7 +252,7 @@ impl Host {
             session.simple(sql).await
         });
         if let Some(pin) = pin {
-            let _ = self.runtime.block_on(session.simple(&pin));
+            let _ = self.wait_out(session.simple(&pin));
         }
         self.notices(&session)?;
         match answer? {
@@ -305,7 +305,7 @@ impl Host {
                 Ok(results.iter().skip(4).take(own).filter_map(|result| result.rows).sum())
             }
             Err(mut error) => {
-                let _ = self.runtime.block_on(session.batch("ROLLBACK"));
+                let _ = self.wait_out(session.batch("ROLLBACK"));
                 let shift = lead.chars().count() as u32;
                 error.position =
                     error.position.and_then(|at| at.checked_sub(shift)).filter(|at| *at > 0);

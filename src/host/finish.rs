@@ -301,12 +301,12 @@ impl Host {
 
     fn write_report(self: &Rc<Self>, state: FinalState) {
         let folder = self.run_folder();
+        let _ = self.recorder.borrow_mut().flush();
         let report = match read_events(&folder) {
             Ok(events) => crate::report::Report::from_events(&events),
             Err(_) => return,
         };
-        let value = serde_json::to_value(&report).unwrap_or(Value::Null);
-        let pretty = serde_json::to_string_pretty(&value).unwrap_or_default();
+        let pretty = serde_json::to_string_pretty(&report).unwrap_or_default();
         let _ = crate::system::write_atomic(&folder.join("report.json"), pretty.as_bytes());
         let text = crate::report::markdown(&report);
         let _ = crate::system::write_atomic(&folder.join("report.md"), text.as_bytes());
@@ -319,11 +319,11 @@ impl Host {
             _ => RunState::Failed,
         };
         if self.has_lease() {
-            let _ = self.close_ledger(ledger_state, &value);
+            let _ = self.close_ledger(ledger_state, pretty);
         }
     }
 
-    fn close_ledger(self: &Rc<Self>, state: RunState, report: &Value) -> Result<(), Trouble> {
+    fn close_ledger(self: &Rc<Self>, state: RunState, report: String) -> Result<(), Trouble> {
         let (session, ledger, epoch) = {
             let worker = self.worker.borrow();
             let Some(worker) = worker.as_ref() else { return Ok(()) };
@@ -347,11 +347,11 @@ impl Host {
             };
             let done = ledger.done_sql(&run.0, &row, epoch, None);
             let text = format!("BEGIN; {}; {done}; COMMIT", ledger.fence_sql(epoch));
-            let answer = self.runtime.block_on(session.simple(&text));
+            let answer = self.wait_out(session.simple(&text));
             answer.map_err(|error| self.db_fault(error))?;
         }
         let closing = ledger.close_run(&session, &run.0, state, &head, report);
-        self.runtime.block_on(closing).map_err(|error| self.db_fault(error).into())
+        self.wait_out(closing).map_err(|error| self.db_fault(error).into())
     }
 
     /// The time since the host began, for callers that measure.

@@ -372,8 +372,10 @@ impl Host {
     /// `interrupted`, `timeout`.
     pub fn wait<T>(&self, work: impl Future<Output = T>) -> Result<T, Trouble> {
         if self.closing.get() {
-            return Ok(self.runtime.block_on(work));
+            return Ok(self.wait_out(work));
         }
+        // What was reported is in the file before the next thing happens.
+        self.recorder.borrow_mut().flush()?;
         let deadline = self.frames.borrow().iter().filter_map(|frame| frame.deadline).min();
         let canceller = self.canceller();
         self.runtime.block_on(async {

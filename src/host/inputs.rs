@@ -152,7 +152,7 @@ pub fn call_text(source: &str, offset: usize) -> String {
         }
         hash.update(c.to_string());
     }
-    hash.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    crate::model::hex(&hash.finalize()[..16])
 }
 
 #[cfg(test)]

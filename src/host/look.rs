@@ -221,7 +221,10 @@ impl Host {
         let ledger = self.worker.borrow().as_ref().map(|worker| worker.ledger.clone());
         let Some(ledger) = ledger else { return Ok(()) };
         let rows = self.wait(async {
-            Ok((ledger.steps(&session, &row.run).await?, ledger.intents(&session, &row.run).await?))
+            // Both on their way at once: one round trip.
+            let (steps, intents) =
+                (ledger.steps(&session, &row.run), ledger.intents(&session, &row.run));
+            futures_util::future::try_join(steps, intents).await
         })?;
         let (steps, intents) = rows.map_err(|error| self.db_fault(error))?;
         let mut replay = Replay::new(steps, intents);

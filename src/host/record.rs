@@ -93,7 +93,7 @@ impl Host {
             None => None,
         };
         if let Some((session, ledger)) = held {
-            let released = self.runtime.block_on(Lease::release(&session, &ledger));
+            let released = self.wait_out(Lease::release(&session, &ledger));
             if !matches!(released, Ok(true)) {
                 self.emit(EventKind::Warning { text: msg!("host.lease-was-lost") })?;
             }

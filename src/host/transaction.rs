@@ -282,8 +282,10 @@ impl Host {
         super::failpoint::failpoint!("before-commit");
         let text =
             format!("{prefix}{role}SET CONSTRAINTS ALL IMMEDIATE; {more}{done}; COMMIT; {pin}");
+        // The row names the file's last line: it has to be there.
+        self.recorder.borrow_mut().flush()?;
         // Ctrl-C must not tear this message: it is the shortest of all, and it decides.
-        let answer = self.runtime.block_on(session.simple(&text));
+        let answer = self.wait_out(session.simple(&text));
         super::failpoint::failpoint!("after-commit");
         match answer {
             Ok(_) => {
@@ -344,7 +346,7 @@ impl Host {
         let session = self.worker.borrow().as_ref().map(|w| (w.session.clone(), w.pin.clone()));
         if let (Transaction::Open { .. }, Some((session, pin))) = (open, session) {
             let text = format!("ROLLBACK; {pin}");
-            let _ = self.runtime.block_on(async {
+            let _ = self.wait_out(async {
                 tokio::time::timeout(Duration::from_secs(10), session.simple(&text)).await
             });
         }

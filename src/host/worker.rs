@@ -291,22 +291,29 @@ async fn prepare(
     } else {
         pin.push("RESET ALL".into());
     }
-    if session.server_version() >= 140_000 {
-        pin.push("SET idle_session_timeout = 0".into());
-        // Not every platform of the server has it; without it a dead runner is noticed later.
-        let check = "SET client_connection_check_interval = '1s'";
-        if session.simple(check).await.is_ok() {
-            pin.push(check.into());
-        }
-    }
     if session.server_version() >= 170_000 {
         pin.push("SET transaction_timeout = 0".into());
     }
     if let Some(path) = &session.target().search_path {
         pin.push(format!("SET search_path = {path}"));
     }
-    let pin = pin.join("; ");
-    session.simple(&pin).await.map_err(DbError::into_fault)?;
+    let mut plain = pin.join("; ");
+    if session.server_version() >= 140_000 {
+        plain.push_str("; SET idle_session_timeout = 0");
+    }
+    let mut pin = plain.clone();
+    if session.server_version() >= 140_000 {
+        // Not every platform of the server has it; without it a dead runner is noticed later.
+        pin.push_str("; SET client_connection_check_interval = '1s'");
+    }
+    match session.simple(&pin).await {
+        Ok(_) => {}
+        Err(error) if error.is("22023") => {
+            pin = plain;
+            session.simple(&pin).await.map_err(DbError::into_fault)?;
+        }
+        Err(error) => return Err(error.into_fault()),
+    }
     let identity = catalog::identity(session).await?;
     Ok((pin, identity))
 }

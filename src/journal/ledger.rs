@@ -141,7 +141,7 @@ impl Ledger {
     pub async fn exists(&self, session: &Session) -> Result<bool, DbError> {
         let sql = "SELECT to_regclass($1) IS NOT NULL";
         let name = Value::from(format!("{}.step", self.schema));
-        Ok(first(session.query(sql, &[name]).await?.rows) == Value::Bool(true))
+        Ok(first(session.ask(sql, &[name]).await?.rows) == Value::Bool(true))
     }
 
     /// Makes schema, tables and functions; harmless where they are there.
@@ -208,21 +208,21 @@ impl Ledger {
         session.execute(&sql, &values).await.map(drop)
     }
 
-    /// Says how a run stands, and keeps its report.
+    /// Says how a run stands, and keeps its report, a JSON text.
     pub async fn close_run(
         &self,
         session: &Session,
         run: &str,
         state: RunState,
         head: &str,
-        report: &Value,
+        report: String,
     ) -> Result<(), DbError> {
         let sql = format!(
             "UPDATE {}.run SET state = $2, head = $3, report = $4::jsonb,
                 finished_at = clock_timestamp() WHERE run = $1",
             self.schema
         );
-        let values = [json!(run), json!(state), json!(head), report.clone()];
+        let values = [json!(run), json!(state), json!(head), Value::String(report)];
         session.execute(&sql, &values).await.map(drop)
     }
 
@@ -244,14 +244,14 @@ impl Ledger {
              ORDER BY r.started_at DESC, r.run DESC",
             self.schema
         );
-        let rows = session.query(&sql, &[json!(playbook)]).await?.rows;
+        let rows = session.ask(&sql, &[json!(playbook)]).await?.rows;
         Ok(rows.into_iter().map(run_row).collect())
     }
 
     /// The stored report of a run.
     pub async fn report(&self, session: &Session, run: &str) -> Result<Option<Value>, DbError> {
         let sql = format!("SELECT report FROM {}.run WHERE run = $1", self.schema);
-        let rows = session.query(&sql, &[json!(run)]).await?.rows;
+        let rows = session.ask(&sql, &[json!(run)]).await?.rows;
         Ok(rows.into_iter().next().and_then(|row| row.into_iter().next()).filter(|v| !v.is_null()))
     }
 
@@ -262,7 +262,7 @@ impl Ledger {
              FROM {}.step WHERE run = $1 ORDER BY number, at",
             self.schema
         );
-        let rows = session.query(&sql, &[json!(run)]).await?.rows;
+        let rows = session.ask(&sql, &[json!(run)]).await?.rows;
         Ok(rows.into_iter().map(step_row).collect())
     }
 
@@ -273,7 +273,7 @@ impl Ledger {
              ORDER BY at, ordinal",
             self.schema
         );
-        let rows = session.query(&sql, &[json!(run)]).await?.rows;
+        let rows = session.ask(&sql, &[json!(run)]).await?.rows;
         Ok(rows
             .into_iter()
             .map(|row| {

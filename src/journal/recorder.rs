@@ -1,7 +1,7 @@
 //! The run's own event file: one JSON object a line, each bound to the line before by a hash.
 //!
-//! Events are shown at once and kept in memory until the run has a folder; from then on each is
-//! written before the next action begins. Secrets are blanked here, before anything is written
+//! Events are shown at once and kept in memory until the run has a folder; from then on they are
+//! written before the next thing happens: what lies between two waits goes in one write. Secrets are blanked here, before anything is written
 //! or shown. It performs nothing and asks the database nothing.
 
 use std::fs::{File, OpenOptions};
@@ -13,7 +13,7 @@ use std::time::Instant;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::model::{EventKind, Fault, Place, Redactor, RunEvent};
+use crate::model::{EventKind, Fault, Place, Redactor, RunEvent, hex};
 use crate::msg;
 use crate::report::Sink;
 
@@ -27,10 +27,16 @@ pub struct Recorder {
     started: Instant,
     seq: u64,
     chain: String,
+    /// Lines from before the run had a folder.
     waiting: Vec<String>,
+    /// Lines on their way to the file.
+    pending: Vec<u8>,
     file: Option<File>,
     path: PathBuf,
 }
+
+/// So many bytes do not wait for the next thing to happen.
+const MOST_PENDING: usize = 64 * 1024;
 
 impl Recorder {
     /// A recorder that only shows, until [`Recorder::open`].
@@ -42,6 +48,7 @@ impl Recorder {
             seq: 0,
             chain: String::new(),
             waiting: Vec::new(),
+            pending: Vec::new(),
             file: None,
             path: PathBuf::new(),
         }
@@ -78,7 +85,7 @@ impl Recorder {
             let line = serde_json::to_string(&event).map_err(|error| encode_fault(&error))?;
             self.append(&line)?;
         }
-        Ok(())
+        self.flush()
     }
 
     /// Reports a fact: shown, and written where the run has a folder.
@@ -93,8 +100,12 @@ impl Recorder {
             elapsed_ms: self.started.elapsed().as_millis() as u64,
             kind,
         };
-        let event = blanked(&self.redactor, event).map_err(|error| encode_fault(&error))?;
-        let line = serde_json::to_string(&event).map_err(|error| encode_fault(&error))?;
+        let mut line = serde_json::to_string(&event).map_err(|error| encode_fault(&error))?;
+        let mut event = event;
+        if self.redactor.occurs_in(&line) {
+            event = blanked(&self.redactor, event).map_err(|error| encode_fault(&error))?;
+            line = serde_json::to_string(&event).map_err(|error| encode_fault(&error))?;
+        }
         self.sink.event(&event);
         if self.file.is_some() {
             self.append(&line)
@@ -106,11 +117,28 @@ impl Recorder {
 
     fn append(&mut self, line: &str) -> Result<(), Fault> {
         let chain = link(&self.chain, line);
-        let bound = bind(line, &chain);
-        if let Some(file) = &mut self.file {
-            file.write_all(bound.as_bytes()).map_err(|error| write_fault(&self.path, &error))?;
-        }
+        self.pending.extend_from_slice(bind(line, &chain).as_bytes());
         self.chain = chain;
+        if self.pending.len() >= MOST_PENDING { self.flush() } else { Ok(()) }
+    }
+
+    /// Hands everything that was reported to the system: before the next thing happens.
+    ///
+    /// # Errors
+    /// `journal-write` where it cannot be written: the run must not go on unrecorded.
+    pub fn flush(&mut self) -> Result<(), Fault> {
+        let Some(file) = &mut self.file else { return Ok(()) };
+        while !self.pending.is_empty() {
+            match file.write(&self.pending) {
+                Ok(0) => {
+                    let error = std::io::Error::from(std::io::ErrorKind::WriteZero);
+                    return Err(write_fault(&self.path, &error));
+                }
+                Ok(written) => drop(self.pending.drain(..written)),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(write_fault(&self.path, &error)),
+            }
+        }
         Ok(())
     }
 
@@ -119,6 +147,7 @@ impl Recorder {
     /// # Errors
     /// `journal-write` where the disk refuses.
     pub fn sync(&mut self) -> Result<(), Fault> {
+        self.flush()?;
         match &self.file {
             Some(file) => file.sync_data().map_err(|error| write_fault(&self.path, &error)),
             None => Ok(()),
@@ -132,17 +161,25 @@ impl Recorder {
 
     /// Takes moving parts off the screen, so that a question can be asked.
     pub fn quiet(&mut self) {
+        let _ = self.flush();
         self.sink.quiet();
     }
 
     /// Ends the display.
     pub fn finish(&mut self) {
+        let _ = self.flush();
         self.sink.finish();
     }
 
     /// Milliseconds since the recorder began.
     pub fn elapsed_ms(&self) -> u64 {
         self.started.elapsed().as_millis() as u64
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        let _ = self.flush();
     }
 }
 
@@ -235,10 +272,6 @@ fn link(before: &str, line: &str) -> String {
     hex(&hash.finalize()[..16])
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// Puts the hash into the line's own object, so that the file stays plain NDJSON.
 fn bind(line: &str, chain: &str) -> String {
     format!("{},\"chain\":\"{chain}\"}}\n", line.strip_suffix('}').unwrap_or(line))
@@ -250,7 +283,7 @@ fn unbind(line: &str) -> Option<(String, String)> {
 }
 
 fn now() -> String {
-    jiff::Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%.3f%:z").to_string()
+    crate::system::now().strftime("%Y-%m-%dT%H:%M:%S%.3f%:z").to_string()
 }
 
 /// Who runs this: `user@host`, as report and ledger name them.

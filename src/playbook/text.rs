@@ -24,7 +24,7 @@ pub fn hash_bytes(bytes: &[u8]) -> String {
         rest = &rest[at + 1..];
     }
     hash.update(rest);
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    crate::model::hex(&hash.finalize())
 }
 
 /// The text of a script, without a byte order mark.

@@ -70,11 +70,38 @@ impl Session {
             error
         })?;
         let columns = statement.columns().iter().map(|column| column.name().to_string()).collect();
-        let cells = |row: &Row| -> Result<Vec<Value>, DbError> {
-            let cell = |at| row.try_get::<_, Cell>(at).map(|cell| cell.0);
-            (0..row.len()).map(cell).collect::<Result<_, _>>().map_err(|error| self.error(error))
+        Ok(Rows {
+            columns,
+            rows: rows.iter().map(|row| self.cells(row)).collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// As [`Session::query`], in one round trip: for our own questions, whose parameters are scalars
+    /// and whose columns can all be read.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn ask(&self, sql: &str, params: &[Value]) -> Result<Rows, DbError> {
+        let parameters: Vec<Parameter<'_>> = params.iter().map(Parameter).collect();
+        let inferred = inferred();
+        let list = parameters.iter().map(|p| (p as &(dyn ToSql + Sync), inferred.clone()));
+        let stream = self.client.query_typed_raw(sql, list).await;
+        let rows = match stream {
+            Ok(stream) => stream.try_collect::<Vec<Row>>().await,
+            Err(error) => Err(error),
         };
-        Ok(Rows { columns, rows: rows.iter().map(cells).collect::<Result<_, _>>()? })
+        let rows = rows.map_err(|error| self.error(error))?;
+        let columns = rows.first().map(Row::columns).unwrap_or_default();
+        let columns = columns.iter().map(|column| column.name().to_string()).collect();
+        Ok(Rows {
+            columns,
+            rows: rows.iter().map(|row| self.cells(row)).collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn cells(&self, row: &Row) -> Result<Vec<Value>, DbError> {
+        let cell = |at| row.try_get::<_, Cell>(at).map(|cell| cell.0);
+        (0..row.len()).map(cell).collect::<Result<_, _>>().map_err(|error| self.error(error))
     }
 
     /// Prepares a query whose columns can all be read; and the characters put in front of it.
@@ -106,8 +133,7 @@ impl Session {
     pub async fn execute(&self, sql: &str, params: &[Value]) -> Result<u64, DbError> {
         let parameters: Vec<Parameter<'_>> = params.iter().map(Parameter).collect();
         let done = if params.iter().all(is_plain) {
-            // The protocol's type 0 asks the server to infer the type.
-            let inferred = Type::new(String::new(), 0, Kind::Simple, String::new());
+            let inferred = inferred();
             let list: Vec<(&(dyn ToSql + Sync), Type)> =
                 parameters.iter().map(|p| (p as &(dyn ToSql + Sync), inferred.clone())).collect();
             self.client.execute_typed(sql, &list).await
@@ -210,6 +236,11 @@ impl std::fmt::Debug for CopySink<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("CopySink")
     }
+}
+
+/// The protocol's type 0 asks the server to infer the type.
+fn inferred() -> Type {
+    Type::new(String::new(), 0, Kind::Simple, String::new())
 }
 
 /// The protocol ends a statement at a NUL byte.

@@ -259,7 +259,7 @@ fn backup_dir(host: &Host, given: Option<&str>) -> Result<PathBuf, Fault> {
 
 /// `DATABASE_YYYYMMDD_HHMMSS` that nothing in the folder has yet, and the time in full.
 fn free_base(dir: &Path, database: &str) -> (String, String) {
-    let now = jiff::Zoned::now();
+    let now = crate::system::now();
     let safe: String = database
         .chars()
         .map(|c| if c == '/' || c.is_control() || c.is_whitespace() { '_' } else { c })

@@ -111,7 +111,7 @@ fn perform(host: &Rc<Host>, source: &Source, options: &RestoreOptions) -> Result
             .into());
     }
     look_through(host, source, std::slice::from_ref(part))?;
-    let time = jiff::Zoned::now().strftime("%Y%m%d_%H%M%S").to_string();
+    let time = crate::system::now().strftime("%Y%m%d_%H%M%S").to_string();
     let passing = with_suffix(name, &format!("_restore_{time}"));
     server.create(&passing)?;
     let done = fill(host, &server, source, &passing, exists.then_some(name));

@@ -67,7 +67,7 @@ impl Found {
     /// # Errors
     /// As [`Script::open`].
     pub fn open(&self) -> Result<Script, Fault> {
-        Script::open(&self.root, &self.path, self.vars.clone(), self.options)
+        self.summary.open(&self.root, &self.path, self.vars.clone(), self.options)
     }
 
     /// Binds its content, includes and all, to the step that uses it.
