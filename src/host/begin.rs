@@ -162,6 +162,7 @@ impl Host {
         for note in self.setup.target.iter().flat_map(|target| target.notes.clone()) {
             self.emit(EventKind::Note { text: note })?;
         }
+        self.overrides()?;
         self.somebody_to_ask().map_err(Self::fatal)?;
         self.confirm_protected().map_err(Self::fatal)?;
         self.first_look()?;

@@ -279,6 +279,8 @@ impl Host {
             _ => "",
         };
         let more: String = more.iter().map(|sql| format!("{sql}; ")).collect();
+        // The row names the file's last line: it must not outlive that line.
+        self.recorder.borrow_mut().sync()?;
         super::failpoint::failpoint!("before-commit");
         let text =
             format!("{prefix}{role}SET CONSTRAINTS ALL IMMEDIATE; {more}{done}; COMMIT; {pin}");

@@ -18,6 +18,9 @@ use crate::postgres::{
     wait_ready,
 };
 
+/// The oldest server that the ledger's functions run on: `pg_current_xact_id` came with 13.
+const OLDEST: u32 = 130_000;
+
 /// A connection with what is known about it.
 pub struct Worker {
     /// The connection.
@@ -88,7 +91,11 @@ impl Host {
         let session = Rc::new(session);
         let pooled = session.behind_pooler();
         let (pin, identity) = self.wait(prepare(&session, pooled, &settings))??;
+        if session.server_version() < OLDEST {
+            return Err(Self::fatal(too_old(&identity.version)));
+        }
         self.expected(&identity)?;
+        self.same_as_before(&identity)?;
         if session.behind_pooler() && self.mode() != Mode::Plan && !self.setup.wishes.allow_pooler {
             return Err(Fault::new(FaultKind::Usage, "pooler", msg!("host.pooler"))
                 .cause(msg!("host.pooler.cause"))
@@ -96,8 +103,10 @@ impl Host {
                 .into());
         }
         let ledger = Ledger::new(&self.setup.config.ledger_schema);
+        let found = identity.clone();
         let worker = Worker { session: session.clone(), pin, identity, ledger, lease: None };
         *self.worker.borrow_mut() = Some(worker);
+        self.remember_server(&found)?;
         self.opened()?;
         Ok(session)
     }
@@ -246,6 +255,12 @@ impl Host {
     pub fn fatal(fault: Fault) -> Trouble {
         Stop::Failed(Rc::new(fault)).into()
     }
+}
+
+fn too_old(version: &str) -> Fault {
+    Fault::usage("server-too-old", msg!("host.server-too-old", version = version))
+        .cause(msg!("host.server-too-old.cause"))
+        .remedy(msg!("host.server-too-old.remedy"))
 }
 
 /// Settings that a run's session starts with, so that `RESET ALL` comes back to them. Only what
