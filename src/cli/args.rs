@@ -57,6 +57,8 @@ pub(super) struct Road {
     pub(super) accept_changes: bool,
     #[arg(long)]
     pub(super) accept_database: bool,
+    #[arg(long, value_name = "CODE")]
+    pub(super) approve: Option<String>,
     #[arg(long, value_name = "TEXT")]
     pub(super) reason: Option<String>,
     #[arg(long)]

@@ -110,6 +110,7 @@ fn wishes(desk: &Desk, road: &Road, resume: Option<RunId>) -> Result<Wishes, Fau
         accept_changes: road.accept_changes,
         accept_database: road.accept_database,
         unprotected: false,
+        approve: road.approve.clone(),
         reason: road.reason.clone().filter(|reason| !reason.trim().is_empty()),
         until: road.until.clone(),
         allow_pooler: road.allow_pooler,

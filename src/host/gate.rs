@@ -68,6 +68,8 @@ pub struct Wishes {
     pub accept_database: bool,
     /// A strange server goes unprotected.
     pub unprotected: bool,
+    /// The code of the plan that was approved.
+    pub approve: Option<String>,
     /// Why a guard is overridden.
     pub reason: Option<String>,
     /// Stop after this item.
@@ -149,6 +151,8 @@ pub struct Host {
     pub(super) server: RefCell<Option<Value>>,
     /// Was there a ledger before this run?
     pub(super) ledger_was_there: Cell<bool>,
+    /// Somebody approved what the run began with.
+    pub(super) approved: Cell<bool>,
     /// A rollback was asked for, and nothing of the run was undone.
     pub(super) left: Cell<bool>,
     /// How the run stood before this process took it up.
@@ -210,6 +214,7 @@ impl Host {
             lost_effects: RefCell::default(),
             server: RefCell::default(),
             ledger_was_there: Cell::new(false),
+            approved: Cell::new(false),
             left: Cell::new(false),
             stood: Cell::new(None),
             remedies: RefCell::new(remedies),

@@ -48,18 +48,19 @@ impl Host {
     }
 
     pub(super) fn known_runs(self: &Rc<Self>) -> Result<Vec<RunRow>, Trouble> {
+        let id = self.begun.borrow().as_ref().map(|begun| begun.id.clone());
+        self.runs_of(Some(&id.unwrap_or_default()))
+    }
+
+    fn runs_of(self: &Rc<Self>, playbook: Option<&str>) -> Result<Vec<RunRow>, Trouble> {
         let session = self.session()?;
-        let (ledger, id) = {
-            let worker = self.worker.borrow();
-            let begun = self.begun.borrow();
-            let (Some(worker), Some(begun)) = (worker.as_ref(), begun.as_ref()) else {
-                return Ok(Vec::new());
-            };
-            (worker.ledger.clone(), begun.id.clone())
+        let ledger = match &*self.worker.borrow() {
+            Some(worker) => worker.ledger.clone(),
+            None => return Ok(Vec::new()),
         };
         let rows = self.wait(async {
             if ledger.exists(&session).await? {
-                ledger.runs(&session, Some(&id)).await.map(Some)
+                ledger.runs(&session, playbook).await.map(Some)
             } else {
                 Ok(None)
             }
@@ -82,7 +83,11 @@ impl Host {
         let resume = self.setup.wishes.resume.clone();
         let row = match &resume {
             Some(run) => {
-                let found = runs.iter().find(|row| row.run == run.0).cloned();
+                let found = match runs.iter().find(|row| row.run == run.0) {
+                    Some(row) => Some(row.clone()),
+                    // The playbook's id is an input like any other: it may have been edited.
+                    None => self.runs_of(None)?.into_iter().find(|row| row.run == run.0),
+                };
                 match found {
                     Some(row) => Some(self.successor(&row, &runs).unwrap_or(row)),
                     // Its process died before the ledger knew it: it never got to its first item.
@@ -162,6 +167,10 @@ impl Host {
                     let mut names: Vec<&String> = names
                         .into_iter()
                         .filter(|name| {
+                            // A file that was not there then may be the work of a step.
+                            if name.ends_with(".sql") && was.is_some_and(|map| !map.contains_key(*name)) {
+                                return false;
+                            }
                             was.and_then(|map| map.get(*name)) != is.and_then(|map| map.get(*name))
                         })
                         .collect();

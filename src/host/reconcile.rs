@@ -214,7 +214,9 @@ impl Host {
                 msg!("host.expected", what = what, wanted = wanted, found = found)
             })
             .collect();
-        if wrong.is_empty() && !found.standby {
+        let standby = found.standby.then(|| msg!("host.standby"));
+        let wrong: Vec<String> = wrong.into_iter().chain(standby).collect();
+        if wrong.is_empty() {
             return Ok(());
         }
         let text = msg!("host.other-server", run = self.run_id());

@@ -274,16 +274,12 @@ impl Host {
             let done = worker.ledger.done_sql(&run.0, row, epoch, xid.as_deref());
             (done, worker.pin.clone())
         };
-        let role = match self.frames.borrow().last() {
-            Some(frame) if frame.options.role.is_some() => "RESET ROLE; ",
-            _ => "",
-        };
         let more: String = more.iter().map(|sql| format!("{sql}; ")).collect();
         // The row names the file's last line: it must not outlive that line.
         self.recorder.borrow_mut().sync()?;
         super::failpoint::failpoint!("before-commit");
         let text =
-            format!("{prefix}{role}SET CONSTRAINTS ALL IMMEDIATE; {more}{done}; COMMIT; {pin}");
+            format!("{prefix}RESET ROLE; SET CONSTRAINTS ALL IMMEDIATE; {more}{done}; COMMIT; {pin}");
         // Ctrl-C must not tear this message: it is the shortest of all, and it decides.
         let answer = self.runtime.block_on(session.simple(&text));
         super::failpoint::failpoint!("after-commit");

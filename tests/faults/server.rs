@@ -49,7 +49,7 @@ fn f32_a_standby_is_refused_before_the_first_item() {
         assert_ne!(ran.code, 0);
     }
     assert_eq!(done(&desk), "1");
-    desk.call(&["plan", "it"]).exits(0);
+    desk.call(&["plan", "it"]).shows("INSERT INTO log VALUES (2)");
     desk.nothing_is_left();
 }
 
@@ -155,7 +155,8 @@ step("two", || db::exec("INSERT INTO log VALUES (2)"));"#,
     std::fs::write(&conf, format!("{text}restore_command = 'false'\n")).unwrap();
     desk.cluster.restart();
     let ran = run.wait();
-    ran.exits(5).shows("timeline should be 1, is 2");
+    // It may answer before it has left recovery: a standby is as wrong as another timeline.
+    ran.exits(5).shows("not the server that run");
     assert_eq!(done(&desk), "1");
 }
 

@@ -123,6 +123,7 @@ impl Stage {
                     accept_changes: false,
                 accept_database: false,
                 unprotected: false,
+                approve: None,
                 reason: None,
                     until: None,
                     allow_pooler: false,
