@@ -21,9 +21,11 @@ impl Host {
     /// # Errors
     /// `not-approved-file` where somebody approved the run and the file changed afterwards.
     pub fn note_file(&self, path: &str, sha256: &str) -> Result<(), Fault> {
-        let began = self.begun.borrow().as_ref().and_then(|begun| {
-            begun.inputs["files"][path].as_str().map(|was| was != sha256)
-        });
+        let began = self
+            .begun
+            .borrow()
+            .as_ref()
+            .and_then(|begun| begun.inputs["files"][path].as_str().map(|was| was != sha256));
         if began == Some(true) && !self.setup.wishes.accept_changes {
             if self.approved.get() {
                 return Err(Fault::new(

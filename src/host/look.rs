@@ -168,7 +168,9 @@ impl Host {
                         .into_iter()
                         .filter(|name| {
                             // A file that was not there then may be the work of a step.
-                            if name.ends_with(".sql") && was.is_some_and(|map| !map.contains_key(*name)) {
+                            if name.ends_with(".sql")
+                                && was.is_some_and(|map| !map.contains_key(*name))
+                            {
                                 return false;
                             }
                             was.and_then(|map| map.get(*name)) != is.and_then(|map| map.get(*name))
@@ -191,6 +193,7 @@ impl Host {
             })?;
             return Ok(());
         }
+        self.stood_before.set(row.steps > 0);
         Err(Self::fatal(
             Fault::usage("inputs-changed", msg!("host.run-inputs-changed", run = row.run))
                 .detail(changed.join("; "))

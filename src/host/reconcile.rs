@@ -105,15 +105,19 @@ impl Host {
         let id = self.begun.borrow().as_ref().map(|begun| begun.id.clone()).unwrap_or_default();
         let state = &self.setup.state;
         let next = format!("runsheet run {}", self.setup.playbook.name);
-        let files = state.runs()?.into_iter().rev().filter(|run| {
-            *run != self.run_id() && !known.iter().any(|row| row.run == run.0)
-        });
+        let files = state
+            .runs()?
+            .into_iter()
+            .rev()
+            .filter(|run| *run != self.run_id() && !known.iter().any(|row| row.run == run.0));
         let files = files.filter(|run| Account::is_of(&state.run_dir(run), &id));
         for run in files.take(ASKED).collect::<Vec<_>>() {
             // A file that nobody can read is no witness for a run that is not asked to go on.
             let Ok(file) = Account::read(&state.run_dir(&run)) else { continue };
             let standing = file.standing().iter().map(ToString::to_string).collect::<Vec<_>>();
-            let Some(server) = file.server.clone().filter(|_| !standing.is_empty()) else { continue };
+            let Some(server) = file.server.clone().filter(|_| !standing.is_empty()) else {
+                continue;
+            };
             let now = self.server_value();
             let differs = |what: &str| differs(&server, &now, what);
             if !differs("database") && !differs("system_identifier") {
@@ -252,7 +256,9 @@ impl Host {
     pub(super) fn known_epoch(&self) -> Result<Option<KnownEpoch>, Fault> {
         let state = &self.setup.state;
         let worker = self.worker.borrow();
-        let Some(identity) = worker.as_ref().map(|worker| &worker.identity) else { return Ok(None) };
+        let Some(identity) = worker.as_ref().map(|worker| &worker.identity) else {
+            return Ok(None);
+        };
         state.folder("epochs")?;
         let place = format!("{}:{}", identity.host, identity.port);
         let server = identity.system_identifier.clone().unwrap_or(place);
@@ -295,7 +301,7 @@ impl Host {
             return Err(Self::fatal(
                 Fault::usage("reason-missing", msg!("host.reason-missing", flag = flag))
                     .cause(msg!("host.reason-missing.cause"))
-                    .remedy(msg!("host.reason-missing.remedy", flag = flag)),
+                    .remedy(msg!("host.reason-missing.remedy")),
             ));
         };
         let by = crate::journal::started_by();

@@ -235,7 +235,8 @@ impl Host {
         let lease =
             self.wait(Lease::take(&session, &ledger, &wish, &mut waiting))?.map_err(Self::fatal)?;
         // They hold their locks for ever, and no session is seen to hold them.
-        let rows = self.wait(session.query(prepared, &[]))?.map_err(|error| self.db_fault(error))?;
+        let rows =
+            self.wait(session.query(prepared, &[]))?.map_err(|error| self.db_fault(error))?;
         if let Some(Value::String(list)) = rows.rows.into_iter().flatten().next() {
             let text = msg!("host.prepared-transactions", list = list);
             self.emit(EventKind::Warning { text })?;

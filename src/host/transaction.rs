@@ -278,8 +278,9 @@ impl Host {
         // The row names the file's last line: it must not outlive that line.
         self.recorder.borrow_mut().sync()?;
         super::failpoint::failpoint!("before-commit");
-        let text =
-            format!("{prefix}RESET ROLE; SET CONSTRAINTS ALL IMMEDIATE; {more}{done}; COMMIT; {pin}");
+        let text = format!(
+            "{prefix}RESET ROLE; SET CONSTRAINTS ALL IMMEDIATE; {more}{done}; COMMIT; {pin}"
+        );
         // Ctrl-C must not tear this message: it is the shortest of all, and it decides.
         let answer = self.runtime.block_on(session.simple(&text));
         super::failpoint::failpoint!("after-commit");

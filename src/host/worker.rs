@@ -91,8 +91,8 @@ impl Host {
         let session = Rc::new(session);
         let pooled = session.behind_pooler();
         let (pin, identity) = self.wait(prepare(&session, pooled, &settings))??;
-        if session.server_version() < OLDEST {
-            return Err(Self::fatal(too_old(&identity.version)));
+        if let Some(fault) = too_old(session.server_version(), &identity.version) {
+            return Err(Self::fatal(fault));
         }
         self.expected(&identity)?;
         self.same_as_before(&identity)?;
@@ -257,10 +257,14 @@ impl Host {
     }
 }
 
-fn too_old(version: &str) -> Fault {
-    Fault::usage("server-too-old", msg!("host.server-too-old", version = version))
-        .cause(msg!("host.server-too-old.cause"))
-        .remedy(msg!("host.server-too-old.remedy"))
+/// `number` as the server counts: 120017 for 12.17.
+fn too_old(number: u32, version: &str) -> Option<Fault> {
+    let fault = || {
+        Fault::usage("server-too-old", msg!("host.server-too-old", version = version))
+            .cause(msg!("host.server-too-old.cause"))
+            .remedy(msg!("host.server-too-old.remedy"))
+    };
+    (number < OLDEST).then(fault)
 }
 
 /// Settings that a run's session starts with, so that `RESET ALL` comes back to them. Only what
@@ -324,4 +328,17 @@ async fn prepare(
     session.simple(&pin).await.map_err(DbError::into_fault)?;
     let identity = catalog::identity(session).await?;
     Ok((pin, identity))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::too_old;
+
+    /// F45: a server that lacks what the ledger needs is refused before the first statement.
+    #[test]
+    fn a_server_before_13_is_refused_and_13_is_not() {
+        let fault = too_old(120_017, "12.17");
+        assert_eq!(fault.map(|fault| fault.code).as_deref(), Some("server-too-old"));
+        assert!(too_old(130_000, "13.0").is_none());
+    }
 }

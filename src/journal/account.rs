@@ -59,8 +59,7 @@ impl Account {
                     account.finished = false;
                 }
                 EventKind::RunFinished { state, .. } => {
-                    account.finished =
-                        matches!(state, FinalState::Done | FinalState::NothingToDo);
+                    account.finished = matches!(state, FinalState::Done | FinalState::NothingToDo);
                 }
                 EventKind::Server { server, accepted, .. } => {
                     if accepted {
@@ -110,7 +109,8 @@ impl Account {
 
     /// What stands, as far as the file knows: done and not taken back.
     pub fn standing(&self) -> Vec<&str> {
-        let undone = |title: &str| self.done.iter().any(|d| d.strip_prefix("undo: ") == Some(title));
+        let undone =
+            |title: &str| self.done.iter().any(|d| d.strip_prefix("undo: ") == Some(title));
         let own = self.done.iter().map(String::as_str);
         own.filter(|title| !title.starts_with("undo: ") && !undone(title)).collect()
     }
@@ -162,3 +162,31 @@ impl Account {
     }
 }
 
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(chains: &[&str]) -> Account {
+        Account { chains: chains.iter().map(ToString::to_string).collect(), ..Account::default() }
+    }
+
+    fn code(file: &Account, head: &str) -> Option<String> {
+        file.holds(&[head.to_string()]).err().map(|fault| fault.code)
+    }
+
+    /// F69: also a file whose hashes were all computed anew.
+    #[test]
+    fn a_line_that_the_database_knows_must_be_there_and_the_same() {
+        let own = file(&["a", "b", "c"]);
+        assert_eq!(code(&own, "3:c:a"), None);
+        assert_eq!(code(&own, "4:d:a").as_deref(), Some("journal-short"));
+        assert_eq!(code(&own, "2:x:a").as_deref(), Some("journal-differs"));
+    }
+
+    #[test]
+    fn lines_of_another_machines_file_and_no_file_at_all_are_no_contradiction() {
+        assert_eq!(code(&file(&["a", "b"]), "9:z:other"), None);
+        assert_eq!(code(&file(&[]), "9:z:other"), None);
+        assert_eq!(code(&file(&["a"]), ""), None);
+    }
+}

@@ -116,7 +116,12 @@ impl Lease {
     ///
     /// # Errors
     /// The server's answer.
-    pub async fn rename(&self, session: &Session, ledger: &Ledger, run: &str) -> Result<(), DbError> {
+    pub async fn rename(
+        &self,
+        session: &Session,
+        ledger: &Ledger,
+        run: &str,
+    ) -> Result<(), DbError> {
         let sql = format!("UPDATE {}.lease SET run = $1 WHERE epoch = $2::bigint", ledger.schema());
         session.execute(&sql, &[json!(run), json!(self.epoch)]).await.map(drop)
     }

@@ -145,7 +145,6 @@ mod tests {
         assert_ne!(super::hash_bytes(b"a\rb"), super::hash_bytes(b"a\nb"));
     }
 
-
     #[test]
     fn a_byte_order_mark_and_line_ends_do_not_change_the_hash() {
         let plain = hash_text("a\nb\n");

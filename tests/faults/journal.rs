@@ -80,7 +80,9 @@ fn f01_a_file_that_ends_at_the_commit_of_its_last_step_is_healed_forward() {
         .parse()
         .unwrap();
     // The run's row of a killed process knows no later line, and a torn one follows.
-    desk.sql("UPDATE runsheet.run SET head = '', state = 'running', finished_at = NULL, report = NULL");
+    desk.sql(
+        "UPDATE runsheet.run SET head = '', state = 'running', finished_at = NULL, report = NULL",
+    );
     let mut cut: String = text.lines().take(known).map(|line| format!("{line}\n")).collect();
     cut.push_str("{\"seq\":");
     desk.project.file(&file(&desk), &cut);
@@ -159,7 +161,8 @@ fn f33_a_restored_database_is_named_and_goes_on_from_what_it_knows_when_a_person
         .exits(0);
     assert_eq!(done(&desk), "123");
     assert!(desk.of_run("events.jsonl").contains("restored after the outage"));
-    let kept = desk.value("SELECT report::text LIKE '%restored after the outage%' FROM runsheet.run");
+    let kept =
+        desk.value("SELECT report::text LIKE '%restored after the outage%' FROM runsheet.run");
     assert_eq!(kept, "t");
     // Said once, it need not be said again.
     desk.call(&["resume", "--yes"]).exits(0);
@@ -172,7 +175,8 @@ fn f33_a_restored_database_is_named_and_goes_on_from_what_it_knows_when_a_person
 fn f33_a_database_restored_to_before_the_run_is_not_begun_anew_unasked() {
     let desk = Desk::new(THREE);
     desk.sql("CREATE TABLE log (step int); CREATE TABLE go ()");
-    desk.project.playbook("first", "playbook(\"first\");\nstep(\"a\", || db::exec(\"SELECT 1\"));\n");
+    desk.project
+        .playbook("first", "playbook(\"first\");\nstep(\"a\", || db::exec(\"SELECT 1\"));\n");
     desk.call(&["run", "first", "--yes"]).exits(0);
     backup(&desk, "earlier");
     desk.run().exits(0);
@@ -301,7 +305,10 @@ fn a_run_killed_before_its_first_step_ended_is_taken_up_by_the_next() {
 /// F42: a prepared transaction keeps its locks and belongs to no session.
 #[test]
 fn f42_a_hanging_prepared_transaction_is_named() {
-    let desk = Desk::with(&[("max_prepared_transactions", "2")], "step(\"a\", || db::exec(\"SELECT 1\"));");
+    let desk = Desk::with(
+        &[("max_prepared_transactions", "2")],
+        "step(\"a\", || db::exec(\"SELECT 1\"));",
+    );
     desk.sql("BEGIN; LOCK TABLE items; PREPARE TRANSACTION 'left by a crashed service'");
     desk.run().exits(0).shows("left by a crashed service").shows("ROLLBACK PREPARED");
     desk.sql("ROLLBACK PREPARED 'left by a crashed service'");

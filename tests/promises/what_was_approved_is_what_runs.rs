@@ -27,7 +27,7 @@ fn every_changed_input_is_refused_by_name_and_the_old_ones_go_on() {
     desk.call(&resume).exits(2).shows("playbooks/tool.rhai").shows("--accept-changes");
     desk.project.file("playbooks/tool.rhai", tool);
     desk.project.file("sql/up.sql", "INSERT INTO items VALUES (105, 'file');\n");
-    desk.call(&resume).exits(2).shows("sql/up.sql").shows("\"first\"");
+    desk.call(&resume).exits(2).shows("sql/up.sql").shows("what the earlier run did stands");
     desk.project.file("sql/up.sql", up);
     desk.call(&["resume", "--yes", "--set", "name=zwei"]).exits(2).shows("name");
     assert_eq!(stands(), "101 102");
@@ -43,11 +43,11 @@ fn every_changed_input_is_refused_by_name_and_the_old_ones_go_on() {
 /// and parameter, replaced by another one between run and resume.
 #[test]
 fn p9_every_single_byte_that_is_replaced_between_run_and_resume_is_refused() {
-    const BOOK: &str = "import \"tool\" as tool;\nlet p = playbook(\"it\", #{ params: #{ name: \"one\" } }); // why\nstep(\"a\", || sql::run_file(\"sql/a.sql\"));\nstep(\"b\", || { sql::run_file(\"sql/b.sql\"); expect(tool::go(), p.name) });\n";
+    const BOOK: &str = "import \"tool\" as tool;\nlet p = playbook(\"it\", #{ params: #{ name: \"one\" } }); // why\nstep(\"a\", || sql::run_file(\"sql/a.sql\"));\nstep(\"b\", || { sql::run_file(\"sql/b.sql\"); expect(tool::ready(), p.name) });\n";
     let desk = Desk::new(BOOK);
     let files = [
         ("playbooks/it.rhai", BOOK),
-        ("playbooks/tool.rhai", "fn go() { db::has_table(\"go\") }\n"),
+        ("playbooks/tool.rhai", "fn ready() { db::has_table(\"go\") }\n"),
         ("sql/a.sql", "INSERT INTO items VALUES (101, 'a');\n"),
         ("sql/b.sql", "-- b\nINSERT INTO items VALUES (102, 'b');\n"),
     ];
@@ -91,10 +91,8 @@ fn mutation_stride() -> usize {
 #[test]
 fn f66_an_approval_code_is_bound_to_playbook_sql_parameters_and_address() {
     let mut desk = Desk::new(BODY);
-    desk.project.file(
-        "runsheet.toml",
-        "[environments.live]\nurl_env = \"LIVE\"\nprotected = true\n",
-    );
+    desk.project
+        .file("runsheet.toml", "[environments.live]\nurl_env = \"LIVE\"\nprotected = true\n");
     let url = desk.url();
     desk.project.env("LIVE", &url);
     desk.project.file("playbooks/tool.rhai", "fn number() { 103 }\n");
