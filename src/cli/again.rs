@@ -11,7 +11,7 @@ use super::known::{Known, Runs};
 use super::road::go;
 use crate::config::nearest;
 use crate::host::Mode;
-use crate::journal::{IntentRow, IntentState, Lease, LeaseWish, started_by};
+use crate::journal::{IntentRow, IntentState, KnownEpoch, Lease, LeaseWish, started_by};
 use crate::model::{Fault, RunId};
 use crate::msg;
 use crate::playbook::Playbook;
@@ -112,12 +112,18 @@ pub(super) fn resolve(desk: &Desk, words: &[String], done: bool) -> Result<u8, F
     let open = open_intents(&database, &known.run, step)?;
     // Refused while a runner is at work: it may be about to settle them itself.
     let by = started_by();
+    let identity = database.ask(crate::postgres::catalog::identity(&database.session))?;
+    let highest = desk.existing_state().map(|state| {
+        let place = format!("{}:{}", identity.host, identity.port);
+        let server = identity.system_identifier.unwrap_or(place);
+        KnownEpoch::of(state.root(), &server, &identity.database)
+    });
     let wish = LeaseWish {
         run: &known.run,
         by: &by,
         wait: Duration::ZERO,
         take_over: false,
-        known_epoch: 0,
+        known_epoch: highest.as_ref().map_or(0, KnownEpoch::get),
     };
     let (session, ledger) = (&database.session, &database.ledger);
     database.ask(Lease::take(session, ledger, &wish, &mut |_| {}))?;

@@ -67,7 +67,9 @@ fn set_out(
 ) -> Result<u8, Fault> {
     let (environment, target) = desk.target(road.unprotected)?;
     let set = desk.set()?;
-    let wishes = wishes(desk, road, resume)?;
+    let stranger = !environment.described && !environment.unprotected && !target.is_local();
+    let mut wishes = wishes(desk, road, resume)?;
+    wishes.unprotected = road.unprotected && stranger;
     if let Some(Some(run)) = &road.take_over {
         held_by(&Database::open(desk)?, run)?;
     }
@@ -120,6 +122,10 @@ fn wishes(desk: &Desk, road: &Road, resume: Option<RunId>) -> Result<Wishes, Fau
         on_failure,
         again: road.again,
         accept_changes: road.accept_changes,
+        accept_database: road.accept_database,
+        unprotected: false,
+        approve: road.approve.clone(),
+        reason: road.reason.clone().filter(|reason| !reason.trim().is_empty()),
         until: road.until.clone(),
         allow_pooler: road.allow_pooler,
         resume,

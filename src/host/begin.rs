@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::gate::{Host, Mode};
+use super::inputs::is_own;
 use super::stop::Trouble;
 use super::value::from_json;
 use super::verb::Call;
@@ -158,10 +159,12 @@ impl Host {
             contacts: Value::Object(contacts),
             version: env!("CARGO_PKG_VERSION").into(),
         })?;
-        self.emit(EventKind::Inputs { inputs })?;
+        self.emit(EventKind::Inputs { inputs: inputs.clone() })?;
+        self.as_approved(&inputs).map_err(Self::fatal)?;
         for note in self.setup.target.iter().flat_map(|target| target.notes.clone()) {
             self.emit(EventKind::Note { text: note })?;
         }
+        self.overrides()?;
         self.somebody_to_ask().map_err(Self::fatal)?;
         self.confirm_protected().map_err(Self::fatal)?;
         self.first_look()?;
@@ -202,13 +205,14 @@ impl Host {
     }
 
     fn inputs(&self, parameters: &[Resolved]) -> Value {
-        let files: Map<String, Value> = self
+        let mut files: Map<String, Value> = self
             .sources
             .files()
             .into_iter()
-            .filter(|(name, _)| !name.starts_with("std/") && !name.starts_with("stdlib/"))
+            .filter(|(name, _)| is_own(name))
             .map(|(name, text)| (name, Value::String(crate::playbook::hash_text(&text))))
             .collect();
+        files.extend(self.named_sql(parameters));
         let params: Map<String, Value> = parameters
             .iter()
             .map(|p| {

@@ -149,6 +149,7 @@ impl Host {
         }
         self.emit(EventKind::Intent {
             item: title.clone(),
+            key: key.clone(),
             ordinal,
             action: external.action.clone(),
         })?;

@@ -248,7 +248,9 @@ impl Host {
             next,
             fault: fault.map(Box::new),
         });
-        if recording {
+        if recording && self.left.get() {
+            let _ = self.leave_ledger();
+        } else if recording {
             self.write_report(state);
         }
         let _ = self.give_lease_back();
@@ -323,6 +325,22 @@ impl Host {
         }
     }
 
+    fn leave_ledger(self: &Rc<Self>) -> Result<(), Trouble> {
+        let Some(stood) = self.stood.get() else { return Ok(()) };
+        // A run that was killed is one that failed, now that nobody works on it.
+        let state = if stood == RunState::Running { RunState::Failed } else { stood };
+        let (session, ledger) = {
+            let worker = self.worker.borrow();
+            let Some(worker) = worker.as_ref().filter(|worker| worker.lease.is_some()) else {
+                return Ok(());
+            };
+            (worker.session.clone(), worker.ledger.clone())
+        };
+        let (run, head) = (self.run_id(), self.recorder.borrow().head());
+        let leaving = ledger.leave_run(&session, &run.0, state, &head);
+        self.wait_out(leaving).map_err(|error| self.db_fault(error).into())
+    }
+
     fn close_ledger(self: &Rc<Self>, state: RunState, report: String) -> Result<(), Trouble> {
         let (session, ledger, epoch) = {
             let worker = self.worker.borrow();
@@ -361,7 +379,7 @@ impl Host {
 }
 
 /// A path as the user would type it: from the current folder where it is below it.
-fn as_typed(path: &std::path::Path) -> String {
+pub(super) fn as_typed(path: &std::path::Path) -> String {
     let here = std::env::current_dir().and_then(|here| here.canonicalize());
     let below = here.ok().and_then(|here| path.strip_prefix(here).ok());
     below.unwrap_or(path).display().to_string()

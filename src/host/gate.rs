@@ -64,6 +64,14 @@ pub struct Wishes {
     pub again: bool,
     /// Go on although inputs changed.
     pub accept_changes: bool,
+    /// This database counts, although a file knows of more or of another server.
+    pub accept_database: bool,
+    /// A strange server goes unprotected.
+    pub unprotected: bool,
+    /// The code of the plan that was approved.
+    pub approve: Option<String>,
+    /// Why a guard is overridden.
+    pub reason: Option<String>,
     /// Stop after this item.
     pub until: Option<String>,
     /// Behind a transaction pooler: transactional steps only.
@@ -135,6 +143,20 @@ pub struct Host {
     pub(super) partly: RefCell<Vec<String>>,
     pub(super) nothing_to_do: Cell<bool>,
     pub(super) rolled_back: Cell<bool>,
+    /// A person said that this database counts.
+    pub(super) accepted: Cell<bool>,
+    /// Effects that only the file knows: made known to the ledger again.
+    pub(super) lost_effects: RefCell<Vec<crate::journal::Announced>>,
+    /// The server that the run is on.
+    pub(super) server: RefCell<Option<Value>>,
+    /// Was there a ledger before this run?
+    pub(super) ledger_was_there: Cell<bool>,
+    /// Somebody approved what the run began with.
+    pub(super) approved: Cell<bool>,
+    /// A rollback was asked for, and nothing of the run was undone.
+    pub(super) left: Cell<bool>,
+    /// How the run stood before this process took it up.
+    pub(super) stood: Cell<Option<crate::journal::RunState>>,
     pub(super) remedies: RefCell<BTreeMap<String, String>>,
     /// Texts of the playbook and everything it imports.
     pub sources: Rc<Sources>,
@@ -145,7 +167,8 @@ impl Host {
     /// A host on the calling thread.
     ///
     /// # Errors
-    /// `internal` where the runtime cannot be made.
+    /// `internal` where the runtime cannot be made; `read-failed` where the state folder is not
+    /// readable.
     pub fn new(
         setup: HostSetup,
         recorder: Recorder,
@@ -156,7 +179,10 @@ impl Host {
             .build()
             .map_err(|error| Fault::failed("internal", error.to_string()))?;
         let remedies = setup.config.remedies.clone();
-        let run = setup.wishes.resume.clone().unwrap_or_else(crate::system::new_run_id);
+        let run = match &setup.wishes.resume {
+            Some(run) => run.clone(),
+            None => setup.state.new_run()?,
+        };
         Ok(Rc::new(Self {
             mode: Cell::new(setup.mode),
             runtime,
@@ -184,6 +210,13 @@ impl Host {
             partly: RefCell::default(),
             nothing_to_do: Cell::new(false),
             rolled_back: Cell::new(false),
+            accepted: Cell::new(false),
+            lost_effects: RefCell::default(),
+            server: RefCell::default(),
+            ledger_was_there: Cell::new(false),
+            approved: Cell::new(false),
+            left: Cell::new(false),
+            stood: Cell::new(None),
             remedies: RefCell::new(remedies),
             sources,
             tripped: Tripped::default(),

@@ -20,6 +20,7 @@ mod look;
 mod options;
 mod outside;
 mod planned;
+mod reconcile;
 mod record;
 mod scope;
 mod stop;

@@ -274,16 +274,13 @@ impl Host {
             let done = worker.ledger.done_sql(&run.0, row, epoch, xid.as_deref());
             (done, worker.pin.clone())
         };
-        let role = match self.frames.borrow().last() {
-            Some(frame) if frame.options.role.is_some() => "RESET ROLE; ",
-            _ => "",
-        };
         let more: String = more.iter().map(|sql| format!("{sql}; ")).collect();
-        super::failpoint::failpoint!("before-commit");
-        let text =
-            format!("{prefix}{role}SET CONSTRAINTS ALL IMMEDIATE; {more}{done}; COMMIT; {pin}");
         // The row names the file's last line: it has to be there.
         self.recorder.borrow_mut().flush()?;
+        super::failpoint::failpoint!("before-commit");
+        let text = format!(
+            "{prefix}RESET ROLE; SET CONSTRAINTS ALL IMMEDIATE; {more}{done}; COMMIT; {pin}"
+        );
         // Ctrl-C must not tear this message: it is the shortest of all, and it decides.
         let answer = self.wait_out(session.simple(&text));
         super::failpoint::failpoint!("after-commit");

@@ -73,7 +73,7 @@ impl Host {
     /// undoes, and says how it ended. Gives the exit code.
     pub fn finish_rollback(self: &Rc<Self>, engine: &Engine, script: Option<Fault>) -> u8 {
         if let Some(fault) = script {
-            return self.close(FinalState::FailedSomeStand, Some(&fault));
+            return self.leave(FinalState::FailedSomeStand, Some(&fault));
         }
         let titles: Vec<String> = self
             .undos
@@ -105,14 +105,26 @@ impl Host {
                     "not-approved",
                     msg!("host.rollback-refused"),
                 );
-                return self.close(FinalState::FailedSomeStand, Some(&fault));
+                return self.leave(FinalState::FailedSomeStand, Some(&fault));
             }
-            Err(fault) => return self.close(FinalState::FailedSomeStand, Some(&fault)),
+            Err(fault) => return self.leave(FinalState::FailedSomeStand, Some(&fault)),
         }
         self.replaying_is_over();
         match self.roll_back(engine) {
             Ok(()) => self.close(FinalState::RolledBack, None),
-            Err(fault) => self.close(FinalState::FailedSomeStand, Some(&fault)),
+            Err(fault) if fault.code == "no-undo" => {
+                self.leave(FinalState::FailedSomeStand, Some(&fault))
+            }
+            Err(fault) => {
+                self.stood.set(None);
+                self.close(FinalState::FailedSomeStand, Some(&fault))
+            }
         }
+    }
+
+    /// Nothing was undone: the run stands as it stood, in the ledger and in its report.
+    fn leave(self: &Rc<Self>, state: FinalState, fault: Option<&Fault>) -> u8 {
+        self.left.set(true);
+        self.close(state, fault)
     }
 }

@@ -18,6 +18,9 @@ use crate::postgres::{
     wait_ready,
 };
 
+/// The oldest server that the ledger's functions run on: `pg_current_xact_id` came with 13.
+const OLDEST: u32 = 130_000;
+
 /// A connection with what is known about it.
 pub struct Worker {
     /// The connection.
@@ -88,7 +91,11 @@ impl Host {
         let session = Rc::new(session);
         let pooled = session.behind_pooler();
         let (pin, identity) = self.wait(prepare(&session, pooled, &settings))??;
+        if let Some(fault) = too_old(session.server_version(), &identity.version) {
+            return Err(Self::fatal(fault));
+        }
         self.expected(&identity)?;
+        self.same_as_before(&identity)?;
         if session.behind_pooler() && self.mode() != Mode::Plan && !self.setup.wishes.allow_pooler {
             return Err(Fault::new(FaultKind::Usage, "pooler", msg!("host.pooler"))
                 .cause(msg!("host.pooler.cause"))
@@ -96,8 +103,10 @@ impl Host {
                 .into());
         }
         let ledger = Ledger::new(&self.setup.config.ledger_schema);
+        let found = identity.clone();
         let worker = Worker { session: session.clone(), pin, identity, ledger, lease: None };
         *self.worker.borrow_mut() = Some(worker);
+        self.remember_server(&found)?;
         self.opened()?;
         Ok(session)
     }
@@ -248,6 +257,16 @@ impl Host {
     }
 }
 
+/// `number` as the server counts: 120017 for 12.17.
+fn too_old(number: u32, version: &str) -> Option<Fault> {
+    let fault = || {
+        Fault::usage("server-too-old", msg!("host.server-too-old", version = version))
+            .cause(msg!("host.server-too-old.cause"))
+            .remedy(msg!("host.server-too-old.remedy"))
+    };
+    (number < OLDEST).then(fault)
+}
+
 /// Settings that a run's session starts with, so that `RESET ALL` comes back to them. Only what
 /// every supported server knows: an unknown one would refuse the connection.
 fn startup_settings(lock_timeout_ms: u128) -> Vec<(&'static str, String)> {
@@ -316,4 +335,17 @@ async fn prepare(
     }
     let identity = catalog::identity(session).await?;
     Ok((pin, identity))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::too_old;
+
+    /// F45: a server that lacks what the ledger needs is refused before the first statement.
+    #[test]
+    fn a_server_before_13_is_refused_and_13_is_not() {
+        let fault = too_old(120_017, "12.17");
+        assert_eq!(fault.map(|fault| fault.code).as_deref(), Some("server-too-old"));
+        assert!(too_old(130_000, "13.0").is_none());
+    }
 }

@@ -70,6 +70,9 @@ pub struct Lease {
     pub epoch: i64,
     /// How long this runner waited for it.
     pub waited: Duration,
+    /// The epoch that the ledger had, where it was below the one known from elsewhere: a backup
+    /// brought an old lease back.
+    pub restored: Option<i64>,
 }
 
 impl Lease {
@@ -104,8 +107,23 @@ impl Lease {
         if !ledger.exists(session).await.map_err(DbError::into_fault)? {
             ledger.create(session).await?;
         }
-        let epoch = raise(session, ledger, wish).await.map_err(DbError::into_fault)?;
-        Ok(Self { epoch, waited: since.elapsed() })
+        let (epoch, was) = raise(session, ledger, wish).await.map_err(DbError::into_fault)?;
+        let restored = Some(was).filter(|was| *was < wish.known_epoch);
+        Ok(Self { epoch, waited: since.elapsed(), restored })
+    }
+
+    /// Says in the lease's row for which run it is held: an unfinished one was taken up.
+    ///
+    /// # Errors
+    /// The server's answer.
+    pub async fn rename(
+        &self,
+        session: &Session,
+        ledger: &Ledger,
+        run: &str,
+    ) -> Result<(), DbError> {
+        let sql = format!("UPDATE {}.lease SET run = $1 WHERE epoch = $2::bigint", ledger.schema());
+        session.execute(&sql, &[json!(run), json!(self.epoch)]).await.map(drop)
     }
 
     /// Gives the lease back.
@@ -187,20 +205,32 @@ async fn terminate(session: &Session, holder: &Holder) -> Result<(), DbError> {
     session.query(sql, &values).await.map(drop)
 }
 
-/// Waits for the open transaction of whoever held it before: their fence share-locks the row.
-async fn raise(session: &Session, ledger: &Ledger, wish: &LeaseWish<'_>) -> Result<i64, DbError> {
+/// The new epoch and the one before it. Waits for the open transaction of whoever held it before:
+/// their fence share-locks the row. A restored backup of ours has no row at all.
+async fn raise(
+    session: &Session,
+    ledger: &Ledger,
+    wish: &LeaseWish<'_>,
+) -> Result<(i64, i64), DbError> {
     let sql = format!(
-        "UPDATE {}.lease SET epoch = greatest(epoch, $1::bigint) + 1, run = $2, holder = $3,
-            backend_pid = pg_backend_pid(),
-            backend_start = (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()),
-            system_identifier = (SELECT system_identifier::text FROM pg_control_system()),
-            timeline = (SELECT timeline_id FROM pg_control_checkpoint()),
-            since = clock_timestamp() RETURNING epoch",
+        "WITH was AS (SELECT epoch FROM {0}.lease)
+         INSERT INTO {0}.lease AS l (epoch, run, holder, backend_pid, backend_start,
+            system_identifier, timeline, since)
+         VALUES ($1::bigint + 1, $2, $3, pg_backend_pid(),
+            (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()),
+            (SELECT system_identifier::text FROM pg_control_system()),
+            (SELECT timeline_id FROM pg_control_checkpoint()), clock_timestamp())
+         ON CONFLICT (one) DO UPDATE SET epoch = greatest(l.epoch + 1, excluded.epoch),
+            run = excluded.run, holder = excluded.holder, backend_pid = excluded.backend_pid,
+            backend_start = excluded.backend_start, since = excluded.since,
+            system_identifier = excluded.system_identifier, timeline = excluded.timeline
+         RETURNING epoch, coalesce((SELECT epoch FROM was), 0)",
         ledger.schema()
     );
     let values = [json!(wish.known_epoch), json!(wish.run), json!(wish.by)];
-    let rows = session.query(&sql, &values).await?.rows;
-    Ok(rows.first().and_then(|row| row.first()).and_then(Value::as_i64).unwrap_or(0))
+    let row = session.query(&sql, &values).await?.rows.into_iter().next().unwrap_or_default();
+    let number = |at: usize| row.get(at).and_then(Value::as_i64).unwrap_or(0);
+    Ok((number(0), number(1)))
 }
 
 fn held(holder: Holder, waited: Duration) -> Fault {

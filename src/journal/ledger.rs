@@ -241,11 +241,65 @@ impl Ledger {
                     AND i.state IN ('open', 'done') AND NOT EXISTS
                     (SELECT FROM {0}.step s WHERE s.run = r.run AND s.key = i.key))
              FROM {0}.run r WHERE $1::text IS NULL OR r.playbook = $1
-             ORDER BY r.started_at DESC, r.run DESC",
+             ORDER BY r.seq DESC",
             self.schema
         );
         let rows = session.ask(&sql, &[json!(playbook)]).await?.rows;
         Ok(rows.into_iter().map(run_row).collect())
+    }
+
+    /// Puts a run's state back to what it was, where nothing of it was changed after all.
+    pub async fn leave_run(
+        &self,
+        session: &Session,
+        run: &str,
+        state: RunState,
+        head: &str,
+    ) -> Result<(), DbError> {
+        let sql = format!(
+            "UPDATE {}.run SET state = $2, head = $3, finished_at = coalesce(finished_at,
+                clock_timestamp()) WHERE run = $1",
+            self.schema
+        );
+        session.execute(&sql, &[json!(run), json!(state), json!(head)]).await.map(drop)
+    }
+
+    /// Takes away a report that tells of steps which the database no longer has.
+    pub async fn forget_report(&self, session: &Session, run: &str) -> Result<(), DbError> {
+        let sql = format!("UPDATE {}.run SET report = NULL WHERE run = $1", self.schema);
+        session.execute(&sql, &[json!(run)]).await.map(drop)
+    }
+
+    /// Every line of a run's file that the database knows, as [`super::Recorder::head`] wrote it.
+    pub async fn heads(&self, session: &Session, run: &str) -> Result<Vec<String>, DbError> {
+        let sql = format!(
+            "SELECT head FROM {0}.step WHERE run = $1 AND head <> ''
+             UNION SELECT head FROM {0}.run WHERE run = $1 AND head <> ''",
+            self.schema
+        );
+        let rows = session.query(&sql, &[json!(run)]).await?.rows;
+        Ok(rows.into_iter().filter_map(|row| row.into_iter().next()).map(text).collect())
+    }
+
+    /// Titles of steps that the run's own report, kept in the ledger, calls done and that have no
+    /// row: somebody deleted rows.
+    pub async fn missing_steps(
+        &self,
+        session: &Session,
+        run: &str,
+    ) -> Result<Vec<String>, DbError> {
+        let sql = format!(
+            "SELECT i->'item'->>'title' FROM {0}.run r,
+                jsonb_path_query(r.report, '$.sections[*].items[*]') i
+             WHERE r.run = $1 AND i->'item'->>'kind' IN ('step', 'manual', 'approve')
+                AND i->'outcome'->>'state' IN ('done', 'replayed', 'not_attested')
+                AND i->'item'->>'title' NOT LIKE '%******%'
+                AND NOT EXISTS (SELECT FROM {0}.step s
+                    WHERE s.run = r.run AND s.title = i->'item'->>'title')",
+            self.schema
+        );
+        let rows = session.query(&sql, &[json!(run)]).await?.rows;
+        Ok(rows.into_iter().filter_map(|row| row.into_iter().next()).map(text).collect())
     }
 
     /// The stored report of a run.
@@ -259,7 +313,7 @@ impl Ledger {
     pub async fn steps(&self, session: &Session, run: &str) -> Result<Vec<StepRow>, DbError> {
         let sql = format!(
             "SELECT key, number, title, kind, state, value, before, inputs, effects, took_ms, head
-             FROM {}.step WHERE run = $1 ORDER BY number, at",
+             FROM {}.step WHERE run = $1 ORDER BY number, epoch, key",
             self.schema
         );
         let rows = session.ask(&sql, &[json!(run)]).await?.rows;
@@ -270,7 +324,7 @@ impl Ledger {
     pub async fn intents(&self, session: &Session, run: &str) -> Result<Vec<IntentRow>, DbError> {
         let sql = format!(
             "SELECT key, ordinal, action, state, value FROM {}.intent WHERE run = $1
-             ORDER BY at, ordinal",
+             ORDER BY key, ordinal",
             self.schema
         );
         let rows = session.ask(&sql, &[json!(run)]).await?.rows;

@@ -3,11 +3,15 @@
 //! The database (`ledger`) answers "what has been applied to this data" and goes back together
 //! with it; the file (`recorder`) answers "what did this run do". The lease says who may write.
 
+mod account;
+mod epoch;
 mod lease;
 mod ledger;
 mod recorder;
 mod replay;
 
+pub use account::{Account, Announced};
+pub use epoch::KnownEpoch;
 pub use lease::{Holder, Lease, LeaseWish};
 pub use ledger::{IntentRow, IntentState, Ledger, RunRow, RunState, StepRow, StepState};
 pub use recorder::{Recorder, read_events, started_by};

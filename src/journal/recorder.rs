@@ -27,6 +27,7 @@ pub struct Recorder {
     started: Instant,
     seq: u64,
     chain: String,
+    origin: String,
     /// Lines from before the run had a folder.
     waiting: Vec<String>,
     /// Lines on their way to the file.
@@ -47,6 +48,7 @@ impl Recorder {
             started: Instant::now(),
             seq: 0,
             chain: String::new(),
+            origin: String::new(),
             waiting: Vec::new(),
             pending: Vec::new(),
             file: None,
@@ -61,7 +63,7 @@ impl Recorder {
     /// `journal-broken` where a line was changed; `journal-write` where the file cannot be written.
     pub fn open(&mut self, folder: &Path) -> Result<(), Fault> {
         let path = folder.join(EVENTS);
-        let (events, chain, sound_bytes) = load(&path)?;
+        let Loaded { events, mut chains, sound_bytes } = load(&path)?;
         let mut file = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -73,7 +75,8 @@ impl Recorder {
         file.set_len(sound_bytes).map_err(|error| write_fault(&path, &error))?;
         file.seek(SeekFrom::End(0)).map_err(|error| write_fault(&path, &error))?;
         self.seq = events.last().map_or(0, |event| event.seq);
-        self.chain = chain;
+        self.origin = chains.first().cloned().unwrap_or_default();
+        self.chain = chains.pop().unwrap_or_default();
         self.path = path;
         self.file = Some(file);
         for line in std::mem::take(&mut self.waiting) {
@@ -118,6 +121,9 @@ impl Recorder {
     fn append(&mut self, line: &str) -> Result<(), Fault> {
         let chain = link(&self.chain, line);
         self.pending.extend_from_slice(bind(line, &chain).as_bytes());
+        if self.origin.is_empty() {
+            self.origin.clone_from(&chain);
+        }
         self.chain = chain;
         if self.pending.len() >= MOST_PENDING { self.flush() } else { Ok(()) }
     }
@@ -154,9 +160,13 @@ impl Recorder {
         }
     }
 
-    /// Number and hash of the last line: the ledger keeps them beside each step.
+    /// Number and hash of the last line, and the hash of the first, which tells this file from one
+    /// that another machine wrote for the same run: the ledger keeps them beside each step.
     pub fn head(&self) -> String {
-        format!("{}:{}", self.seq, self.chain)
+        match self.file {
+            Some(_) => format!("{}:{}:{}", self.seq, self.chain, self.origin),
+            None => String::new(),
+        }
     }
 
     /// Takes moving parts off the screen, so that a question can be asked.
@@ -231,23 +241,54 @@ fn leaves(value: &Value, path: String, found: &mut Vec<String>) {
 /// # Errors
 /// `journal-broken` with the line where the chain does not hold.
 pub fn read_events(folder: &Path) -> Result<Vec<RunEvent>, Fault> {
-    load(&folder.join(EVENTS)).map(|(events, _, _)| events)
+    load(&folder.join(EVENTS)).map(|loaded| loaded.events)
 }
 
-fn load(path: &Path) -> Result<(Vec<RunEvent>, String, u64), Fault> {
+/// What stands in a file whose chain holds.
+#[derive(Default)]
+pub(super) struct Loaded {
+    /// The events.
+    pub(super) events: Vec<RunEvent>,
+    /// The hash of each line.
+    pub(super) chains: Vec<String>,
+    /// Bytes up to the end of the last whole line.
+    sound_bytes: u64,
+}
+
+/// The file in a run's folder; without any line where there is none.
+pub(super) fn load_folder(folder: &Path) -> Result<Loaded, Fault> {
+    load(&folder.join(EVENTS))
+}
+
+/// Gives a run's file another name: `events-1.jsonl`, or the next free number.
+pub(super) fn put_aside(folder: &Path) -> Result<String, Fault> {
+    let path = folder.join(EVENTS);
+    let mut names = (1..).map(|number| format!("events-{number}.jsonl"));
+    let free = names.find(|name| !folder.join(name).exists()).unwrap_or_default();
+    std::fs::rename(&path, folder.join(&free)).map_err(|error| write_fault(&path, &error))?;
+    Ok(free)
+}
+
+/// The first line of the file in a run's folder.
+pub(super) fn first_event(folder: &Path) -> Option<RunEvent> {
+    let mut line = String::new();
+    let file = File::open(folder.join(EVENTS)).ok()?;
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(file), &mut line).ok()?;
+    serde_json::from_str(&unbind(line.strip_suffix('\n')?)?.0).ok()
+}
+
+fn load(path: &Path) -> Result<Loaded, Fault> {
     let text = match std::fs::read(path) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(write_fault(path, &error)),
     };
-    let mut events = Vec::new();
-    let mut chain = String::new();
-    let mut sound = 0;
+    let mut loaded = Loaded::default();
     for (index, line) in text.split_inclusive('\n').enumerate() {
         // Only a line that was being written when the runner died has no line end.
         let Some(whole) = line.strip_suffix('\n') else { break };
         let parsed = unbind(whole).and_then(|(body, given)| {
-            let wanted = link(&chain, &body);
+            let wanted = link(loaded.chains.last().map_or("", String::as_str), &body);
             let event: RunEvent = serde_json::from_str(&body).ok()?;
             (wanted == given).then_some((event, wanted))
         });
@@ -258,11 +299,11 @@ fn load(path: &Path) -> Result<(Vec<RunEvent>, String, u64), Fault> {
                 .remedy(msg!("journal.broken.remedy"))
                 .place(Place::at_line(&name, &text, index as u32 + 1)));
         };
-        events.push(event);
-        chain = link;
-        sound += line.len() as u64;
+        loaded.events.push(event);
+        loaded.chains.push(link);
+        loaded.sound_bytes += line.len() as u64;
     }
-    Ok((events, chain, sound))
+    Ok(loaded)
 }
 
 fn link(before: &str, line: &str) -> String {

@@ -165,6 +165,7 @@ fn until_the_sql(night: &mut Night) -> Item {
     let dump = night.item(ItemKind::Step, "G1.01 전체 백업", Some("5m..15m"));
     night.tell(EventKind::Intent {
         item: "G1.01 전체 백업".into(),
+        key: "G1.01".into(),
         ordinal: 1,
         action: Action::new("pg::dump", Effect::External, "backups/iamvet_db-20261121-0213"),
     });

@@ -1,4 +1,4 @@
-//! What time it is here: the one place that asks.
+//! What time it is here, and since which start of the machine: the one place that asks.
 //!
 //! The machine's zone is read once, from its own file: finding it by name means reading the whole
 //! time zone database's folders, which took longer than connecting to the server.
@@ -18,6 +18,17 @@ pub fn now() -> Zoned {
 pub fn at_home(moment: Timestamp) -> Zoned {
     static HOME: OnceLock<TimeZone> = OnceLock::new();
     moment.to_zoned(HOME.get_or_init(zone).clone())
+}
+
+/// Which start of this machine this is; None where the system does not name it.
+pub fn boot() -> Option<String> {
+    // No test can start the machine anew.
+    #[cfg(feature = "failpoints")]
+    if let Ok(pretended) = std::env::var("RUNSHEET_BOOT") {
+        return Some(pretended);
+    }
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(id.trim().to_string()).filter(|id| !id.is_empty())
 }
 
 /// `TZ` as everybody reads it, else what `/etc/localtime` says.

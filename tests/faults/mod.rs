@@ -2,10 +2,12 @@
 //! what to do, and a database that is as it was before (or as the message says).
 
 mod connection;
+mod journal;
 mod lease;
 mod resume;
 mod script;
 mod secrets;
+mod server;
 mod sql_file;
 mod steps;
 
