@@ -11,7 +11,7 @@ use super::known::{Known, Runs};
 use super::road::go;
 use crate::config::nearest;
 use crate::host::Mode;
-use crate::journal::{IntentRow, IntentState, Lease, LeaseWish, started_by};
+use crate::journal::{IntentRow, IntentState, Lease, LeaseWish, RunState, started_by};
 use crate::model::{Fault, RunId};
 use crate::msg;
 use crate::playbook::Playbook;
@@ -29,7 +29,15 @@ pub(super) fn resume(desk: &Desk, road: &Road, run: Option<&str>) -> Result<u8, 
             }
         },
     };
-    go(desk, road, playbook_of(desk, known)?, Mode::Run, Some(RunId(known.run.clone())))
+    // What was being done is gone on with: a run whose rollback has begun goes back.
+    let mode = match known.state {
+        RunState::RollingBack => {
+            desk.talk(&msg!("cli.rollback-goes-on", run = known.run));
+            Mode::Undo
+        }
+        _ => Mode::Run,
+    };
+    go(desk, road, playbook_of(desk, known)?, mode, Some(RunId(known.run.clone())))
 }
 
 /// `runsheet rollback [RUN]`

@@ -7,7 +7,7 @@
 
 use std::rc::Rc;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::gate::Host;
 use super::scope::Transaction;
@@ -167,7 +167,13 @@ impl Host {
             }
         };
         super::failpoint::failpoint!("after-effect");
-        self.replay.borrow_mut().note_intent(&key, ordinal, IntentState::Done, value.clone());
+        self.replay.borrow_mut().note_intent(
+            &key,
+            ordinal,
+            action,
+            IntentState::Done,
+            value.clone(),
+        );
         self.settle(&key, &title, ordinal, &value)?;
         Ok(value)
     }
@@ -278,13 +284,7 @@ impl Host {
                 return Err(Fault::failed("internal", "no worker").into());
             };
             let epoch = worker.lease.as_ref().map_or(0, |lease| lease.epoch);
-            let settled = worker.ledger.settle_sql(
-                &self.run_id().0,
-                &key,
-                Some(ordinal),
-                IntentState::Done,
-                &json!({ "rows": 0 }),
-            );
+            let settled = worker.ledger.mark_sql(&self.run_id().0, &key, ordinal);
             let lead = format!(
                 "BEGIN; {}; SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}; ",
                 worker.ledger.fence_sql(epoch),

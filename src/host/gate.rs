@@ -135,6 +135,11 @@ pub struct Host {
     pub(super) partly: RefCell<Vec<String>>,
     pub(super) nothing_to_do: Cell<bool>,
     pub(super) rolled_back: Cell<bool>,
+    pub(super) back: RefCell<super::undo::Back>,
+    /// The step that committed last, and the snapshot behind its COMMIT.
+    pub(super) snapshot: RefCell<Option<(String, String)>>,
+    /// The transaction that the item which runs has, or had.
+    pub(super) xid: RefCell<Option<String>>,
     pub(super) remedies: RefCell<BTreeMap<String, String>>,
     /// Texts of the playbook and everything it imports.
     pub sources: Rc<Sources>,
@@ -184,6 +189,9 @@ impl Host {
             partly: RefCell::default(),
             nothing_to_do: Cell::new(false),
             rolled_back: Cell::new(false),
+            back: RefCell::default(),
+            snapshot: RefCell::default(),
+            xid: RefCell::default(),
             remedies: RefCell::new(remedies),
             sources,
             tripped: Tripped::default(),
@@ -199,7 +207,7 @@ impl Host {
     /// A rollback has met every finished step; from here on effects are real.
     pub(super) fn replaying_is_over(&self) {
         self.mode.set(Mode::Run);
-        *self.replay.borrow_mut() = Replay::default();
+        self.replay.borrow_mut().end();
     }
 
     /// Reports a fact.

@@ -111,8 +111,15 @@ impl Host {
         let row = {
             let begun = self.begun.borrow();
             let Some(begun) = begun.as_ref() else { return Ok(()) };
+            let before = known.iter().find(|row| row.run == run.0);
             let mut inputs = begun.inputs.clone();
-            if let Some(before) = known.iter().find(|row| row.run == run.0) {
+            let mut state = RunState::Running;
+            if let (Some(before), true) = (before, self.is_way_back()) {
+                // Whoever asks to take a run back, and is refused, has changed nothing.
+                self.back.borrow_mut().stood = Some(before.state);
+                state = before.state;
+                inputs = before.inputs.clone();
+            } else if let Some(before) = before {
                 let mut older = before
                     .inputs
                     .get("older")
@@ -129,7 +136,7 @@ impl Host {
                 playbook: begun.id.clone(),
                 title: begun.title.clone(),
                 file: self.setup.playbook.name.clone(),
-                state: RunState::Running,
+                state,
                 inputs,
                 started_by: started_by(),
                 environment: self.setup.environment.name.clone(),

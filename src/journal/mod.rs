@@ -7,8 +7,10 @@ mod lease;
 mod ledger;
 mod recorder;
 mod replay;
+mod traces;
 
 pub use lease::{Holder, Lease, LeaseWish};
 pub use ledger::{IntentRow, IntentState, Ledger, RunRow, RunState, StepRow, StepState};
 pub use recorder::{Recorder, read_events, started_by};
 pub use replay::{Recorded, Replay};
+pub use traces::{Trace, Traces};

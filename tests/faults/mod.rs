@@ -4,6 +4,7 @@
 mod connection;
 mod lease;
 mod resume;
+mod rollback;
 mod script;
 mod secrets;
 mod sql_file;
