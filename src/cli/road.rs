@@ -50,6 +50,17 @@ pub(super) fn go(
     mode: Mode,
     resume: Option<RunId>,
 ) -> Result<u8, Fault> {
+    walk(setup(desk, road, playbook, mode, resume)?).map(|ended| ended.exit)
+}
+
+/// What a walk needs, from the command line.
+pub(super) fn setup(
+    desk: &Desk,
+    road: &Road,
+    playbook: Playbook,
+    mode: Mode,
+    resume: Option<RunId>,
+) -> Result<RoadSetup, Fault> {
     let (environment, target) = desk.target(road.unprotected)?;
     let set = desk.set()?;
     let wishes = wishes(desk, road, resume)?;
@@ -60,7 +71,7 @@ pub(super) fn go(
     let outline = outline_of(&desk.project, &playbook);
     let output = desk.output();
     let colour = output == Output::Live && coloured();
-    let setup = RoadSetup {
+    Ok(RoadSetup {
         sink: for_terminal(output, desk.redactor.clone(), colour, desk.common.verbose),
         limits: Limits::default(),
         host: HostSetup {
@@ -79,8 +90,7 @@ pub(super) fn go(
             cancel: Cancel::install()?,
             asks: outline.asks,
         },
-    };
-    walk(setup).map(|ended| ended.exit)
+    })
 }
 
 fn wishes(desk: &Desk, road: &Road, resume: Option<RunId>) -> Result<Wishes, Fault> {

@@ -86,12 +86,7 @@ impl Host {
         if frame.effects.last() != Some(&action.verb) {
             frame.effects.push(action.verb.clone());
         }
-        let changes_database = match action.effect {
-            Effect::Write => true,
-            Effect::External => !action.touches.is_empty(),
-            Effect::None | Effect::Read => false,
-        };
-        frame.changes |= changes_database || action.opaque;
+        frame.changes |= changes_database(action);
         match action.effect {
             Effect::Write => frame.wrote = true,
             Effect::External => frame.external = true,
@@ -323,6 +318,16 @@ impl Host {
     pub fn is_planning(&self) -> bool {
         self.mode() == super::gate::Mode::Plan
     }
+}
+
+/// Does an action count as a change that has to be taken back?
+pub(super) fn changes_database(action: &Action) -> bool {
+    let changes = match action.effect {
+        Effect::Write => true,
+        Effect::External => !action.touches.is_empty(),
+        Effect::None | Effect::Read => false,
+    };
+    changes || action.opaque
 }
 
 fn shell_word(text: &str) -> String {

@@ -243,6 +243,7 @@ impl Host {
         }
         let recording = self.is_begun();
         if recording {
+            self.tell_end_of_ladder();
             let path = self.run_folder().join("report.md");
             let _ = self.emit(EventKind::ReportAt { path: as_typed(&path) });
         }

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::approval::Terminal;
 use super::diagnose::Sources;
-use super::effects::External;
+use super::effects::{External, changes_database};
 use super::planned::{Planned, Tripped};
 use super::scope::{Deferred, Frame, PlannedWrites, UndoEntry};
 use super::stop::{Stop, Trouble};
@@ -332,6 +332,7 @@ impl Host {
 
     fn record_planned(&self, action: Action) -> Result<Dynamic, Trouble> {
         self.planned.borrow_mut().add(&action);
+        let changes = changes_database(&action);
         let what = if action.target.is_empty() {
             action.verb.clone()
         } else {
@@ -340,6 +341,7 @@ impl Host {
         self.emit(EventKind::Action { action, planned: true })?;
         if let Some(frame) = self.frames.borrow_mut().last_mut() {
             frame.planned_effects += 1;
+            frame.changes |= changes;
         }
         Ok(Dynamic::from(Planned::new(what)))
     }

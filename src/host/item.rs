@@ -76,8 +76,9 @@ impl Host {
             let changes = value.1;
             let value = value.0;
             if kind == ItemKind::Step {
-                let item = item.clone();
-                self.undos.borrow_mut().push(UndoEntry { item, key, undo, changes, options });
+                let entry = UndoEntry { item: item.clone(), key, undo, changes, options };
+                self.tell_rung(&entry)?;
+                self.undos.borrow_mut().push(entry);
             }
             let shown = ItemState::Replayed { value: value.clone() };
             return self.end_item(item, shown, 0, None, from_json(value));
@@ -349,18 +350,17 @@ impl Host {
                     (Mode::Plan, Some("will_check")) => ItemState::WillCheck,
                     _ => ItemState::Done { value: value.clone() },
                 };
-                if self.mode() == Mode::Run {
-                    if is_step {
-                        self.undos.borrow_mut().push(UndoEntry {
-                            item: item.clone(),
-                            key,
-                            undo,
-                            changes: self.last_changes.get(),
-                            options,
-                        });
-                    } else if item.kind == ItemKind::Check || item.kind == ItemKind::Verify {
-                        self.before.borrow_mut().push(Recorded::Item { key, value });
+                if is_step {
+                    let changes = self.last_changes.get();
+                    let entry = UndoEntry { item: item.clone(), key, undo, changes, options };
+                    self.tell_rung(&entry)?;
+                    if self.mode() == Mode::Run {
+                        self.undos.borrow_mut().push(entry);
                     }
+                } else if self.mode() == Mode::Run
+                    && matches!(item.kind, ItemKind::Check | ItemKind::Verify)
+                {
+                    self.before.borrow_mut().push(Recorded::Item { key, value });
                 }
                 self.end_item(item, outcome, took, xid, given)
             }

@@ -93,7 +93,9 @@ impl Host {
             return self.take_up(row);
         }
         match row.state {
-            RunState::RollingBack if resume.is_some() || (row.steps > 0 && !self.setup.wishes.again) => {
+            RunState::RollingBack
+                if resume.is_some() || (row.steps > 0 && !self.setup.wishes.again) =>
+            {
                 Err(self.rollback_begun(&row.run))
             }
             RunState::Done if resume.is_some() => {

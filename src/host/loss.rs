@@ -91,7 +91,8 @@ impl Host {
     /// written next; a process that dies before that leaves the one from inside the step.
     pub(super) fn committed(&self, step: &StepRow, results: &[SimpleResult]) {
         let cell = |result: &SimpleResult| result.cells.first()?.first()?.clone();
-        let seen = results.last().and_then(cell).filter(|_| matches!(step.kind.as_str(), "step" | "undo"));
+        let seen =
+            results.last().and_then(cell).filter(|_| matches!(step.kind.as_str(), "step" | "undo"));
         *self.snapshot.borrow_mut() = seen.map(|snapshot| (step.key.clone(), snapshot));
     }
 
@@ -126,11 +127,7 @@ fn row(trace: &Trace, written: &Value, all: &Value) -> Value {
 }
 
 /// Counts in a READ ONLY transaction of its own; None where the table is gone.
-async fn count(
-    session: &Session,
-    trace: &Trace,
-    own: &[String],
-) -> Result<Option<Count>, DbError> {
+async fn count(session: &Session, trace: &Trace, own: &[String]) -> Result<Option<Count>, DbError> {
     // A count of what row security lets one role see would look like the truth.
     session.batch(&format!("BEGIN READ ONLY; {LIMIT}; SET LOCAL row_security = off")).await?;
     let counted = count_in(session, trace, own).await;

@@ -7,6 +7,7 @@
 
 mod apart;
 mod approval;
+mod aside;
 mod begin;
 mod diagnose;
 mod effects;

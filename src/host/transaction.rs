@@ -281,9 +281,10 @@ impl Host {
         };
         let more: String = more.iter().map(|sql| format!("{sql}; ")).collect();
         super::failpoint::failpoint!("before-commit");
-        let text =
-            format!("{prefix}{role}SET CONSTRAINTS ALL IMMEDIATE; {more}{done}; COMMIT; {pin}; \
-             SELECT pg_catalog.pg_current_snapshot()::text");
+        let text = format!(
+            "{prefix}{role}SET CONSTRAINTS ALL IMMEDIATE; {more}{done}; COMMIT; {pin}; \
+             SELECT pg_catalog.pg_current_snapshot()::text"
+        );
         // Ctrl-C must not tear this message: it is the shortest of all, and it decides.
         let answer = self.runtime.block_on(session.simple(&text));
         super::failpoint::failpoint!("after-commit");

@@ -13,7 +13,7 @@ use super::options::ItemOptions;
 use super::scope::UndoEntry;
 use super::stop::{Stop, Trouble};
 use crate::journal::{IntentState, RunState};
-use crate::model::{EventKind, Fault, FaultKind, FinalState, ItemKind};
+use crate::model::{EventKind, Fault, FaultKind, FinalState, ItemKind, RungKind};
 use crate::msg;
 
 /// What a way back has to remember of its run.
@@ -70,6 +70,41 @@ impl Host {
         }
         self.emit(EventKind::Note { text: msg!("host.rolled-back-all") })?;
         Ok(())
+    }
+
+    /// Reports the rung of a step that changes something: its undo, or that it has none.
+    pub(super) fn tell_rung(&self, entry: &UndoEntry) -> Result<(), Fault> {
+        if !entry.changes {
+            return Ok(());
+        }
+        let title = entry.item.title.clone();
+        let run = (self.mode() != Mode::Plan).then(|| self.run_id());
+        self.emit(EventKind::WayBack {
+            rung: RungKind::Undo,
+            item: Some(title.clone()),
+            what: title,
+            command: run.map(|run| format!("runsheet rollback {run}")),
+            proven: None,
+            blocked: entry.undo.is_none().then(|| msg!("host.no-undo-written")),
+            gone: false,
+        })
+    }
+
+    /// Reports that a run that changed something has no last rung.
+    pub(super) fn tell_end_of_ladder(&self) {
+        let nothing = self.standing() == 0 && self.back.borrow().undone.is_empty();
+        if self.mode() != Mode::Run || nothing || self.dump_of_run().is_some() {
+            return;
+        }
+        let _ = self.emit(EventKind::WayBack {
+            rung: RungKind::Restore,
+            item: None,
+            what: String::new(),
+            command: None,
+            proven: None,
+            blocked: Some(msg!("host.no-whole-dump")),
+            gone: false,
+        });
     }
 
     /// Titles of the steps that stand and of which this is true, oldest first.
@@ -251,7 +286,7 @@ impl Host {
 }
 
 /// What went wrong, whatever way it came.
-fn fault_of(trouble: Trouble) -> Fault {
+pub(super) fn fault_of(trouble: Trouble) -> Fault {
     match trouble {
         Trouble::Fault(fault) => *fault,
         Trouble::Stop(Stop::Failed(fault)) => (*fault).clone(),

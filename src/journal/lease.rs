@@ -189,13 +189,19 @@ async fn terminate(session: &Session, holder: &Holder) -> Result<(), DbError> {
 
 /// Waits for the open transaction of whoever held it before: their fence share-locks the row.
 async fn raise(session: &Session, ledger: &Ledger, wish: &LeaseWish<'_>) -> Result<i64, DbError> {
+    // A restored database has no row: no dump holds it.
     let sql = format!(
-        "UPDATE {}.lease SET epoch = greatest(epoch, $1::bigint) + 1, run = $2, holder = $3,
-            backend_pid = pg_backend_pid(),
-            backend_start = (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()),
-            system_identifier = (SELECT system_identifier::text FROM pg_control_system()),
-            timeline = (SELECT timeline_id FROM pg_control_checkpoint()),
-            since = clock_timestamp() RETURNING epoch",
+        "INSERT INTO {}.lease AS l (epoch, run, holder, backend_pid, backend_start,
+            system_identifier, timeline, since)
+         VALUES (greatest(0, $1::bigint) + 1, $2, $3, pg_backend_pid(),
+            (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()),
+            (SELECT system_identifier::text FROM pg_control_system()),
+            (SELECT timeline_id FROM pg_control_checkpoint()), clock_timestamp())
+         ON CONFLICT (one) DO UPDATE SET epoch = greatest(l.epoch, $1::bigint) + 1,
+            run = excluded.run, holder = excluded.holder, backend_pid = excluded.backend_pid,
+            backend_start = excluded.backend_start, timeline = excluded.timeline,
+            system_identifier = excluded.system_identifier, since = excluded.since
+         RETURNING epoch",
         ledger.schema()
     );
     let values = [json!(wish.known_epoch), json!(wish.run), json!(wish.by)];

@@ -3,6 +3,7 @@
 
 mod connection;
 mod lease;
+mod restore_rung;
 mod resume;
 mod rollback;
 mod script;

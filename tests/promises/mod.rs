@@ -1,6 +1,6 @@
 //! What runsheet promises, each promise asked of the real program.
 
 mod exactly_once;
-mod undone_once;
 mod plans_change_nothing;
+mod undone_once;
 mod what_was_approved_is_what_runs;

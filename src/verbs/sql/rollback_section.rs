@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::progress::Progress;
 use super::send::refused;
 use crate::host::{Host, StatementTrouble, Trouble, Verb};
-use crate::model::{Action, Effect, Fault, format_span};
+use crate::model::{Action, Effect, EventKind, Fault, RungKind, format_span};
 use crate::msg;
 use crate::playbook::resolve_sql;
 use crate::sql::{
@@ -83,6 +83,15 @@ fn run(host: &Rc<Host>, path: &str, sql: &str) -> Result<Value, Trouble> {
             }
         }
     }
+    host.emit(EventKind::WayBack {
+        rung: RungKind::RollbackFile,
+        item: None,
+        what: path.to_string(),
+        command: None,
+        proven: None,
+        blocked: None,
+        gone: true,
+    })?;
     Ok(json!({
         "statements": progress.done,
         "rows": progress.rows,
