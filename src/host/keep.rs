@@ -57,7 +57,8 @@ impl Host {
             takes: options.takes.clone(),
             risk: options.risk,
             has_undo,
-            section: self.section.borrow().clone(),
+            // Undo steps have a heading of their own.
+            section: self.section.borrow().clone().filter(|_| kind != ItemKind::Undo),
         })
     }
 

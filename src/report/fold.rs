@@ -103,15 +103,15 @@ impl Fold {
             .rungs
             .iter()
             .position(|known| known.kind == *rung && known.item == *item && known.what == *what);
-        let earlier = known.map(|at| self.rungs.remove(at));
-        let proven = proven.clone().or(earlier.and_then(|rung| rung.proven));
+        let earlier = known.and_then(|at| self.rungs[at].proven.clone());
+        let proven = proven.clone().or(earlier);
         let state = match (gone, blocked, &proven) {
             (true, _, _) => RungState::Done,
             (_, Some(_), _) => RungState::NotPossible,
             (_, _, Some(_)) => RungState::Available,
             _ => RungState::Unproven,
         };
-        self.rungs.push(Rung {
+        let rung = Rung {
             kind: *rung,
             item: item.clone(),
             what: what.clone(),
@@ -119,7 +119,11 @@ impl Fold {
             proven,
             state,
             why: blocked.clone(),
-        });
+        };
+        match known {
+            Some(at) => self.rungs[at] = rung,
+            None => self.rungs.push(rung),
+        }
     }
 
     /// A backup that was looked at again is the same backup, known better.

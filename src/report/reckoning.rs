@@ -111,7 +111,13 @@ pub(super) fn ladder(report: &Report, named: Vec<Rung>) -> Vec<Rung> {
             rung.state = RungState::NotNeeded;
         }
     }
+    // The newest step is undone first.
+    rungs.reverse();
     rungs.sort_by_key(|rung| rung.kind);
+    if let Some(first) = rungs.iter().position(|rung| rung.kind > RungKind::Undo) {
+        rungs[first..].reverse();
+        rungs[first..].sort_by_key(|rung| rung.kind);
+    }
     rungs
 }
 

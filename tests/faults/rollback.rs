@@ -30,6 +30,16 @@ fn f56_a_rollback_that_fails_half_way_says_what_is_undone_and_what_stands() {
     assert_eq!(tables(&desk), "one two");
     assert_eq!(desk.value("SELECT count(*) FROM items"), "20", "the undo was one transaction");
     assert_eq!(desk.value("SELECT state FROM runsheet.run"), "rolling_back");
+    let report = desk.of_run("report.md");
+    for line in [
+        "one: **unproven: never executed in a rehearsal**",
+        "two: **failed, and left nothing behind: cannot drop table two",
+        "three: undone by the rollback",
+        "5. **Restore of the backup**\n   - **not possible: the run made no dump",
+    ] {
+        assert!(report.contains(line), "{line}\n{report}");
+    }
+    assert!(report.find("three: undone") < report.find("two: **failed"), "{report}");
     // Neither forward nor anew from here.
     desk.call(&["run", "it", "--yes"]).exits(5).shows(&format!("runsheet rollback {run}"));
     assert_eq!(tables(&desk), "one two");
@@ -64,6 +74,40 @@ fn f56_a_run_that_takes_itself_back_and_fails_is_gone_on_with() {
     assert_eq!(tables(&desk), "");
 }
 
+/// F57: a way back that nobody has tried is called so before the run and after it, in the reader's
+/// language, with the command of each rung.
+#[test]
+fn f57_an_undo_that_was_never_rehearsed_is_called_unproven() {
+    let desk = Desk::new(
+        r#"step("dump", || pg::dump());
+step("file", #{ undo: || sql::run_rollback_section("sql/up.sql") }, || sql::run_file("sql/up.sql"));
+step("rows", #{ undo: || () }, || db::snapshot_table("items"));
+step("one way", || db::exec("DELETE FROM items WHERE id = 3"));"#,
+    );
+    let sql = "CREATE TABLE made (id int);\n-- ROLLBACK\n-- DROP TABLE made;\n";
+    desk.project.file("sql/up.sql", sql);
+    let planned = desk.call(&["plan", "it"]);
+    planned.exits(0).shows("way back: file (unproven").shows("one way (not possible: no `undo`");
+    desk.run().exits(0);
+    let run = desk.newest_run();
+    let report = desk.of_run("report.md");
+    for line in [
+        "   - one way: **not possible: no `undo` is written for it**",
+        "   - file: **unproven: never executed in a rehearsal**",
+        "refuses, because steps without an undo stand",
+        "   - `sql/up.sql`: **unproven",
+        "20 rows of items: **unproven",
+        "**unproven: never restored as a test**",
+        &format!("   - **type: `runsheet rollback {run} --restore`**"),
+    ] {
+        assert!(report.contains(line), "{line}\n{report}");
+    }
+    assert!(!report.contains("dump: **"), "a dump has nothing to be taken back\n{report}");
+    desk.call(&["rollback", &run, "--restore", "--yes", "--lang", "ko"]).exits(0);
+    let report = desk.of_run("report.md");
+    assert!(report.contains("shop_old_") && report.contains("필요 없음"), "{report}");
+}
+
 /// F58: what others wrote since is shown with its numbers before anybody is asked.
 #[test]
 fn f58_rows_written_since_are_shown_before_they_are_lost() {
@@ -89,7 +133,7 @@ step("indexed", #{ transaction: false, undo: || db::exec("UPDATE items SET name 
     desk.sql("INSERT INTO made VALUES (9), (10); UPDATE items SET name = 'x' WHERE id = 3");
     desk.sql("INSERT INTO other VALUES (1)");
     let ran = desk.call(&["rollback", &run]);
-    ran.exits(4).shows("3 rows were written");
+    ran.exits(4).shows("since these steps ended: 3");
     let line = |table: &str| {
         ran.stdout.lines().find(|line| line.contains(table)).unwrap_or_default().to_string()
     };
@@ -103,8 +147,8 @@ step("indexed", #{ transaction: false, undo: || db::exec("UPDATE items SET name 
     assert_eq!(desk.value("SELECT count(*) FROM made"), "10");
     assert_eq!(desk.value("SELECT state FROM runsheet.run"), "done");
     desk.run().exits(0).shows("done here already");
-    desk.call(&["rollback", &run, "--yes"]).exits(0).shows("3 rows were written");
-    assert!(desk.of_run("report.md").contains("3 rows were written"));
+    desk.call(&["rollback", &run, "--yes"]).exits(0).shows("since these steps ended: 3");
+    assert!(desk.of_run("report.md").contains("since these steps ended: 3"));
     assert_eq!(desk.value("SELECT to_regclass('made') IS NULL"), "t");
 }
 
@@ -122,7 +166,7 @@ fn f58_a_table_renamed_or_dropped_since_is_not_passed_over() {
     desk.run().exits(0);
     desk.sql("DROP TABLE gone; ALTER TABLE items RENAME TO things; INSERT INTO things VALUES (9000, 'x')");
     let ran = desk.call(&["rollback", &desk.newest_run()]);
-    ran.exits(4).shows("the table is gone").shows("1 rows were written");
+    ran.exits(4).shows("the table is gone").shows("since these steps ended: 1");
 }
 
 #[test]

@@ -144,7 +144,12 @@ fn rung_state(rung: &Rung) -> String {
     let why = text(rung.why.as_deref().unwrap_or_default());
     match rung.state {
         RungState::Done if rung.kind == RungKind::Undo => msg!("report.ladder.undone"),
-        RungState::Done => msg!("report.ladder.gone"),
+        RungState::Done => match &rung.proven {
+            Some(by) if rung.kind == RungKind::Restore => {
+                msg!("report.ladder.gone-with", by = text(by))
+            }
+            _ => msg!("report.ladder.gone"),
+        },
         RungState::Failed => format!("**{}**", msg!("report.ladder.failed", why = why)),
         RungState::NotPossible => {
             format!("**{}**", msg!("report.ladder.not-possible", why = why))

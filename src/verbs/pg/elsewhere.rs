@@ -96,6 +96,12 @@ impl Elsewhere {
         self.host.wait(self.session.batch(sql))
     }
 
+    /// As [`Elsewhere::attempt`], to its end also after Ctrl-C: nobody may be left not knowing
+    /// whether it happened.
+    pub(super) fn attempt_to_its_end(&self, sql: &str) -> Result<(), DbError> {
+        self.host.wait_out(self.session.batch(sql))
+    }
+
     /// The database of this name.
     pub(super) fn find(&self, name: &str) -> Result<Option<Found>, Trouble> {
         let sql = "SELECT json_build_object('comment', \

@@ -40,19 +40,21 @@ struct Exchange {
 /// `database-in-use`, and those of `pg::restore`. The database is as it was in every case.
 pub fn restore(host: &Rc<Host>, wanted: Option<&str>) -> Result<(), Trouble> {
     let started = Instant::now();
+    let server = Elsewhere::open(host)?;
+    let name = host.identity()?.database;
+    let comment = server.find(&name)?.map(|found| found.comment).unwrap_or_default();
+    if wanted.is_none() && comment.ends_with(&format!("by runsheet run {}", host.run_id())) {
+        // Killed behind the exchange: the rest is to say so in the ledger, which in the restored
+        // database knows of no dump.
+        return Ok(host.emit(EventKind::Note { text: msg!("verbs.pg.rung.done", name = name) })?);
+    }
     let path = match wanted {
         Some(path) => path.to_string(),
         None => host.own_dump()?,
     };
     let source = source(host, &json!(path))?;
-    let name = host.identity()?.database;
     of_this_database(host, &source)?;
-    let server = Elsewhere::open(host)?;
     let mark = mark_of(host, &source)?;
-    if server.find(&name)?.is_some_and(|found| found.comment == mark) {
-        // Killed behind the exchange: the rest is to say so in the ledger.
-        return Ok(host.emit(EventKind::Note { text: msg!("verbs.pg.rung.done", name = name) })?);
-    }
     let stamp = host.run_id().0.replace('-', "_");
     let now = jiff::Zoned::now().strftime("%Y%m%d_%H%M%S").to_string();
     let exchange = Exchange {
@@ -80,7 +82,7 @@ pub fn restore(host: &Rc<Host>, wanted: Option<&str>) -> Result<(), Trouble> {
         item: None,
         what: path,
         command: None,
-        proven: Some(msg!("verbs.pg.rung.proven", rows = rows)),
+        proven: Some(msg!("verbs.pg.rung.proven", rows = rows, old = exchange.old)),
         blocked: None,
         gone: true,
     })?;
@@ -250,22 +252,30 @@ fn exchanged(host: &Rc<Host>, exchange: &Exchange) -> Result<(), Trouble> {
     let mut attempt = 0;
     let failed = loop {
         attempt += 1;
-        let Err(error) = aside.attempt(&format!("BEGIN; {sql} COMMIT"))? else { break None };
-        aside.execute("ROLLBACK")?;
+        let Err(error) = aside.attempt_to_its_end(&format!("BEGIN; {sql} COMMIT")) else {
+            break None;
+        };
+        let _ = aside.attempt_to_its_end("ROLLBACK");
         // object_in_use: the server waits five seconds by itself.
         if !error.is("55006") || attempt >= TRIES {
             break Some(error);
         }
-        if !aside.others(&exchange.name)?.is_empty() {
+        if !aside.others(&exchange.name).is_ok_and(|others| others.is_empty()) {
             break Some(error);
         }
     };
     // Back into the database of that name: the restored one, or the old one where it failed.
-    host.session()?;
+    let back = host.session();
     match failed {
-        None => Ok(()),
+        None => {
+            // The copy's ledger knows already how the run ended.
+            if let Err(Trouble::Fault(fault)) = back {
+                host.emit(EventKind::Warning { text: fault.to_string() })?;
+            }
+            Ok(())
+        }
         Some(error) if error.is("55006") => {
-            let others = aside.others(&exchange.name)?;
+            let others = aside.others(&exchange.name).unwrap_or_default();
             Err(in_use(exchange, &format!("{}\n{}", error.message, others.join("\n"))).into())
         }
         Some(error) => Err(host.db_fault(error).detail(by_hand(exchange)).into()),
