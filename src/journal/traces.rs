@@ -124,8 +124,8 @@ impl Ledger {
 fn traces_of(found: &Value) -> Traces {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    let mut traces = Traces::default();
-    traces.own = list(&found["own"]).iter().map(text).collect();
+    let own = list(&found["own"]).iter().map(text).collect();
+    let mut traces = Traces { own, ..Traces::default() };
     let steps = list(&found["steps"]);
     let mut wanted: BTreeSet<u32> = BTreeSet::new();
     for step in &steps {

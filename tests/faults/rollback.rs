@@ -87,12 +87,12 @@ step("one way", || db::exec("DELETE FROM items WHERE id = 3"));"#,
     let sql = "CREATE TABLE made (id int);\n-- ROLLBACK\n-- DROP TABLE made;\n";
     desk.project.file("sql/up.sql", sql);
     let planned = desk.call(&["plan", "it"]);
-    planned.exits(0).shows("way back: file (unproven").shows("one way (not possible: no `undo`");
+    planned.exits(0).shows("way back: file (unproven").shows("one way (not possible: no undo");
     desk.run().exits(0);
     let run = desk.newest_run();
     let report = desk.of_run("report.md");
     for line in [
-        "   - one way: **not possible: no `undo` is written for it**",
+        "   - one way: **not possible: no undo is written for it**",
         "   - file: **unproven: never executed in a rehearsal**",
         "refuses, because steps without an undo stand",
         "   - `sql/up.sql`: **unproven",
