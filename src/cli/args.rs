@@ -120,6 +120,9 @@ pub(super) enum Command {
     },
     Rollback {
         run: Option<String>,
+        // The inner one is missing where no dump is named.
+        #[arg(long, value_name = "DUMP", num_args = 0..=1, require_equals = true)]
+        restore: Option<Option<String>>,
         #[command(flatten)]
         road: Road,
     },

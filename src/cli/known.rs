@@ -51,7 +51,7 @@ impl Known {
     /// Has it begun something that it did not end?
     pub(super) fn is_open(&self) -> bool {
         match self.state {
-            RunState::Running | RunState::VerifyFailed => true,
+            RunState::Running | RunState::VerifyFailed | RunState::RollingBack => true,
             RunState::Failed => self.steps > 0,
             RunState::Done | RunState::RolledBack => false,
         }

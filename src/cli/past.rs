@@ -29,6 +29,7 @@ fn state_word(state: RunState) -> String {
         RunState::Failed => msg!("cli.state.failed"),
         RunState::Done => msg!("cli.state.done"),
         RunState::VerifyFailed => msg!("cli.state.verify-failed"),
+        RunState::RollingBack => msg!("cli.state.rolling-back"),
         RunState::RolledBack => msg!("cli.state.rolled-back"),
     }
 }
@@ -154,7 +155,8 @@ pub(super) fn status(desk: &Desk, exit_code: bool) -> Result<u8, Fault> {
     }
     desk.out(&table.text(desk.width()));
     for known in runs.open() {
-        let command = format!("runsheet resume {}", known.run);
+        let word = if known.state == RunState::RollingBack { "rollback" } else { "resume" };
+        let command = format!("runsheet {word} {}", known.run);
         desk.talk(&msg!("cli.open-run", run = known.run, command = command));
     }
     Ok(code)

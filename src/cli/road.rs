@@ -65,6 +65,18 @@ fn set_out(
     mode: Mode,
     resume: Option<RunId>,
 ) -> Result<u8, Fault> {
+    walk(setup(desk, road, playbook, outline, mode, resume)?).map(|ended| ended.exit)
+}
+
+/// What a walk needs, from the command line.
+pub(super) fn setup(
+    desk: &Desk,
+    road: &Road,
+    playbook: Playbook,
+    outline: Outline,
+    mode: Mode,
+    resume: Option<RunId>,
+) -> Result<RoadSetup, Fault> {
     let (environment, target) = desk.target(road.unprotected)?;
     let set = desk.set()?;
     let stranger = !environment.described && !environment.unprotected && !target.is_local();
@@ -76,7 +88,7 @@ fn set_out(
     desk.warn_of_config();
     let output = desk.output();
     let colour = output == Output::Live && coloured();
-    let setup = RoadSetup {
+    Ok(RoadSetup {
         sink: for_terminal(output, desk.redactor.clone(), colour, desk.common.verbose),
         limits: Limits::default(),
         host: HostSetup {
@@ -95,8 +107,7 @@ fn set_out(
             cancel: Cancel::install()?,
             asks: outline.asks,
         },
-    };
-    walk(setup).map(|ended| ended.exit)
+    })
 }
 
 fn wishes(desk: &Desk, road: &Road, resume: Option<RunId>) -> Result<Wishes, Fault> {

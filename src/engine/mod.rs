@@ -9,4 +9,4 @@ pub use build::{Limits, compile, engine, header};
 pub use lint::{
     Finding, Outline, OutlineItem, OutlineKind, Severity, check, examine, outline, outline_of,
 };
-pub use road::{Ended, RoadSetup, walk};
+pub use road::{Ended, RoadSetup, walk, walk_back_by_restore};

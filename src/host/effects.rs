@@ -7,7 +7,7 @@
 
 use std::rc::Rc;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::gate::Host;
 use super::scope::Transaction;
@@ -86,12 +86,7 @@ impl Host {
         if frame.effects.last() != Some(&action.verb) {
             frame.effects.push(action.verb.clone());
         }
-        let changes_database = match action.effect {
-            Effect::Write => true,
-            Effect::External => !action.touches.is_empty(),
-            Effect::None | Effect::Read => false,
-        };
-        frame.changes |= changes_database || action.opaque;
+        frame.changes |= changes_database(action);
         match action.effect {
             Effect::Write => frame.wrote = true,
             Effect::External => frame.external = true,
@@ -168,7 +163,13 @@ impl Host {
             }
         };
         super::failpoint::failpoint!("after-effect");
-        self.replay.borrow_mut().note_intent(&key, ordinal, IntentState::Done, value.clone());
+        self.replay.borrow_mut().note_intent(
+            &key,
+            ordinal,
+            action,
+            IntentState::Done,
+            value.clone(),
+        );
         self.settle(&key, &title, ordinal, &value)?;
         Ok(value)
     }
@@ -279,13 +280,7 @@ impl Host {
                 return Err(Fault::failed("internal", "no worker").into());
             };
             let epoch = worker.lease.as_ref().map_or(0, |lease| lease.epoch);
-            let settled = worker.ledger.settle_sql(
-                &self.run_id().0,
-                &key,
-                Some(ordinal),
-                IntentState::Done,
-                &json!({ "rows": 0 }),
-            );
+            let settled = worker.ledger.mark_sql(&self.run_id().0, &key, ordinal);
             let lead = format!(
                 "BEGIN; {}; SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}; ",
                 worker.ledger.fence_sql(epoch),
@@ -324,6 +319,16 @@ impl Host {
     pub fn is_planning(&self) -> bool {
         self.mode() == super::gate::Mode::Plan
     }
+}
+
+/// Does an action count as a change that has to be taken back?
+pub(super) fn changes_database(action: &Action) -> bool {
+    let changes = match action.effect {
+        Effect::Write => true,
+        Effect::External => !action.touches.is_empty(),
+        Effect::None | Effect::Read => false,
+    };
+    changes || action.opaque
 }
 
 fn shell_word(text: &str) -> String {

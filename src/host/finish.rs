@@ -36,8 +36,6 @@ impl Host {
                 self.run_deferred(engine, ItemKind::OnFailure);
                 if self.wants_rollback(&broken) {
                     match self.roll_back(engine) {
-                        // What a step did outside of its transaction has no undo to take it back.
-                        Ok(()) if !self.partly.borrow().is_empty() => {}
                         Ok(()) => {
                             self.rolled_back.set(true);
                             state = Some(FinalState::FailedUnchanged);
@@ -108,14 +106,19 @@ impl Host {
         )
     }
 
-    fn wants_rollback(&self, fault: &Fault) -> bool {
+    fn wants_rollback(self: &Rc<Self>, fault: &Fault) -> bool {
         if self.standing() == 0 || fault.code == "fenced" {
             return false;
         }
         match self.setup.wishes.on_failure {
-            OnFailure::Rollback => true,
+            OnFailure::Rollback => {
+                // It was asked for beforehand: what cannot be shown does not stop it.
+                let _ = self.show_way_back();
+                true
+            }
             OnFailure::Stop => false,
             OnFailure::Ask if self.setup.terminal.interactive => {
+                let _ = self.show_way_back();
                 let question = msg!("host.rollback-question", steps = self.standing());
                 self.confirm(&question).unwrap_or(false)
             }
@@ -148,7 +151,9 @@ impl Host {
         let bodies: Vec<Deferred> = std::mem::take(&mut *cell.borrow_mut());
         for deferred in bodies {
             let title = deferred.title.clone();
-            if let Err(trouble) = self.perform_deferred(engine, kind, &title, deferred, None) {
+            let options = ItemOptions::default();
+            let done = self.perform_deferred(engine, kind, &title, deferred, None, options);
+            if let Err(trouble) = done {
                 let text = match trouble {
                     Trouble::Fault(fault) => fault.to_string(),
                     Trouble::Stop(Stop::Failed(fault)) => fault.to_string(),
@@ -169,6 +174,7 @@ impl Host {
         title: &str,
         deferred: Deferred,
         key: Option<String>,
+        options: ItemOptions,
     ) -> Result<(), Trouble> {
         #[allow(deprecated)] // "volatile", not deprecated
         let context: NativeCallContext<'_> = deferred.context.create_context(engine);
@@ -176,7 +182,6 @@ impl Host {
         let epoch = self.worker.borrow().as_ref().and_then(|w| w.lease.as_ref().map(|l| l.epoch));
         // The same body may run at the end of each process of a run: the epoch tells them apart.
         let key = key.unwrap_or_else(|| format!("{title} #{}", epoch.unwrap_or(0)));
-        let options = ItemOptions::default();
         let item = self.new_item(kind, title, &options, false)?;
         self.item_keyed(&call, item, key, options, None, &deferred.body).map(drop)
     }
@@ -238,6 +243,7 @@ impl Host {
         }
         let recording = self.is_begun();
         if recording {
+            self.tell_end_of_ladder();
             let path = self.run_folder().join("report.md");
             let _ = self.emit(EventKind::ReportAt { path: as_typed(&path) });
         }
@@ -318,9 +324,10 @@ impl Host {
             FinalState::RolledBack => RunState::RolledBack,
             // Undone at once: there is nothing left that could be resumed.
             _ if self.rolled_back.get() => RunState::RolledBack,
-            _ => RunState::Failed,
+            _ => self.state_of_way_back().unwrap_or(RunState::Failed),
         };
         if self.has_lease() {
+            let _ = self.keep_snapshot();
             let _ = self.close_ledger(ledger_state, pretty);
         }
     }

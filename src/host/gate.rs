@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::approval::Terminal;
 use super::diagnose::Sources;
-use super::effects::External;
+use super::effects::{External, changes_database};
 use super::planned::{Planned, Tripped};
 use super::scope::{Deferred, Frame, PlannedWrites, UndoEntry};
 use super::stop::{Stop, Trouble};
@@ -157,6 +157,11 @@ pub struct Host {
     pub(super) left: Cell<bool>,
     /// How the run stood before this process took it up.
     pub(super) stood: Cell<Option<crate::journal::RunState>>,
+    pub(super) back: RefCell<super::undo::Back>,
+    /// The step that committed last, and the snapshot behind its COMMIT.
+    pub(super) snapshot: RefCell<Option<(String, String)>>,
+    /// The transaction that the item which runs has, or had.
+    pub(super) xid: RefCell<Option<String>>,
     pub(super) remedies: RefCell<BTreeMap<String, String>>,
     /// Texts of the playbook and everything it imports.
     pub sources: Rc<Sources>,
@@ -217,6 +222,9 @@ impl Host {
             approved: Cell::new(false),
             left: Cell::new(false),
             stood: Cell::new(None),
+            back: RefCell::default(),
+            snapshot: RefCell::default(),
+            xid: RefCell::default(),
             remedies: RefCell::new(remedies),
             sources,
             tripped: Tripped::default(),
@@ -232,7 +240,7 @@ impl Host {
     /// A rollback has met every finished step; from here on effects are real.
     pub(super) fn replaying_is_over(&self) {
         self.mode.set(Mode::Run);
-        *self.replay.borrow_mut() = Replay::default();
+        self.replay.borrow_mut().end();
     }
 
     /// Reports a fact.
@@ -357,6 +365,7 @@ impl Host {
 
     fn record_planned(&self, action: Action) -> Result<Dynamic, Trouble> {
         self.planned.borrow_mut().add(&action);
+        let changes = changes_database(&action);
         let what = if action.target.is_empty() {
             action.verb.clone()
         } else {
@@ -365,6 +374,7 @@ impl Host {
         self.emit(EventKind::Action { action, planned: true })?;
         if let Some(frame) = self.frames.borrow_mut().last_mut() {
             frame.planned_effects += 1;
+            frame.changes |= changes;
         }
         Ok(Dynamic::from(Planned::new(what)))
     }

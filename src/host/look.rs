@@ -108,6 +108,11 @@ impl Host {
             return self.take_up(row);
         }
         match row.state {
+            RunState::RollingBack
+                if resume.is_some() || (row.steps > 0 && !self.setup.wishes.again) =>
+            {
+                Err(self.rollback_begun(&row.run))
+            }
             RunState::Done if resume.is_some() => {
                 *self.run.borrow_mut() = RunId(row.run.clone());
                 self.reconcile(Some(&row), true)?;
@@ -204,6 +209,9 @@ impl Host {
     }
 
     pub(super) fn unfinished(self: &Rc<Self>, row: RunRow, now: &Value) -> Result<(), Trouble> {
+        if row.state == RunState::RollingBack {
+            return Err(self.rollback_begun(&row.run));
+        }
         let question = msg!("host.unfinished-question", run = row.run, steps = row.steps);
         let terminal = &self.setup.terminal;
         if terminal.yes || (terminal.interactive && self.confirm(&question).map_err(Self::fatal)?) {

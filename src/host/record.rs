@@ -163,38 +163,14 @@ impl Host {
             let Some(worker) = worker.as_ref() else { return Ok(()) };
             (worker.ledger.clone(), worker.lease.as_ref().map_or(0, |lease| lease.epoch))
         };
-        let row = {
-            let begun = self.begun.borrow();
-            let Some(begun) = begun.as_ref() else { return Ok(()) };
-            let mut inputs = begun.inputs.clone();
-            inputs["server"] = self.server_value();
-            if let Some(before) = known.iter().find(|row| row.run == run.0) {
-                let mut older = before
-                    .inputs
-                    .get("older")
-                    .and_then(Value::as_array)
-                    .cloned()
-                    .unwrap_or_default();
-                if before.inputs["files"] != inputs["files"] {
-                    older.push(before.inputs["files"].clone());
-                }
-                inputs["older"] = Value::Array(older);
-            }
-            RunRow {
-                run: run.0.clone(),
-                playbook: begun.id.clone(),
-                title: begun.title.clone(),
-                file: self.setup.playbook.name.clone(),
-                state: RunState::Running,
-                inputs,
-                started_by: started_by(),
-                environment: self.setup.environment.name.clone(),
-                started_at: String::new(),
-                finished_at: None,
-                steps: 0,
-                head: String::new(),
-            }
-        };
+        let before = known.iter().find(|row| row.run == run.0);
+        let mut state = RunState::Running;
+        if let (Some(before), true) = (before, self.is_way_back()) {
+            // Whoever asks to take a run back, and is refused, has changed nothing.
+            self.back.borrow_mut().stood = Some(before.state);
+            state = before.state;
+        }
+        let Some(row) = self.row_of_run(state, before) else { return Ok(()) };
         let session = self.session()?;
         self.wait(ledger.open_run(&session, &row, epoch))?.map_err(|error| self.db_fault(error))?;
         if self.accepted.get() {
@@ -209,6 +185,38 @@ impl Host {
             })?;
         }
         Ok(())
+    }
+
+    /// The run's row; `before` is what the ledger has of it.
+    pub(super) fn row_of_run(&self, state: RunState, before: Option<&RunRow>) -> Option<RunRow> {
+        let begun = self.begun.borrow();
+        let begun = begun.as_ref()?;
+        let mut inputs = begun.inputs.clone();
+        if let (Some(before), true) = (before, self.is_way_back()) {
+            inputs = before.inputs.clone();
+        } else if let Some(before) = before {
+            let older = before.inputs.get("older").and_then(Value::as_array);
+            let mut older = older.cloned().unwrap_or_default();
+            if before.inputs["files"] != inputs["files"] {
+                older.push(before.inputs["files"].clone());
+            }
+            inputs["older"] = Value::Array(older);
+        }
+        inputs["server"] = self.server_value();
+        Some(RunRow {
+            run: self.run_id().0,
+            playbook: begun.id.clone(),
+            title: begun.title.clone(),
+            file: self.setup.playbook.name.clone(),
+            state,
+            inputs,
+            started_by: started_by(),
+            environment: self.setup.environment.name.clone(),
+            started_at: String::new(),
+            finished_at: None,
+            steps: 0,
+            head: String::new(),
+        })
     }
 
     pub(super) fn take_lease(self: &Rc<Self>) -> Result<(), Trouble> {

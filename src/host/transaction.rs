@@ -115,6 +115,7 @@ impl Host {
             .iter()
             .find_map(|result| result.cells.first()?.first()?.clone())
             .unwrap_or_default();
+        *self.xid.borrow_mut() = Some(xid.clone()).filter(|xid| !xid.is_empty());
         if let Some(frame) = self.frames.borrow_mut().last_mut() {
             frame.transaction = Transaction::Open { xid };
         }
@@ -279,16 +280,21 @@ impl Host {
         self.recorder.borrow_mut().flush()?;
         super::failpoint::failpoint!("before-commit");
         let text = format!(
-            "{prefix}RESET ROLE; SET CONSTRAINTS ALL IMMEDIATE; {more}{done}; COMMIT; {pin}"
+            "{prefix}RESET ROLE; SET CONSTRAINTS ALL IMMEDIATE; {more}{done}; COMMIT; {pin}; \
+             SELECT pg_catalog.pg_current_snapshot()::text"
         );
         // Ctrl-C must not tear this message: it is the shortest of all, and it decides.
         let answer = self.wait_out(session.simple(&text));
         super::failpoint::failpoint!("after-commit");
         match answer {
-            Ok(_) => {
+            Ok(results) => {
+                if !prefix.is_empty() {
+                    self.opened_transaction(&results);
+                }
                 if let Some(frame) = self.frames.borrow_mut().last_mut() {
                     frame.transaction = Transaction::None;
                 }
+                self.committed(row, &results);
                 self.notices(&session)?;
                 Ok(true)
             }

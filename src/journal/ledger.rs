@@ -23,8 +23,24 @@ pub enum RunState {
     Done,
     /// Every step is done and a verify failed.
     VerifyFailed,
+    /// Its rollback has begun and has not ended: some of its steps are undone.
+    RollingBack,
     /// Its steps were undone.
     RolledBack,
+}
+
+impl RunState {
+    /// The word in the ledger.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Failed => "failed",
+            Self::Done => "done",
+            Self::VerifyFailed => "verify_failed",
+            Self::RollingBack => "rolling_back",
+            Self::RolledBack => "rolled_back",
+        }
+    }
 }
 
 /// How a journaled step stands.
@@ -124,12 +140,18 @@ pub struct IntentRow {
 #[derive(Clone, Debug)]
 pub struct Ledger {
     schema: String,
+    bare: String,
 }
 
 impl Ledger {
     /// The ledger in a schema, usually `runsheet`.
     pub fn new(schema: &str) -> Self {
-        Self { schema: quote_ident(schema) }
+        Self { schema: quote_ident(schema), bare: schema.to_string() }
+    }
+
+    /// The schema without quotes.
+    pub(super) fn bare_schema(&self) -> String {
+        self.bare.clone()
     }
 
     /// The quoted schema.
@@ -177,7 +199,7 @@ impl Ledger {
         }
     }
 
-    /// Opens the row of a run, or takes it up again.
+    /// Opens the row of a run, or takes it up again, in the state that the row says.
     pub async fn open_run(
         &self,
         session: &Session,
@@ -189,8 +211,8 @@ impl Ledger {
                 WHERE state = 'running' AND run <> $1)
              INSERT INTO {0}.run AS r (run, playbook, title, file, state, inputs, started_by,
                 environment, version, epoch)
-             VALUES ($1, $2, $3, $4, 'running', $5::jsonb, $6, $7, $8, $9::bigint)
-             ON CONFLICT (run) DO UPDATE SET state = 'running', epoch = excluded.epoch,
+             VALUES ($1, $2, $3, $4, $10, $5::jsonb, $6, $7, $8, $9::bigint)
+             ON CONFLICT (run) DO UPDATE SET state = excluded.state, epoch = excluded.epoch,
                 inputs = excluded.inputs, finished_at = NULL",
             self.schema
         );
@@ -204,8 +226,15 @@ impl Ledger {
             json!(row.environment),
             json!(env!("CARGO_PKG_VERSION")),
             json!(epoch),
+            json!(row.state),
         ];
         session.execute(&sql, &values).await.map(drop)
+    }
+
+    /// Sets how a run stands, as a statement.
+    pub fn state_sql(&self, run: &str, state: RunState) -> String {
+        let (run, state) = (quote_literal(run), state.word());
+        format!("UPDATE {}.run SET state = '{state}' WHERE run = {run}", self.schema)
     }
 
     /// Says how a run stands, and keeps its report, a JSON text.
@@ -352,13 +381,17 @@ impl Ledger {
     /// Last statement of a step's transaction: its row. Without `xid` the transaction began in this
     /// very message and has no id yet that could be compared.
     pub fn done_sql(&self, run: &str, step: &StepRow, epoch: i64, xid: Option<&str>) -> String {
+        let since = match step.kind.as_str() {
+            "step" | "undo" => format!("::jsonb || {}", self.since_sql()),
+            _ => String::new(),
+        };
         let jsonb = |value: &Value| quote_literal(&value.to_string().replace("\\u0000", "\\ufffd"));
         let before = serde_json::to_value(&step.before).unwrap_or(Value::Null);
         let xid = xid.map_or("pg_catalog.pg_current_xact_id()::text".to_string(), |xid| {
             format!("{}.same({})", self.schema, quote_literal(xid))
         });
         format!(
-            "INSERT INTO {}.step (run, key, number, title, kind, state, value, before, inputs, effects, epoch, xid, took_ms, head) VALUES ({}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {epoch}, {xid}, {}, {})",
+            "INSERT INTO {}.step (run, key, number, title, kind, state, value, before, inputs, effects, epoch, xid, took_ms, head) VALUES ({}, {}, {}, {}, {}, {}, {}, {}, {}{since}, {}, {epoch}, {xid}, {}, {})",
             self.schema,
             quote_literal(run),
             quote_literal(&step.key),

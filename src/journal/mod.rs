@@ -9,6 +9,7 @@ mod lease;
 mod ledger;
 mod recorder;
 mod replay;
+mod traces;
 
 pub use account::{Account, Announced};
 pub use epoch::KnownEpoch;
@@ -16,3 +17,4 @@ pub use lease::{Holder, Lease, LeaseWish};
 pub use ledger::{IntentRow, IntentState, Ledger, RunRow, RunState, StepRow, StepState};
 pub use recorder::{Recorder, read_events, started_by};
 pub use replay::{Recorded, Replay};
+pub use traces::{Trace, Traces};

@@ -291,6 +291,12 @@ pub enum EventKind {
         command: Option<String>,
         /// What proved it, "rehearsal of 2026-11-20"; None: it was never executed in a rehearsal.
         proven: Option<String>,
+        /// Why this way cannot be gone; None: nothing is known that stands in it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        blocked: Option<String>,
+        /// True where it was gone just now.
+        #[serde(default)]
+        gone: bool,
     },
     /// Where the report of this run is written; said once, before the run ends.
     ReportAt {

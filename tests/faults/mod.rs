@@ -4,7 +4,9 @@
 mod connection;
 mod journal;
 mod lease;
+mod restore_rung;
 mod resume;
+mod rollback;
 mod script;
 mod secrets;
 mod server;

@@ -3,4 +3,5 @@
 mod exactly_once;
 mod plans_change_nothing;
 mod the_journal_can_be_lost;
+mod undone_once;
 mod what_was_approved_is_what_runs;
