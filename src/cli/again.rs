@@ -11,7 +11,7 @@ use super::known::{Known, Runs};
 use super::road::go;
 use crate::config::nearest;
 use crate::host::Mode;
-use crate::journal::{IntentRow, IntentState, Lease, LeaseWish, started_by};
+use crate::journal::{IntentRow, IntentState, Lease, LeaseWish, TakeOver, started_by};
 use crate::model::{Fault, RunId};
 use crate::msg;
 use crate::playbook::Playbook;
@@ -116,11 +116,11 @@ pub(super) fn resolve(desk: &Desk, words: &[String], done: bool) -> Result<u8, F
         run: &known.run,
         by: &by,
         wait: Duration::ZERO,
-        take_over: false,
-        known_epoch: 0,
+        take_over: TakeOver::No,
+        had: None,
     };
     let (session, ledger) = (&database.session, &database.ledger);
-    database.ask(Lease::take(session, ledger, &wish, &mut |_| {}))?;
+    let lease = database.ask(Lease::take(session, ledger, &wish, &mut |_| {}))?;
     let (state, word) = match done {
         true => (IntentState::Done, msg!("cli.settled-done")),
         false => (IntentState::Redo, msg!("cli.settled-redo")),
@@ -131,7 +131,7 @@ pub(super) fn resolve(desk: &Desk, words: &[String], done: bool) -> Result<u8, F
         let sql = ledger.settle_sql(&known.run, &intent.key, ordinal, state, &value);
         database.ask(session.batch(&sql))
     });
-    let released = database.ask(Lease::release(session, ledger));
+    let released = database.ask(lease.release(session, ledger));
     settled?;
     released?;
     let next = format!("runsheet resume {}", known.run);

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::gate::{Host, Mode};
 use super::stop::Trouble;
-use crate::journal::{Lease, LeaseWish, RunRow, RunState, started_by};
+use crate::journal::{Lease, LeaseWish, RunRow, RunState, TakeOver, started_by};
 use crate::model::{EventKind, RunId};
 use crate::msg;
 
@@ -88,12 +88,13 @@ impl Host {
         let held = match self.worker.borrow_mut().as_mut() {
             Some(worker) => {
                 let kept = (worker.session.clone(), worker.ledger.clone());
-                worker.lease.take().map(|_| kept)
+                worker.lease.take().map(|lease| (kept.0, kept.1, lease))
             }
             None => None,
         };
-        if let Some((session, ledger)) = held {
-            let released = self.runtime.block_on(Lease::release(&session, &ledger));
+        if let Some((session, ledger, lease)) = held {
+            self.epoch.set(None);
+            let released = self.runtime.block_on(lease.release(&session, &ledger));
             if !matches!(released, Ok(true)) {
                 self.emit(EventKind::Warning { text: msg!("host.lease-was-lost") })?;
             }
@@ -151,12 +152,17 @@ impl Host {
             None => return Ok(()),
         };
         let (run, by) = (self.run_id().0, started_by());
+        let wishes = &self.setup.wishes;
         let wish = LeaseWish {
             run: &run,
             by: &by,
-            wait: self.setup.wishes.wait,
-            take_over: self.setup.wishes.take_over,
-            known_epoch: 0,
+            wait: wishes.wait,
+            take_over: match (&wishes.take_over_run, wishes.take_over) {
+                (Some(run), _) => TakeOver::Run(run),
+                (None, true) => TakeOver::Anybody,
+                (None, false) => TakeOver::No,
+            },
+            had: self.epoch.get(),
         };
         let mut waiting = |holder: &crate::journal::Holder| {
             let _ = self.emit(EventKind::Waiting {
@@ -165,6 +171,7 @@ impl Host {
         };
         let lease =
             self.wait(Lease::take(&session, &ledger, &wish, &mut waiting))?.map_err(Self::fatal)?;
+        self.epoch.set(Some(lease.epoch));
         if let Some(worker) = self.worker.borrow_mut().as_mut() {
             worker.lease = Some(lease);
         }

@@ -13,7 +13,8 @@ use serde_json::Value;
 use super::gate::{Host, Mode};
 use super::scope::Transaction;
 use super::stop::Trouble;
-use crate::journal::{StepRow, StepState};
+use super::worker::pooled_settings;
+use crate::journal::{Lease, StepRow, StepState};
 use crate::model::{EventKind, Fault, FinalState, parse_span, quote_ident, quote_name};
 use crate::msg;
 use crate::postgres::{DbError, Rows, Session, SimpleResult};
@@ -85,6 +86,13 @@ impl Host {
             sql.push_str(&format!(" ISOLATION LEVEL {}", level.to_uppercase()));
         }
         sql.push_str(&format!("; {}; ", worker.ledger.fence_sql(epoch)));
+        if worker.session.behind_pooler() {
+            for setting in pooled_settings(&worker.session, self.lock_timeout_ms()) {
+                sql.push_str(&setting);
+                sql.push_str("; ");
+                count += 1;
+            }
+        }
         // The session starts with the configured lock timeout and no statement timeout.
         if options.lock_timeout.is_some() {
             sql.push_str(&format!("SET LOCAL lock_timeout = {}; ", self.lock_timeout_ms()));
@@ -264,7 +272,7 @@ impl Host {
             Some(Transaction::Open { xid }) => Some(xid),
             _ => None,
         };
-        let (done, pin) = {
+        let (done, pin, lease, ledger) = {
             let worker = self.worker.borrow();
             let Some(worker) = worker.as_ref() else {
                 return Err(Fault::failed("internal", "no worker").into());
@@ -272,25 +280,35 @@ impl Host {
             let epoch = worker.lease.as_ref().map_or(0, |lease| lease.epoch);
             let run = self.run_id();
             let done = worker.ledger.done_sql(&run.0, row, epoch, xid.as_deref());
-            (done, worker.pin.clone())
+            (done, worker.pin.clone(), worker.lease.clone(), worker.ledger.clone())
         };
         let role = match self.frames.borrow().last() {
             Some(frame) if frame.options.role.is_some() => "RESET ROLE; ",
             _ => "",
         };
+        let look = lease.as_ref().map_or(String::new(), |lease| {
+            let apart = if pin.is_empty() { "" } else { "; " };
+            format!("{apart}{}", lease.after_step_sql(&ledger))
+        });
         let more: String = more.iter().map(|sql| format!("{sql}; ")).collect();
         super::failpoint::failpoint!("before-commit");
-        let text =
-            format!("{prefix}{role}SET CONSTRAINTS ALL IMMEDIATE; {more}{done}; COMMIT; {pin}");
+        let text = format!(
+            "{prefix}{role}SET CONSTRAINTS ALL IMMEDIATE; {more}{done}; COMMIT; {pin}{look}"
+        );
         // Ctrl-C must not tear this message: it is the shortest of all, and it decides.
         let answer = self.runtime.block_on(session.simple(&text));
         super::failpoint::failpoint!("after-commit");
         match answer {
-            Ok(_) => {
+            Ok(results) => {
                 if let Some(frame) = self.frames.borrow_mut().last_mut() {
                     frame.transaction = Transaction::None;
                 }
                 self.notices(&session)?;
+                let cell = |result: &SimpleResult| result.cells.first()?.first()?.clone();
+                let dropped = results.last().and_then(cell).as_deref() == Some("f");
+                if let Some(lease) = lease.filter(|_| dropped) {
+                    self.lock_was_dropped(&session, &lease)?;
+                }
                 Ok(true)
             }
             Err(error) if error.connection_lost => self.look_up_commit(row),
@@ -299,6 +317,17 @@ impl Host {
                 Err(self.db_fault(error).into())
             }
         }
+    }
+
+    /// The step's own SQL let the lease's lock go. Correctness rests on the epoch, but others
+    /// should go on waiting.
+    fn lock_was_dropped(&self, session: &Session, lease: &Lease) -> Result<(), Trouble> {
+        let again = self.runtime.block_on(lease.take_lock_again(session));
+        let text = match again.map_err(|error| self.db_fault(error))? {
+            true => msg!("host.lease-dropped"),
+            false => msg!("host.lease-lost-lock"),
+        };
+        self.emit(EventKind::Warning { text }).map_err(Into::into)
     }
 
     /// The answer to COMMIT was lost: raise the epoch, which waits for our ghost, and look.

@@ -45,6 +45,25 @@ impl Host {
         self.connect(run.connect_tries, run.connect_every)
     }
 
+    /// The connection, for what has to keep its server session: session locks, statements outside
+    /// of transactions, settings that outlive one.
+    ///
+    /// # Errors
+    /// `pooled-only-transactions` (kind Usage), and as [`Host::session`].
+    pub fn own_session(self: &Rc<Self>) -> Result<Rc<Session>, Trouble> {
+        let session = self.session()?;
+        if session.behind_pooler() && self.mode() != Mode::Plan {
+            return Err(Fault::usage(
+                "pooled-only-transactions",
+                msg!("host.pooled-only-transactions"),
+            )
+            .cause(msg!("host.pooler.cause"))
+            .remedy(msg!("host.pooled-only-transactions.remedy"))
+            .into());
+        }
+        Ok(session)
+    }
+
     /// Connects, trying so often, and prepares the session for the mode.
     ///
     /// # Errors
@@ -86,8 +105,7 @@ impl Host {
             }
         })??;
         let session = Rc::new(session);
-        let pooled = session.behind_pooler();
-        let (pin, identity) = self.wait(prepare(&session, pooled, &settings))??;
+        let (pin, identity) = self.wait(prepare(&session))??;
         self.expected(&identity)?;
         if session.behind_pooler() && self.mode() != Mode::Plan && !self.setup.wishes.allow_pooler {
             return Err(Fault::new(FaultKind::Usage, "pooler", msg!("host.pooler"))
@@ -217,10 +235,7 @@ impl Host {
         let mut fault = error.into_fault();
         match state.as_deref() {
             Some("RSF01") => {
-                fault = Fault::failed("fenced", msg!("host.fenced"))
-                    .cause(msg!("host.fenced.cause"))
-                    .remedy(msg!("host.fenced.remedy"))
-                    .next("runsheet status");
+                fault = crate::journal::fenced(None);
             }
             Some("RSF02") => {
                 fault = Fault::failed("left-transaction", msg!("host.left-transaction"))
@@ -277,20 +292,13 @@ fn with_settings(target: &Target, settings: &[(&'static str, String)]) -> Target
 
 /// Sets everything back that user SQL may have changed, and asks who the server is.
 ///
-/// Behind a pooler there are no startup options, so each setting is set by its name.
-async fn prepare(
-    session: &Session,
-    behind_pooler: bool,
-    settings: &[(&'static str, String)],
-) -> Result<(String, Identity), Fault> {
-    let mut pin = vec!["RESET ROLE".to_string()];
-    if behind_pooler {
-        pin.extend(
-            settings.iter().map(|(name, value)| format!("SET {name} = {}", quote_literal(value))),
-        );
-    } else {
-        pin.push("RESET ALL".into());
+/// Behind a pooler nothing is set: the session is everybody's, and another one the next time.
+/// Each transaction brings its settings along (see `pooled_settings`).
+async fn prepare(session: &Session) -> Result<(String, Identity), Fault> {
+    if session.behind_pooler() {
+        return Ok((String::new(), catalog::identity(session).await?));
     }
+    let mut pin = vec!["RESET ROLE".to_string(), "RESET ALL".to_string()];
     if session.server_version() >= 140_000 {
         pin.push("SET idle_session_timeout = 0".into());
         // Not every platform of the server has it; without it a dead runner is noticed later.
@@ -309,4 +317,17 @@ async fn prepare(
     session.simple(&pin).await.map_err(DbError::into_fault)?;
     let identity = catalog::identity(session).await?;
     Ok((pin, identity))
+}
+
+/// What a step's transaction sets for itself behind a pooler.
+pub(super) fn pooled_settings(session: &Session, lock_timeout_ms: u128) -> Vec<String> {
+    let mut settings: Vec<String> = startup_settings(lock_timeout_ms)
+        .into_iter()
+        .filter(|(name, _)| !name.starts_with("tcp_") && !name.starts_with("default_"))
+        .map(|(name, value)| format!("SET LOCAL {name} = {}", quote_literal(&value)))
+        .collect();
+    if let Some(path) = &session.target().search_path {
+        settings.push(format!("SET LOCAL search_path = {path}"));
+    }
+    settings
 }

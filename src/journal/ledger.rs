@@ -205,10 +205,30 @@ impl Ledger {
             json!(env!("CARGO_PKG_VERSION")),
             json!(epoch),
         ];
-        session.execute(&sql, &values).await.map(drop)
+        self.fenced(session, epoch, &sql, &values).await
     }
 
-    /// Says how a run stands, and keeps its report.
+    /// One statement in a transaction that only the holder of the newest epoch can commit.
+    async fn fenced(
+        &self,
+        session: &Session,
+        epoch: i64,
+        sql: &str,
+        values: &[Value],
+    ) -> Result<(), DbError> {
+        let work = async {
+            session.batch(&format!("BEGIN; {}", self.fence_sql(epoch))).await?;
+            session.execute(sql, values).await?;
+            session.batch("COMMIT").await
+        };
+        let done = work.await;
+        if done.as_ref().is_err_and(|error| !error.connection_lost) {
+            let _ = session.batch("ROLLBACK").await;
+        }
+        done
+    }
+
+    /// Says how a run stands, and keeps its report. A run that was overtaken says nothing.
     pub async fn close_run(
         &self,
         session: &Session,
@@ -216,6 +236,7 @@ impl Ledger {
         state: RunState,
         head: &str,
         report: &Value,
+        epoch: i64,
     ) -> Result<(), DbError> {
         let sql = format!(
             "UPDATE {}.run SET state = $2, head = $3, report = $4::jsonb,
@@ -223,7 +244,7 @@ impl Ledger {
             self.schema
         );
         let values = [json!(run), json!(state), json!(head), report.clone()];
-        session.execute(&sql, &values).await.map(drop)
+        self.fenced(session, epoch, &sql, &values).await
     }
 
     /// The runs of this database, newest first; of one playbook, or of all.

@@ -58,6 +58,9 @@ impl Session {
     /// The server's; `unsupported-type` where a column has no JSON form and the statement cannot
     /// be rewritten to give text (a statement that writes, with RETURNING).
     pub async fn query(&self, sql: &str, params: &[Value]) -> Result<Rows, DbError> {
+        if self.behind_pooler() {
+            return self.query_unprepared(sql, params).await;
+        }
         let (statement, shift) = self.prepare_readable(sql).await?;
         let stream = self.client.query_raw(&statement, params.iter().map(Parameter)).await;
         let rows = match stream {
@@ -75,6 +78,47 @@ impl Session {
             (0..row.len()).map(cell).collect::<Result<_, _>>().map_err(|error| self.error(error))
         };
         Ok(Rows { columns, rows: rows.iter().map(cells).collect::<Result<_, _>>()? })
+    }
+
+    /// A query in one message: a pooler may give each message another server session, where a
+    /// prepared statement is not known, or is somebody else's. An array parameter is sent as JSON,
+    /// for its type is not known beforehand.
+    async fn query_unprepared(&self, sql: &str, params: &[Value]) -> Result<Rows, DbError> {
+        let inferred = Type::new(String::new(), 0, Kind::Simple, String::new());
+        let parameters: Vec<Parameter<'_>> = params.iter().map(Parameter).collect();
+        let typed = || parameters.iter().map(|p| (p as &(dyn ToSql + Sync), inferred.clone()));
+        let mut rows = self.ask_once(sql, typed()).await?;
+        let columns: Vec<(String, bool)> = rows.first().map_or_else(Vec::new, |row| {
+            let bad = |ty: &Type| !is_readable(ty);
+            row.columns().iter().map(|c| (c.name().to_string(), bad(c.type_()))).collect()
+        });
+        if columns.iter().any(|(_, bad)| *bad) {
+            let list: Vec<(&str, bool)> = columns.iter().map(|(n, bad)| (&**n, *bad)).collect();
+            let Some(wrapped) = wrap::as_text(sql, &list) else {
+                let name = list.iter().find(|(_, bad)| *bad).map_or("", |(name, _)| name);
+                return Err(unsupported(name, "?"));
+            };
+            rows = self.ask_once(&wrapped.sql, typed()).await?;
+        }
+        let cells = |row: &Row| -> Result<Vec<Value>, DbError> {
+            let cell = |at| row.try_get::<_, Cell>(at).map(|cell| cell.0);
+            (0..row.len()).map(cell).collect::<Result<_, _>>().map_err(|error| self.error(error))
+        };
+        let names = columns.into_iter().map(|(name, _)| name).collect();
+        Ok(Rows { columns: names, rows: rows.iter().map(cells).collect::<Result<_, _>>()? })
+    }
+
+    async fn ask_once<'p>(
+        &self,
+        sql: &str,
+        params: impl Iterator<Item = (&'p (dyn ToSql + Sync), Type)>,
+    ) -> Result<Vec<Row>, DbError> {
+        let stream = self.client.query_typed_raw(sql, params).await;
+        let rows = match stream {
+            Ok(stream) => stream.try_collect::<Vec<Row>>().await,
+            Err(error) => Err(error),
+        };
+        rows.map_err(|error| self.error(error))
     }
 
     /// Prepares a query whose columns can all be read; and the characters put in front of it.
@@ -105,7 +149,7 @@ impl Session {
     /// The server's.
     pub async fn execute(&self, sql: &str, params: &[Value]) -> Result<u64, DbError> {
         let parameters: Vec<Parameter<'_>> = params.iter().map(Parameter).collect();
-        let done = if params.iter().all(is_plain) {
+        let done = if self.behind_pooler() || params.iter().all(is_plain) {
             // The protocol's type 0 asks the server to infer the type.
             let inferred = Type::new(String::new(), 0, Kind::Simple, String::new());
             let list: Vec<(&(dyn ToSql + Sync), Type)> =
