@@ -1,13 +1,18 @@
 //! What bad input and broken surroundings get: the exit code, the words that say what, where and
 //! what to do, and a database that is as it was before (or as the message says).
 
+mod command;
 mod connection;
 mod lease;
+mod lock_queue;
+mod pooler;
 mod resume;
 mod script;
 mod secrets;
 mod sql_file;
 mod steps;
+mod takeover;
+mod together;
 
 use std::time::{Duration, Instant};
 
