@@ -11,16 +11,21 @@ pub(super) struct Gate {
 
 impl Gate {
     pub(super) fn closed(desk: &Desk) -> Self {
+        let mut gate = Self::idle(desk);
+        gate.tell("SELECT pg_advisory_lock(42);\n");
+        desk.wait_until("SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 42 AND granted)");
+        gate
+    }
+
+    /// A session that does what it is told.
+    pub(super) fn idle(desk: &Desk) -> Self {
         let hold = std::process::Command::new(program("psql"))
             .args(["-X", "-q", &desk.url()])
             .stdin(std::process::Stdio::piped())
             .stdout(std::process::Stdio::null())
             .spawn()
             .expect("psql");
-        let mut gate = Self { hold };
-        gate.tell("SELECT pg_advisory_lock(42);\n");
-        desk.wait_until("SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 42 AND granted)");
-        gate
+        Self { hold }
     }
 
     pub(super) fn tell(&mut self, text: &str) {

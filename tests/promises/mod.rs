@@ -1,5 +1,7 @@
 //! What runsheet promises, each promise asked of the real program.
 
 mod exactly_once;
+mod nobody_is_asked;
+mod one_runner;
 mod plans_change_nothing;
 mod what_was_approved_is_what_runs;
