@@ -64,6 +64,14 @@ impl Host {
         Ok(session)
     }
 
+    /// PGOPTIONS for commands: their server sessions end soon after they do, as ours do. None where
+    /// the server does not know the setting, or a pooler would refuse it.
+    pub fn child_options(&self) -> Option<&'static str> {
+        let worker = self.worker.borrow();
+        let knows = worker.as_ref()?.pin.contains("client_connection_check_interval");
+        knows.then_some("-c client_connection_check_interval=500ms")
+    }
+
     /// Connects, trying so often, and prepares the session for the mode.
     ///
     /// # Errors

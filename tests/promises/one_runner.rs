@@ -139,6 +139,5 @@ fn make(trouble: Trouble, desk: &Desk, runners: &[Running], words: &[&str], dice
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
              WHERE application_name LIKE 'runsheet%' AND pid <> pg_backend_pid()",
         ),
-
     }
 }
