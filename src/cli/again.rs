@@ -13,7 +13,7 @@ use crate::config::nearest;
 use crate::engine::{Outline, walk_back_by_restore};
 use crate::host::Mode;
 use crate::journal::{
-    IntentRow, IntentState, KnownEpoch, Lease, LeaseWish, RunState, started_by,
+    IntentRow, IntentState, KnownEpoch, Lease, LeaseWish, RunState, TakeOver, started_by,
 };
 use crate::model::{Fault, RunId};
 use crate::msg;
@@ -152,11 +152,12 @@ pub(super) fn resolve(desk: &Desk, words: &[String], done: bool) -> Result<u8, F
         run: &known.run,
         by: &by,
         wait: Duration::ZERO,
-        take_over: false,
+        take_over: TakeOver::No,
+        had: None,
         known_epoch: highest.as_ref().map_or(0, KnownEpoch::get),
     };
     let (session, ledger) = (&database.session, &database.ledger);
-    database.ask(Lease::take(session, ledger, &wish, &mut |_| {}))?;
+    let lease = database.ask(Lease::take(session, ledger, &wish, &mut |_| {}))?;
     let (state, word) = match done {
         true => (IntentState::Done, msg!("cli.settled-done")),
         false => (IntentState::Redo, msg!("cli.settled-redo")),
@@ -167,7 +168,7 @@ pub(super) fn resolve(desk: &Desk, words: &[String], done: bool) -> Result<u8, F
         let sql = ledger.settle_sql(&known.run, &intent.key, ordinal, state, &value);
         database.ask(session.batch(&sql))
     });
-    let released = database.ask(Lease::release(session, ledger));
+    let released = database.ask(lease.release(session, ledger));
     settled?;
     released?;
     let next = format!("runsheet resume {}", known.run);

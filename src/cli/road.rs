@@ -130,6 +130,7 @@ fn wishes(desk: &Desk, road: &Road, resume: Option<RunId>) -> Result<Wishes, Fau
     Ok(Wishes {
         wait,
         take_over: road.take_over.is_some(),
+        take_over_run: road.take_over.clone().flatten(),
         on_failure,
         again: road.again,
         accept_changes: road.accept_changes,

@@ -25,7 +25,7 @@ impl Host {
         if params.is_empty() {
             return self.run_marked(sql);
         }
-        let session = self.session()?;
+        let session = self.own_session()?;
         let (lead, tail) = {
             let (worker, frames) = (self.worker.borrow(), self.frames.borrow());
             let (Some(worker), Some(frame)) = (worker.as_ref(), frames.last()) else {

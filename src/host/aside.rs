@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::gate::Host;
 use super::stop::Trouble;
-use crate::journal::{Lease, LeaseWish, RunState, started_by};
+use crate::journal::{Lease, LeaseWish, RunState, TakeOver, started_by};
 use crate::model::{Action, EventKind, Fault, FaultKind, FinalState};
 use crate::msg;
 use crate::postgres::Session;
@@ -61,14 +61,15 @@ impl Host {
             run: &run.0,
             by: &by,
             wait: Duration::ZERO,
-            take_over: false,
+            take_over: TakeOver::No,
+            had: None,
             known_epoch: epoch,
         };
         let settled = self.wait(async {
             let lease = Lease::take(copy, &ledger, &wish, &mut |_| {}).await?;
             let opened = ledger.open_run(copy, &row, lease.epoch).await;
             opened.map_err(crate::postgres::DbError::into_fault)?;
-            Lease::release(copy, &ledger).await.map_err(crate::postgres::DbError::into_fault)
+            lease.release(copy, &ledger).await.map_err(crate::postgres::DbError::into_fault)
         })?;
         Ok(settled.map(drop)?)
     }

@@ -246,7 +246,7 @@ impl Host {
     /// # Errors
     /// The server's answer.
     pub fn run_alone_raw(self: &Rc<Self>, sql: &str) -> Result<u64, StatementTrouble> {
-        let session = self.session()?;
+        let session = self.own_session()?;
         let pin = self.worker.borrow().as_ref().map(|worker| worker.pin.clone());
         let free = "SET lock_timeout = 0; SET statement_timeout = 0";
         let answer = self.wait(async {
@@ -269,7 +269,7 @@ impl Host {
     /// # Errors
     /// The server's answer; positions count from `sql`.
     pub fn run_marked(self: &Rc<Self>, sql: &str) -> Result<u64, StatementTrouble> {
-        let session = self.session()?;
+        let session = self.own_session()?;
         let (key, ordinal) = match self.frames.borrow().last() {
             Some(frame) => (frame.key.clone(), frame.ordinal),
             None => return Err(Fault::failed("internal", "no item").into()),

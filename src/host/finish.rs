@@ -12,9 +12,10 @@ use super::options::ItemOptions;
 use super::scope::{Deferred, Frame};
 use super::stop::{Stop, Trouble, stop_in};
 use super::verb::{Call, Verb};
-use crate::journal::{RunState, StepRow, StepState, read_events};
+use crate::journal::{Lease, Ledger, RunState, StepRow, StepState, fenced, read_events};
 use crate::model::{Effect, EventKind, Fault, FaultKind, FinalState, ItemKind};
 use crate::msg;
+use crate::postgres::{ConnectOptions, connect};
 
 /// Stands for the call of a body that the host itself runs.
 static DEFERRED: Verb = Verb {
@@ -29,6 +30,9 @@ impl Host {
     /// Ends the run after its script ended. Gives the exit code.
     pub fn finish(self: &Rc<Self>, engine: &Engine, end: Result<(), Box<EvalAltResult>>) -> u8 {
         let mut fault = self.fault_of(end);
+        if let Some(overtaken) = fault.as_deref().and_then(|broken| self.overtaken(broken)) {
+            fault = Some(Rc::new(overtaken));
+        }
         let mut state = None;
         if self.mode() == Mode::Run && self.is_begun() {
             if let Some(broken) = fault.clone() {
@@ -62,6 +66,26 @@ impl Host {
     /// step.
     pub fn script_fault(&self, end: Result<(), Box<EvalAltResult>>) -> Option<Fault> {
         self.fault_of(end).map(|fault| (*fault).clone())
+    }
+
+    /// The connection broke: perhaps because somebody took the lease over, who also ends our
+    /// sessions. One look at the lease's row tells.
+    fn overtaken(self: &Rc<Self>, broken: &Fault) -> Option<Fault> {
+        let had = self.epoch.get()?;
+        let lost = broken.kind == FaultKind::NoConnection
+            || broken.sqlstate.as_deref().is_some_and(|state| state.starts_with("57P"))
+            || self.worker.borrow().as_ref().is_none_or(|worker| worker.session.is_closed());
+        let target = self.setup.target.as_ref().filter(|_| lost && broken.code != "fenced")?;
+        let ledger = Ledger::new(&self.setup.config.ledger_schema);
+        let newest = self.runtime.block_on(async {
+            let session = connect(target, &ConnectOptions::default()).await.ok()?;
+            Lease::newest_epoch(&session, &ledger).await.ok()?
+        });
+        newest.filter(|newest| *newest > had)?;
+        let mut fault = fenced(None);
+        fault.detail = Some(broken.message.clone());
+        fault.places.clone_from(&broken.places);
+        Some(fault)
     }
 
     fn is_begun(&self) -> bool {
@@ -375,7 +399,7 @@ impl Host {
             let answer = self.wait_out(session.simple(&text));
             answer.map_err(|error| self.db_fault(error))?;
         }
-        let closing = ledger.close_run(&session, &run.0, state, &head, report);
+        let closing = ledger.close_run(&session, &run.0, state, &head, report, epoch);
         self.wait_out(closing).map_err(|error| self.db_fault(error).into())
     }
 

@@ -58,6 +58,8 @@ pub struct Wishes {
     pub wait: Duration,
     /// End the holder and take the lease.
     pub take_over: bool,
+    /// End only this run.
+    pub take_over_run: Option<String>,
     /// What happens on failure.
     pub on_failure: OnFailure,
     /// Run again what was done.
@@ -133,6 +135,8 @@ pub struct Host {
     pub(super) planned: RefCell<PlannedWrites>,
     pub(super) begun: RefCell<Option<super::begin::Begun>>,
     pub(super) run: RefCell<RunId>,
+    /// The epoch that this process holds, or held when its connection broke.
+    pub(super) epoch: Cell<Option<i64>>,
     pub(super) failed: RefCell<Option<Rc<Fault>>>,
     pub(super) closing: Cell<bool>,
     pub(super) verify_failed: Cell<bool>,
@@ -206,6 +210,7 @@ impl Host {
             planned: RefCell::default(),
             begun: RefCell::default(),
             run: RefCell::new(run),
+            epoch: Cell::new(None),
             failed: RefCell::default(),
             closing: Cell::new(false),
             verify_failed: Cell::new(false),

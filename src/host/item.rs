@@ -103,7 +103,8 @@ impl Host {
             let end = self.attempt(call, &item, &key, &options, body, &text);
             let End::Failed(fault) = &end else { break end };
             let of = if self.is_lock_trouble(fault) { tries.max(LOCK_TRIES) } else { tries };
-            if attempt >= of || self.setup.cancel.is_cancelled() {
+            let final_word = matches!(fault.kind, FaultKind::Busy | FaultKind::Usage);
+            if attempt >= of || final_word || self.setup.cancel.is_cancelled() {
                 break end;
             }
             self.emit(EventKind::Retry {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::gate::{Host, Mode};
 use super::stop::Trouble;
-use crate::journal::{KnownEpoch, Lease, LeaseWish, RunRow, RunState, started_by};
+use crate::journal::{KnownEpoch, Lease, LeaseWish, RunRow, RunState, TakeOver, started_by};
 use crate::model::{EventKind, RunId};
 use crate::msg;
 
@@ -143,12 +143,13 @@ impl Host {
         let held = match self.worker.borrow_mut().as_mut() {
             Some(worker) => {
                 let kept = (worker.session.clone(), worker.ledger.clone());
-                worker.lease.take().map(|_| kept)
+                worker.lease.take().map(|lease| (kept.0, kept.1, lease))
             }
             None => None,
         };
-        if let Some((session, ledger)) = held {
-            let released = self.wait_out(Lease::release(&session, &ledger));
+        if let Some((session, ledger, lease)) = held {
+            self.epoch.set(None);
+            let released = self.wait_out(lease.release(&session, &ledger));
             if !matches!(released, Ok(true)) {
                 self.emit(EventKind::Warning { text: msg!("host.lease-was-lost") })?;
             }
@@ -227,11 +228,17 @@ impl Host {
         };
         let (run, by) = (self.run_id().0, started_by());
         let epoch = self.known_epoch()?;
+        let wishes = &self.setup.wishes;
         let wish = LeaseWish {
             run: &run,
             by: &by,
-            wait: self.setup.wishes.wait,
-            take_over: self.setup.wishes.take_over,
+            wait: wishes.wait,
+            take_over: match (&wishes.take_over_run, wishes.take_over) {
+                (Some(run), _) => TakeOver::Run(run),
+                (None, true) => TakeOver::Anybody,
+                (None, false) => TakeOver::No,
+            },
+            had: self.epoch.get(),
             known_epoch: epoch.as_ref().map_or(0, KnownEpoch::get),
         };
         let mut waiting = |holder: &crate::journal::Holder| {
@@ -256,6 +263,7 @@ impl Host {
             self.emit(EventKind::Warning { text })?;
         }
         let taken = lease.epoch;
+        self.epoch.set(Some(taken));
         if let Some(worker) = self.worker.borrow_mut().as_mut() {
             worker.lease = Some(lease);
         }

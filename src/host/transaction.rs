@@ -13,7 +13,8 @@ use serde_json::Value;
 use super::gate::{Host, Mode};
 use super::scope::Transaction;
 use super::stop::Trouble;
-use crate::journal::{StepRow, StepState};
+use super::worker::pooled_settings;
+use crate::journal::{Lease, StepRow, StepState};
 use crate::model::{EventKind, Fault, FinalState, parse_span, quote_ident, quote_name};
 use crate::msg;
 use crate::postgres::{DbError, Rows, Session, SimpleResult};
@@ -85,6 +86,13 @@ impl Host {
             sql.push_str(&format!(" ISOLATION LEVEL {}", level.to_uppercase()));
         }
         sql.push_str(&format!("; {}; ", worker.ledger.fence_sql(epoch)));
+        if worker.session.behind_pooler() {
+            for setting in pooled_settings(&worker.session, self.lock_timeout_ms()) {
+                sql.push_str(&setting);
+                sql.push_str("; ");
+                count += 1;
+            }
+        }
         // The session starts with the configured lock timeout and no statement timeout.
         if options.lock_timeout.is_some() {
             sql.push_str(&format!("SET LOCAL lock_timeout = {}; ", self.lock_timeout_ms()));
@@ -265,7 +273,7 @@ impl Host {
             Some(Transaction::Open { xid }) => Some(xid),
             _ => None,
         };
-        let (done, pin) = {
+        let (done, pin, lease, ledger) = {
             let worker = self.worker.borrow();
             let Some(worker) = worker.as_ref() else {
                 return Err(Fault::failed("internal", "no worker").into());
@@ -273,15 +281,18 @@ impl Host {
             let epoch = worker.lease.as_ref().map_or(0, |lease| lease.epoch);
             let run = self.run_id();
             let done = worker.ledger.done_sql(&run.0, row, epoch, xid.as_deref());
-            (done, worker.pin.clone())
+            (done, worker.pin.clone(), worker.lease.clone(), worker.ledger.clone())
         };
+        let look = lease.as_ref().map_or(String::new(), |lease| {
+            let apart = if pin.is_empty() { "" } else { "; " };
+            format!("{apart}{}", lease.after_step_sql(&ledger))
+        });
         let more: String = more.iter().map(|sql| format!("{sql}; ")).collect();
         // The row names the file's last line: it has to be there.
         self.recorder.borrow_mut().flush()?;
         super::failpoint::failpoint!("before-commit");
         let text = format!(
-            "{prefix}RESET ROLE; SET CONSTRAINTS ALL IMMEDIATE; {more}{done}; COMMIT; {pin}; \
-             SELECT pg_catalog.pg_current_snapshot()::text"
+            "{prefix}RESET ROLE; SET CONSTRAINTS ALL IMMEDIATE; {more}{done}; COMMIT; {pin}{look}"
         );
         // Ctrl-C must not tear this message: it is the shortest of all, and it decides.
         let answer = self.wait_out(session.simple(&text));
@@ -296,6 +307,11 @@ impl Host {
                 }
                 self.committed(row, &results);
                 self.notices(&session)?;
+                let cell = |result: &SimpleResult| result.cells.first()?.get(1)?.clone();
+                let dropped = results.last().and_then(cell).as_deref() == Some("f");
+                if let Some(lease) = lease.filter(|_| dropped) {
+                    self.lock_was_dropped(&session, &lease)?;
+                }
                 Ok(true)
             }
             Err(error) if error.connection_lost => self.look_up_commit(row),
@@ -304,6 +320,17 @@ impl Host {
                 Err(self.db_fault(error).into())
             }
         }
+    }
+
+    /// The step's own SQL let the lease's lock go. Correctness rests on the epoch, but others
+    /// should go on waiting.
+    fn lock_was_dropped(&self, session: &Session, lease: &Lease) -> Result<(), Trouble> {
+        let again = self.wait_out(lease.take_lock_again(session));
+        let text = match again.map_err(|error| self.db_fault(error))? {
+            true => msg!("host.lease-dropped"),
+            false => msg!("host.lease-lost-lock"),
+        };
+        self.emit(EventKind::Warning { text }).map_err(Into::into)
     }
 
     /// The answer to COMMIT was lost: raise the epoch, which waits for our ghost, and look.

@@ -48,6 +48,33 @@ impl Host {
         self.connect(run.connect_tries, run.connect_every)
     }
 
+    /// The connection, for what has to keep its server session: session locks, statements outside
+    /// of transactions, settings that outlive one.
+    ///
+    /// # Errors
+    /// `pooled-only-transactions` (kind Usage), and as [`Host::session`].
+    pub fn own_session(self: &Rc<Self>) -> Result<Rc<Session>, Trouble> {
+        let session = self.session()?;
+        if session.behind_pooler() && self.mode() != Mode::Plan {
+            return Err(Fault::usage(
+                "pooled-only-transactions",
+                msg!("host.pooled-only-transactions"),
+            )
+            .cause(msg!("host.pooler.cause"))
+            .remedy(msg!("host.pooled-only-transactions.remedy"))
+            .into());
+        }
+        Ok(session)
+    }
+
+    /// PGOPTIONS for commands: their server sessions end soon after they do, as ours do. None where
+    /// the server does not know the setting, or a pooler would refuse it.
+    pub fn child_options(&self) -> Option<&'static str> {
+        let worker = self.worker.borrow();
+        let knows = worker.as_ref()?.pin.contains("client_connection_check_interval");
+        knows.then_some("-c client_connection_check_interval=500ms")
+    }
+
     /// Connects, trying so often, and prepares the session for the mode.
     ///
     /// # Errors
@@ -89,8 +116,7 @@ impl Host {
             }
         })??;
         let session = Rc::new(session);
-        let pooled = session.behind_pooler();
-        let (pin, identity) = self.wait(prepare(&session, pooled, &settings))??;
+        let (pin, identity) = self.wait(prepare(&session))??;
         if let Some(fault) = too_old(session.server_version(), &identity.version) {
             return Err(Self::fatal(fault));
         }
@@ -226,10 +252,7 @@ impl Host {
         let mut fault = error.into_fault();
         match state.as_deref() {
             Some("RSF01") => {
-                fault = Fault::failed("fenced", msg!("host.fenced"))
-                    .cause(msg!("host.fenced.cause"))
-                    .remedy(msg!("host.fenced.remedy"))
-                    .next("runsheet status");
+                fault = crate::journal::fenced(None);
             }
             Some("RSF02") => {
                 fault = Fault::failed("left-transaction", msg!("host.left-transaction"))
@@ -296,20 +319,13 @@ fn with_settings(target: &Target, settings: &[(&'static str, String)]) -> Target
 
 /// Sets everything back that user SQL may have changed, and asks who the server is.
 ///
-/// Behind a pooler there are no startup options, so each setting is set by its name.
-async fn prepare(
-    session: &Session,
-    behind_pooler: bool,
-    settings: &[(&'static str, String)],
-) -> Result<(String, Identity), Fault> {
-    let mut pin = vec!["RESET ROLE".to_string()];
-    if behind_pooler {
-        pin.extend(
-            settings.iter().map(|(name, value)| format!("SET {name} = {}", quote_literal(value))),
-        );
-    } else {
-        pin.push("RESET ALL".into());
+/// Behind a pooler nothing is set: the session is everybody's, and another one the next time.
+/// Each transaction brings its settings along (see `pooled_settings`).
+async fn prepare(session: &Session) -> Result<(String, Identity), Fault> {
+    if session.behind_pooler() {
+        return Ok((String::new(), catalog::identity(session).await?));
     }
+    let mut pin = vec!["RESET ROLE".to_string(), "RESET ALL".to_string()];
     if session.server_version() >= 170_000 {
         pin.push("SET transaction_timeout = 0".into());
     }
@@ -335,6 +351,19 @@ async fn prepare(
     }
     let identity = catalog::identity(session).await?;
     Ok((pin, identity))
+}
+
+/// What a step's transaction sets for itself behind a pooler.
+pub(super) fn pooled_settings(session: &Session, lock_timeout_ms: u128) -> Vec<String> {
+    let mut settings: Vec<String> = startup_settings(lock_timeout_ms)
+        .into_iter()
+        .filter(|(name, _)| !name.starts_with("tcp_") && !name.starts_with("default_"))
+        .map(|(name, value)| format!("SET LOCAL {name} = {}", quote_literal(&value)))
+        .collect();
+    if let Some(path) = &session.target().search_path {
+        settings.push(format!("SET LOCAL search_path = {path}"));
+    }
+    settings
 }
 
 #[cfg(test)]

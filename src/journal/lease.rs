@@ -2,8 +2,11 @@
 //!
 //! Two walls. A session advisory lock, taken by polling (a blocked `pg_advisory_lock` deadlocks
 //! CREATE INDEX CONCURRENTLY), keeps well-behaved runners apart and dies with its session. The
-//! epoch in the lease row is what correctness rests on: every step's transaction shares-locks it,
+//! epoch in the lease row is what correctness rests on: every step's transaction share-locks it,
 //! and whoever takes the lease raises it, so a runner that lost its lock cannot commit any more.
+//!
+//! Behind a transaction pooler a session lock would stay on a server session that belongs to
+//! everybody. There the row alone is the lease: its holder shows a sign of life with every step.
 
 use std::time::{Duration, Instant};
 
@@ -18,6 +21,18 @@ use crate::postgres::{DbError, Session};
 const LEASE_KEY: i64 = 7_310_027_716_305_216;
 /// How often a waiting runner tries again.
 const POLL: Duration = Duration::from_millis(250);
+/// How long a takeover waits for the sessions that it ended.
+const TAKE_OVER: Duration = Duration::from_secs(30);
+/// A lease row `l` whose holder lives: its very server process is there (pids are used again), or,
+/// behind a pooler, it was heard of in the last 30 seconds.
+const ALIVE: &str = "l.run IS NOT NULL AND CASE WHEN l.backend_pid IS NULL
+        THEN l.since > clock_timestamp() - interval '30 seconds'
+        ELSE l.backend_pid <> pg_backend_pid() AND EXISTS (SELECT FROM pg_stat_activity a
+            WHERE a.pid = l.backend_pid AND a.backend_start = l.backend_start) END";
+/// Sessions that hold the advisory lock.
+const LOCKED: &str = "FROM pg_locks k WHERE k.locktype = 'advisory' AND k.granted
+        AND k.objsubid = 1 AND (k.classid::bigint << 32 | k.objid::bigint) = 7310027716305216
+        AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database())";
 
 /// Who holds the lease, as far as the server can say.
 #[derive(Clone, Debug, Default)]
@@ -26,14 +41,16 @@ pub struct Holder {
     pub run: Option<String>,
     /// `user@host` of the runner.
     pub holder: Option<String>,
-    /// Its server process.
+    /// Its server process; 0 behind a pooler.
     pub pid: i64,
     /// When that process began, as the server prints it.
     pub backend_start: String,
     /// Its application_name.
     pub application: String,
-    /// When it took the lease.
+    /// When it took the lease; behind a pooler, when it was last heard of.
     pub since: Option<String>,
+    /// The epoch of the lease row, where the row is this holder's.
+    pub epoch: Option<i64>,
 }
 
 impl Holder {
@@ -42,11 +59,23 @@ impl Holder {
         msg!(
             "journal.holder",
             run = self.run.as_deref().unwrap_or("?"),
-            by = self.holder.as_deref().unwrap_or(&self.application),
+            by = self.holder.as_deref().unwrap_or("?"),
+            application = self.application,
             pid = self.pid,
             since = self.since.as_deref().unwrap_or(&self.backend_start)
         )
     }
+}
+
+/// From whom the lease is taken, sessions ended, where somebody holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TakeOver<'a> {
+    /// From nobody: wait.
+    No,
+    /// From whoever holds it.
+    Anybody,
+    /// From this run and no other.
+    Run(&'a str),
 }
 
 /// How much somebody wants the lease.
@@ -58,8 +87,11 @@ pub struct LeaseWish<'a> {
     /// How long to wait while another holds it.
     pub wait: Duration,
     /// End the holder's backends and take it.
-    pub take_over: bool,
-    /// An epoch known from elsewhere (the run's file): never go below it.
+    pub take_over: TakeOver<'a>,
+    /// The epoch that this runner had before its connection broke: a later one in the row means
+    /// that somebody took over, and this runner has to stop.
+    pub had: Option<i64>,
+    /// An epoch known from elsewhere (this machine's memory): never go below it.
     pub known_epoch: i64,
 }
 
@@ -73,6 +105,8 @@ pub struct Lease {
     /// The epoch that the ledger had, where it was below the one known from elsewhere: a backup
     /// brought an old lease back.
     pub restored: Option<i64>,
+    /// Held by the row alone, because a pooler stands between.
+    pub pooled: bool,
 }
 
 impl Lease {
@@ -80,7 +114,8 @@ impl Lease {
     /// `waiting` is told whenever the holder changes.
     ///
     /// # Errors
-    /// `lease-held` (kind Busy) names the holder when the time is over.
+    /// `lease-held` (kind Busy) names the holder when the time is over; `fenced` where somebody
+    /// took over from `had`.
     pub async fn take(
         session: &Session,
         ledger: &Ledger,
@@ -88,28 +123,39 @@ impl Lease {
         waiting: &mut dyn FnMut(&Holder),
     ) -> Result<Self, Fault> {
         let since = Instant::now();
+        let pooled = session.behind_pooler();
         let mut shown = None;
-        while !try_lock(session, LEASE_KEY).await? {
+        loop {
+            if let Some((epoch, was)) = claim(session, ledger, wish).await? {
+                let restored = Some(was).filter(|was| *was < wish.known_epoch);
+                return Ok(Self { epoch, waited: since.elapsed(), restored, pooled });
+            }
             let holder = holder(session, ledger).await.map_err(DbError::into_fault)?;
+            let mut patience = wish.wait;
             if let Some(holder) = &holder {
-                if wish.take_over {
-                    terminate(session, holder).await.map_err(DbError::into_fault)?;
+                if wish.had.is_some_and(|had| holder.epoch.is_some_and(|epoch| epoch > had)) {
+                    return Err(fenced(Some(holder)));
+                }
+                let ghost = wish.had.is_some() && holder.epoch == wish.had;
+                let wanted = match wish.take_over {
+                    TakeOver::No => false,
+                    TakeOver::Anybody => true,
+                    TakeOver::Run(run) => holder.run.as_deref() == Some(run),
+                };
+                if ghost || wanted {
+                    patience = patience.max(TAKE_OVER);
+                    terminate(session, ledger, holder).await.map_err(DbError::into_fault)?;
                 } else if shown != Some(holder.pid) {
                     shown = Some(holder.pid);
                     waiting(holder);
                 }
             }
-            if since.elapsed() >= wish.wait && !(wish.take_over && since.elapsed().as_secs() < 30) {
+            // Somebody let go between the two looks: that is no reason to give up.
+            if since.elapsed() >= patience && (holder.is_some() || since.elapsed() > 4 * POLL) {
                 return Err(held(holder.unwrap_or_default(), wish.wait));
             }
-            tokio::time::sleep(POLL.min(wish.wait.max(Duration::from_millis(20)))).await;
+            tokio::time::sleep(POLL.min(patience.max(Duration::from_millis(20)))).await;
         }
-        if !ledger.exists(session).await.map_err(DbError::into_fault)? {
-            ledger.create(session).await?;
-        }
-        let (epoch, was) = raise(session, ledger, wish).await.map_err(DbError::into_fault)?;
-        let restored = Some(was).filter(|was| *was < wish.known_epoch);
-        Ok(Self { epoch, waited: since.elapsed(), restored })
     }
 
     /// Says in the lease's row for which run it is held: an unfinished one was taken up.
@@ -126,16 +172,23 @@ impl Lease {
         session.execute(&sql, &[json!(run), json!(self.epoch)]).await.map(drop)
     }
 
-    /// Gives the lease back.
+    /// Gives the lease back. False where it was no longer this runner's.
     ///
     /// # Errors
-    /// The server's answer, where it says that the lock was not held.
-    pub async fn release(session: &Session, ledger: &Ledger) -> Result<bool, DbError> {
-        let sql = format!("UPDATE {}.lease SET run = NULL, holder = NULL", ledger.schema());
-        session.batch(&sql).await?;
-        let values = [json!(LEASE_KEY)];
-        let rows = session.query("SELECT pg_advisory_unlock($1::bigint)", &values).await?;
-        Ok(rows.rows.first().and_then(|row| row.first()) == Some(&Value::Bool(true)))
+    /// The server's.
+    pub async fn release(&self, session: &Session, ledger: &Ledger) -> Result<bool, DbError> {
+        let sql = format!(
+            "UPDATE {}.lease SET run = NULL, holder = NULL WHERE epoch = {}",
+            ledger.schema(),
+            self.epoch
+        );
+        let ours = session.execute(&sql, &[]).await? == 1;
+        if self.pooled {
+            return Ok(ours);
+        }
+        let unlocked =
+            session.query("SELECT pg_advisory_unlock($1::bigint)", &[json!(LEASE_KEY)]).await?;
+        Ok(ours && unlocked.first() == Some(&Value::Bool(true)))
     }
 
     /// Who holds the lease now; None where nobody does.
@@ -143,94 +196,249 @@ impl Lease {
         holder(session, ledger).await
     }
 
-    /// Does this session still hold the lock? (DISCARD ALL and pg_advisory_unlock_all drop it.)
-    pub async fn still_held(session: &Session) -> Result<bool, DbError> {
-        let sql = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted
-            AND pid = pg_backend_pid() AND objsubid = 1
-            AND (classid::bigint << 32 | objid::bigint) = $1::bigint
-            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
-        let rows = session.query(sql, &[json!(LEASE_KEY)]).await?.rows;
-        Ok(rows.first().and_then(|row| row.first()).and_then(Value::as_i64) == Some(1))
+    /// One statement, to be sent behind a step's COMMIT: the snapshot that sees all of the step, and
+    /// does this session still hold the lock? (`DISCARD ALL` and `pg_advisory_unlock_all()` drop
+    /// it.) Behind a pooler: the sign of life.
+    pub fn after_step_sql(&self, ledger: &Ledger) -> String {
+        if self.pooled {
+            return format!(
+                "UPDATE {}.lease SET since = clock_timestamp() WHERE epoch = {} \
+                 RETURNING pg_catalog.pg_current_snapshot()::text, 't'",
+                ledger.schema(),
+                self.epoch
+            );
+        }
+        format!(
+            "SELECT pg_catalog.pg_current_snapshot()::text, \
+             EXISTS (SELECT {LOCKED} AND k.pid = pg_backend_pid())"
+        )
+    }
+
+    /// Takes the dropped lock again. Nobody else can have taken the lease meanwhile: a live holder
+    /// in the row is waited for with or without its lock.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn take_lock_again(&self, session: &Session) -> Result<bool, DbError> {
+        let since = Instant::now();
+        // Those who wait try the lock and let it go again.
+        while since.elapsed() < Duration::from_secs(5) {
+            if try_lock(session).await? {
+                return Ok(true);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(false)
+    }
+
+    /// The epoch in the row; None where there is no ledger.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn newest_epoch(session: &Session, ledger: &Ledger) -> Result<Option<i64>, DbError> {
+        if !ledger.exists(session).await? {
+            return Ok(None);
+        }
+        let sql = format!("SELECT epoch FROM {}.lease", ledger.schema());
+        Ok(session.query(&sql, &[]).await?.first().and_then(Value::as_i64))
     }
 }
 
-async fn try_lock(session: &Session, key: i64) -> Result<bool, Fault> {
-    let rows = session.query("SELECT pg_try_advisory_lock($1::bigint)", &[json!(key)]).await;
-    let rows = rows.map_err(DbError::into_fault)?.rows;
-    Ok(rows.first().and_then(|row| row.first()) == Some(&Value::Bool(true)))
+/// This run was overtaken.
+pub fn fenced(by: Option<&Holder>) -> Fault {
+    let fault = Fault::new(FaultKind::Busy, "fenced", msg!("journal.fenced"))
+        .cause(msg!("journal.fenced.cause"))
+        .remedy(msg!("journal.fenced.remedy"))
+        .next("runsheet lock");
+    match by {
+        Some(holder) => fault.detail(holder.describe()),
+        None => fault,
+    }
+}
+
+/// One try: the new epoch, or None where somebody holds the lease.
+async fn claim(
+    session: &Session,
+    ledger: &Ledger,
+    wish: &LeaseWish<'_>,
+) -> Result<Option<(i64, i64)>, Fault> {
+    let pooled = session.behind_pooler();
+    if !pooled && !try_lock(session).await.map_err(DbError::into_fault)? {
+        return Ok(None);
+    }
+    let claimed = raise_where_free(session, ledger, wish, pooled).await;
+    if !pooled && !matches!(claimed, Ok(Some(_))) {
+        let sql = format!("SELECT pg_advisory_unlock({LEASE_KEY})");
+        session.batch(&sql).await.map_err(DbError::into_fault)?;
+    }
+    claimed
+}
+
+async fn raise_where_free(
+    session: &Session,
+    ledger: &Ledger,
+    wish: &LeaseWish<'_>,
+    pooled: bool,
+) -> Result<Option<(i64, i64)>, Fault> {
+    if !ledger.exists(session).await.map_err(DbError::into_fault)? {
+        ledger.create(session).await?;
+    }
+    let before = raise(session, ledger, wish, pooled).await;
+    let (epoch, was, died) = match before {
+        Ok(Some(raised)) => raised,
+        Ok(None) => {
+            let newest = Lease::newest_epoch(session, ledger).await.map_err(DbError::into_fault)?;
+            if wish.had.is_some_and(|had| newest.is_some_and(|newest| newest > had)) {
+                return Err(fenced(None));
+            }
+            return Ok(None);
+        }
+        // The last holder's transaction is still open; whoever waits for it inside the server
+        // keeps a snapshot, which CREATE INDEX CONCURRENTLY would wait for in turn.
+        Err(error) if error.is("55P03") => return Ok(None),
+        Err(error) => return Err(error.into_fault()),
+    };
+    if let Some(run) = died.filter(|_| wish.had.is_none()) {
+        // What a killed runner's commands left running must not write beside us. Sessions of
+        // other roles may be out of our reach.
+        let _ = session.query(&orphans_sql(), &[json!(run)]).await;
+    }
+    Ok(Some((epoch, was)))
+}
+
+/// Ends the sessions of a run's commands, which carry the run in their application_name.
+fn orphans_sql() -> String {
+    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+        WHERE pid <> pg_backend_pid() AND datname = current_database()
+        AND (application_name = 'runsheet/' || $1 OR application_name LIKE 'runsheet/' || $1 || '/%')"
+        .into()
+}
+
+async fn try_lock(session: &Session) -> Result<bool, DbError> {
+    let rows =
+        session.query("SELECT pg_try_advisory_lock($1::bigint)", &[json!(LEASE_KEY)]).await?;
+    Ok(rows.first() == Some(&Value::Bool(true)))
 }
 
 async fn holder(session: &Session, ledger: &Ledger) -> Result<Option<Holder>, DbError> {
-    let locks = "SELECT a.pid::bigint, a.backend_start::text, a.application_name::text
-        FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-        WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
-        AND (l.classid::bigint << 32 | l.objid::bigint) = $1::bigint
-        AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())";
-    let rows = session.query(locks, &[json!(LEASE_KEY)]).await?.rows;
-    let Some(row) = rows.into_iter().next() else { return Ok(None) };
-    let text = |at: usize| row.get(at).and_then(Value::as_str).unwrap_or_default().to_string();
-    let mut holder = Holder {
-        pid: row.first().and_then(Value::as_i64).unwrap_or(0),
-        backend_start: text(1),
-        application: text(2),
-        ..Holder::default()
-    };
+    let text = |value: Option<&Value>| value.and_then(Value::as_str).map(String::from);
+    let mut found = None;
     if ledger.exists(session).await? {
+        // A step that is at work behind a pooler cannot show signs of life: its lock on the row can.
         let sql = format!(
-            "SELECT run, holder, since::text FROM {}.lease WHERE backend_pid = $1::integer
-             AND backend_start::text = $2",
+            "SELECT l.run, l.holder, l.since::text, coalesce(l.backend_pid, 0)::bigint,
+                l.backend_start::text, l.epoch, coalesce((SELECT a.application_name::text
+                    FROM pg_stat_activity a WHERE a.pid = l.backend_pid), 'runsheet/' || l.run)
+             FROM {0}.lease l WHERE ({ALIVE}) OR (l.run IS NOT NULL AND l.backend_pid IS NULL
+                AND EXISTS (SELECT FROM pg_stat_activity a WHERE a.datname = current_database()
+                    AND a.xact_start IS NOT NULL AND a.pid <> pg_backend_pid()
+                    AND a.application_name = 'runsheet/' || l.run))",
             ledger.schema()
         );
-        let values = [json!(holder.pid), json!(holder.backend_start)];
-        if let Some(row) = session.query(&sql, &values).await?.rows.into_iter().next() {
-            let text = |at: usize| row.get(at).and_then(Value::as_str).map(String::from);
-            (holder.run, holder.holder, holder.since) = (text(0), text(1), text(2));
+        if let Some(row) = session.query(&sql, &[]).await?.rows.into_iter().next() {
+            found = Some(Holder {
+                run: text(row.first()),
+                holder: text(row.get(1)),
+                since: text(row.get(2)),
+                pid: row.get(3).and_then(Value::as_i64).unwrap_or(0),
+                backend_start: text(row.get(4)).unwrap_or_default(),
+                epoch: row.get(5).and_then(Value::as_i64),
+                application: text(row.get(6)).unwrap_or_default(),
+            });
         }
     }
-    Ok(Some(holder))
+    if found.is_some() {
+        return Ok(found);
+    }
+    // Somebody has the lock and is not in the row yet.
+    let sql = format!(
+        "SELECT a.pid::bigint, a.backend_start::text, a.application_name::text
+         FROM pg_stat_activity a WHERE a.pid <> pg_backend_pid()
+         AND a.pid IN (SELECT k.pid {LOCKED})"
+    );
+    let row = session.query(&sql, &[]).await?.rows.into_iter().next();
+    Ok(row.map(|row| Holder {
+        pid: row.first().and_then(Value::as_i64).unwrap_or(0),
+        backend_start: text(row.get(1)).unwrap_or_default(),
+        application: text(row.get(2)).unwrap_or_default(),
+        ..Holder::default()
+    }))
 }
 
-/// Ends the holder's backend (that very one: pids are used again) and its children's sessions,
-/// which carry the run in their application_name.
-async fn terminate(session: &Session, holder: &Holder) -> Result<(), DbError> {
+/// Ends the holder's backend (that very one: pids are used again) and its commands' sessions.
+/// Behind a pooler the holder has no backend of its own: its row stops counting.
+async fn terminate(session: &Session, ledger: &Ledger, holder: &Holder) -> Result<(), DbError> {
+    if let Some(run) = &holder.run {
+        let _ = session.query(&orphans_sql(), &[json!(run)]).await;
+    }
+    if holder.pid == 0 {
+        let sql = format!(
+            "BEGIN; SET LOCAL lock_timeout = 250;
+             UPDATE {}.lease SET since = NULL WHERE backend_pid IS NULL AND epoch = {}; COMMIT",
+            ledger.schema(),
+            holder.epoch.unwrap_or(0)
+        );
+        if session.batch(&sql).await.is_err() {
+            // Its transaction is just ending.
+            session.batch("ROLLBACK").await?;
+        }
+        return Ok(());
+    }
     let sql = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-        WHERE pid <> pg_backend_pid() AND datname = current_database()
-        AND ((pid = $1::integer AND backend_start::text = $2)
-             OR ($3::text <> '' AND application_name LIKE 'runsheet/' || $3 || '%'))";
-    let values = [
-        json!(holder.pid),
-        json!(holder.backend_start),
-        json!(holder.run.as_deref().unwrap_or("")),
-    ];
+        WHERE pid = $1::integer AND backend_start::text = $2";
+    let values = [json!(holder.pid), json!(holder.backend_start)];
     session.query(sql, &values).await.map(drop)
 }
 
-/// The new epoch and the one before it. Waits for the open transaction of whoever held it before:
-/// their fence share-locks the row. A restored backup of ours has no row at all.
+/// Raises the epoch where nobody who lives is in the row: the new epoch, and the run that died
+/// with the lease, if one did. The UPDATE waits for the open transaction of whoever held it
+/// before (their fence share-locks the row), for a moment only.
+///
+/// Epochs are milliseconds since 1970, or one more than the last: a row that a restore brought back
+/// never leads to an epoch that somebody has already.
 async fn raise(
     session: &Session,
     ledger: &Ledger,
     wish: &LeaseWish<'_>,
-) -> Result<(i64, i64), DbError> {
+    pooled: bool,
+) -> Result<Option<(i64, i64, Option<String>)>, DbError> {
+    let own = if pooled { "NULL" } else { "pg_backend_pid()" };
+    let others = if pooled { format!("AND NOT EXISTS (SELECT {LOCKED})") } else { String::new() };
     let sql = format!(
-        "WITH was AS (SELECT epoch FROM {0}.lease)
-         INSERT INTO {0}.lease AS l (epoch, run, holder, backend_pid, backend_start,
-            system_identifier, timeline, since)
-         VALUES ($1::bigint + 1, $2, $3, pg_backend_pid(),
-            (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()),
-            (SELECT system_identifier::text FROM pg_control_system()),
-            (SELECT timeline_id FROM pg_control_checkpoint()), clock_timestamp())
-         ON CONFLICT (one) DO UPDATE SET epoch = greatest(l.epoch + 1, excluded.epoch),
-            run = excluded.run, holder = excluded.holder, backend_pid = excluded.backend_pid,
-            backend_start = excluded.backend_start, since = excluded.since,
-            system_identifier = excluded.system_identifier, timeline = excluded.timeline
-         RETURNING epoch, coalesce((SELECT epoch FROM was), 0)",
+        "WITH old AS (SELECT run, epoch FROM {0}.lease)
+         UPDATE {0}.lease l SET epoch = greatest(l.epoch + 1, $1::bigint + 1, $4::bigint + 1,
+                (extract(epoch FROM clock_timestamp()) * 1000)::bigint),
+            run = $2, holder = $3, backend_pid = {own},
+            backend_start = (SELECT backend_start FROM pg_stat_activity WHERE pid = {own}),
+            system_identifier = (SELECT system_identifier::text FROM pg_control_system()),
+            timeline = (SELECT timeline_id FROM pg_control_checkpoint()),
+            since = clock_timestamp()
+         WHERE NOT coalesce({ALIVE}, false) {others}
+            AND ($1::bigint = 0 OR l.epoch <= $1::bigint)
+         RETURNING l.epoch, (SELECT run FROM old), (SELECT epoch FROM old)",
         ledger.schema()
     );
-    let values = [json!(wish.known_epoch), json!(wish.run), json!(wish.by)];
-    let row = session.query(&sql, &values).await?.rows.into_iter().next().unwrap_or_default();
-    let number = |at: usize| row.get(at).and_then(Value::as_i64).unwrap_or(0);
-    Ok((number(0), number(1)))
+    let values =
+        [json!(wish.had.unwrap_or(0)), json!(wish.run), json!(wish.by), json!(wish.known_epoch)];
+    // A restored database has no row: no dump of ours holds it.
+    let begin = format!(
+        "BEGIN; SET LOCAL lock_timeout = 250; INSERT INTO {}.lease (epoch) \
+         SELECT 0 WHERE NOT EXISTS (SELECT FROM {0}.lease) ON CONFLICT DO NOTHING",
+        ledger.schema()
+    );
+    if let Err(error) = session.batch(&begin).await {
+        if !error.connection_lost {
+            session.batch("ROLLBACK").await?;
+        }
+        return Err(error);
+    }
+    let rows = session.query(&sql, &values).await;
+    session.batch(if rows.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
+    let row = rows?.rows.into_iter().next();
+    Ok(row.and_then(|row| {
+        let died = row.get(1).and_then(Value::as_str).map(String::from);
+        Some((row.first()?.as_i64()?, row.get(2)?.as_i64()?, died))
+    }))
 }
 
 fn held(holder: Holder, waited: Duration) -> Fault {

@@ -228,7 +228,7 @@ impl Ledger {
             json!(epoch),
             json!(row.state),
         ];
-        session.execute(&sql, &values).await.map(drop)
+        self.fenced(session, epoch, &sql, &values).await
     }
 
     /// Sets how a run stands, as a statement.
@@ -237,7 +237,27 @@ impl Ledger {
         format!("UPDATE {}.run SET state = '{state}' WHERE run = {run}", self.schema)
     }
 
-    /// Says how a run stands, and keeps its report, a JSON text.
+    /// One statement in a transaction that only the holder of the newest epoch can commit.
+    async fn fenced(
+        &self,
+        session: &Session,
+        epoch: i64,
+        sql: &str,
+        values: &[Value],
+    ) -> Result<(), DbError> {
+        let work = async {
+            session.batch(&format!("BEGIN; {}", self.fence_sql(epoch))).await?;
+            session.execute(sql, values).await?;
+            session.batch("COMMIT").await
+        };
+        let done = work.await;
+        if done.as_ref().is_err_and(|error| !error.connection_lost) {
+            let _ = session.batch("ROLLBACK").await;
+        }
+        done
+    }
+
+    /// Says how a run stands, and keeps its report, a JSON text. A run that was overtaken says nothing.
     pub async fn close_run(
         &self,
         session: &Session,
@@ -245,6 +265,7 @@ impl Ledger {
         state: RunState,
         head: &str,
         report: String,
+        epoch: i64,
     ) -> Result<(), DbError> {
         let sql = format!(
             "UPDATE {}.run SET state = $2, head = $3, report = $4::jsonb,
@@ -252,7 +273,7 @@ impl Ledger {
             self.schema
         );
         let values = [json!(run), json!(state), json!(head), Value::String(report)];
-        session.execute(&sql, &values).await.map(drop)
+        self.fenced(session, epoch, &sql, &values).await
     }
 
     /// The runs of this database, newest first; of one playbook, or of all.

@@ -13,7 +13,7 @@ mod traces;
 
 pub use account::{Account, Announced};
 pub use epoch::KnownEpoch;
-pub use lease::{Holder, Lease, LeaseWish};
+pub use lease::{Holder, Lease, LeaseWish, TakeOver, fenced};
 pub use ledger::{IntentRow, IntentState, Ledger, RunRow, RunState, StepRow, StepState};
 pub use recorder::{Recorder, read_events, started_by};
 pub use replay::{Recorded, Replay};

@@ -58,6 +58,9 @@ impl Session {
     /// The server's; `unsupported-type` where a column has no JSON form and the statement cannot
     /// be rewritten to give text (a statement that writes, with RETURNING).
     pub async fn query(&self, sql: &str, params: &[Value]) -> Result<Rows, DbError> {
+        if self.behind_pooler() {
+            return self.query_unprepared(sql, params).await;
+        }
         let (statement, shift) = self.prepare_readable(sql).await?;
         let stream = self.client.query_raw(&statement, params.iter().map(Parameter)).await;
         let rows = match stream {
@@ -82,15 +85,7 @@ impl Session {
     /// # Errors
     /// The server's.
     pub async fn ask(&self, sql: &str, params: &[Value]) -> Result<Rows, DbError> {
-        let parameters: Vec<Parameter<'_>> = params.iter().map(Parameter).collect();
-        let inferred = inferred();
-        let list = parameters.iter().map(|p| (p as &(dyn ToSql + Sync), inferred.clone()));
-        let stream = self.client.query_typed_raw(sql, list).await;
-        let rows = match stream {
-            Ok(stream) => stream.try_collect::<Vec<Row>>().await,
-            Err(error) => Err(error),
-        };
-        let rows = rows.map_err(|error| self.error(error))?;
+        let rows = self.ask_once(sql, params).await?;
         let columns = rows.first().map(Row::columns).unwrap_or_default();
         let columns = columns.iter().map(|column| column.name().to_string()).collect();
         Ok(Rows {
@@ -102,6 +97,42 @@ impl Session {
     fn cells(&self, row: &Row) -> Result<Vec<Value>, DbError> {
         let cell = |at| row.try_get::<_, Cell>(at).map(|cell| cell.0);
         (0..row.len()).map(cell).collect::<Result<_, _>>().map_err(|error| self.error(error))
+    }
+
+    /// A query in one message: a pooler may give each message another server session, where a
+    /// prepared statement is not known, or is somebody else's. An array parameter is sent as JSON,
+    /// for its type is not known beforehand.
+    async fn query_unprepared(&self, sql: &str, params: &[Value]) -> Result<Rows, DbError> {
+        let mut rows = self.ask_once(sql, params).await?;
+        let columns: Vec<(String, bool)> = rows.first().map_or_else(Vec::new, |row| {
+            let bad = |ty: &Type| !is_readable(ty);
+            row.columns().iter().map(|c| (c.name().to_string(), bad(c.type_()))).collect()
+        });
+        if columns.iter().any(|(_, bad)| *bad) {
+            let list: Vec<(&str, bool)> = columns.iter().map(|(n, bad)| (&**n, *bad)).collect();
+            let Some(wrapped) = wrap::as_text(sql, &list) else {
+                let name = list.iter().find(|(_, bad)| *bad).map_or("", |(name, _)| name);
+                return Err(unsupported(name, "?"));
+            };
+            rows = self.ask_once(&wrapped.sql, params).await?;
+        }
+        let names = columns.into_iter().map(|(name, _)| name).collect();
+        Ok(Rows {
+            columns: names,
+            rows: rows.iter().map(|row| self.cells(row)).collect::<Result<_, _>>()?,
+        })
+    }
+
+    async fn ask_once(&self, sql: &str, params: &[Value]) -> Result<Vec<Row>, DbError> {
+        let inferred = inferred();
+        let parameters: Vec<Parameter<'_>> = params.iter().map(Parameter).collect();
+        let typed = parameters.iter().map(|p| (p as &(dyn ToSql + Sync), inferred.clone()));
+        let stream = self.client.query_typed_raw(sql, typed).await;
+        let rows = match stream {
+            Ok(stream) => stream.try_collect::<Vec<Row>>().await,
+            Err(error) => Err(error),
+        };
+        rows.map_err(|error| self.error(error))
     }
 
     /// Prepares a query whose columns can all be read; and the characters put in front of it.
@@ -132,7 +163,7 @@ impl Session {
     /// The server's.
     pub async fn execute(&self, sql: &str, params: &[Value]) -> Result<u64, DbError> {
         let parameters: Vec<Parameter<'_>> = params.iter().map(Parameter).collect();
-        let done = if params.iter().all(is_plain) {
+        let done = if self.behind_pooler() || params.iter().all(is_plain) {
             let inferred = inferred();
             let list: Vec<(&(dyn ToSql + Sync), Type)> =
                 parameters.iter().map(|p| (p as &(dyn ToSql + Sync), inferred.clone())).collect();

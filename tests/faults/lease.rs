@@ -5,30 +5,35 @@ use super::Desk;
 const LONG: &str = r#"step("long", || { db::exec("SELECT pg_advisory_xact_lock(42)"); db::exec("DELETE FROM items") });"#;
 
 /// Somebody who holds a lock that the step waits for, until told to let go.
-struct Gate {
+pub(super) struct Gate {
     hold: std::process::Child,
 }
 
 impl Gate {
-    fn closed(desk: &Desk) -> Self {
+    pub(super) fn closed(desk: &Desk) -> Self {
+        let mut gate = Self::idle(desk);
+        gate.tell("SELECT pg_advisory_lock(42);\n");
+        desk.wait_until("SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 42 AND granted)");
+        gate
+    }
+
+    /// A session that does what it is told.
+    pub(super) fn idle(desk: &Desk) -> Self {
         let hold = std::process::Command::new(program("psql"))
             .args(["-X", "-q", &desk.url()])
             .stdin(std::process::Stdio::piped())
             .stdout(std::process::Stdio::null())
             .spawn()
             .expect("psql");
-        let mut gate = Self { hold };
-        gate.tell("SELECT pg_advisory_lock(42);\n");
-        desk.wait_until("SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 42 AND granted)");
-        gate
+        Self { hold }
     }
 
-    fn tell(&mut self, text: &str) {
+    pub(super) fn tell(&mut self, text: &str) {
         use std::io::Write;
         self.hold.stdin.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
     }
 
-    fn open(mut self) {
+    pub(super) fn open(mut self) {
         drop(self.hold.stdin.take());
         self.hold.wait().unwrap();
     }

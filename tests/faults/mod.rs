@@ -1,9 +1,12 @@
 //! What bad input and broken surroundings get: the exit code, the words that say what, where and
 //! what to do, and a database that is as it was before (or as the message says).
 
+mod command;
 mod connection;
 mod journal;
 mod lease;
+mod lock_queue;
+mod pooler;
 mod restore_rung;
 mod resume;
 mod rollback;
@@ -12,6 +15,8 @@ mod secrets;
 mod server;
 mod sql_file;
 mod steps;
+mod takeover;
+mod together;
 
 use std::time::{Duration, Instant};
 

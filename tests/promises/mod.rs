@@ -1,6 +1,8 @@
 //! What runsheet promises, each promise asked of the real program.
 
 mod exactly_once;
+mod nobody_is_asked;
+mod one_runner;
 mod plans_change_nothing;
 mod the_journal_can_be_lost;
 mod undone_once;

@@ -4,10 +4,14 @@ pub mod cluster;
 pub mod disaster;
 pub mod listener;
 pub mod play;
+pub mod pooler;
 pub mod project;
 pub mod stage;
+pub mod wire;
 
 pub use cluster::Cluster;
 pub use listener::Listener;
 pub use play::{Asked, Played, Stage};
+pub use pooler::Pooler;
 pub use project::{Project, Ran};
+pub use wire::Wire;

@@ -90,6 +90,7 @@ impl Stage {
             wishes: Wishes {
                 wait: std::time::Duration::ZERO,
                 take_over: false,
+                take_over_run: None,
                 on_failure: OnFailure::Stop,
                 again: false,
                 accept_changes: false,

@@ -127,6 +127,14 @@ impl Running {
         assert!(sent.is_ok_and(|status| status.success()), "kill -s {name}");
     }
 
+    /// The same for a program that may have ended already.
+    pub fn try_signal(&self, name: &str) {
+        let _ = Command::new("kill")
+            .args(["-s", name, &self.id().to_string()])
+            .stderr(Stdio::null())
+            .status();
+    }
+
     /// Waits for its end; panics after the limit.
     pub fn wait(mut self) -> Ran {
         let started = Instant::now();

@@ -118,6 +118,7 @@ impl Stage {
                 wishes: Wishes {
                     wait: Duration::ZERO,
                     take_over: false,
+                    take_over_run: None,
                     on_failure: OnFailure::Stop,
                     again: true,
                     accept_changes: false,

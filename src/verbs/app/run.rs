@@ -47,8 +47,10 @@ pub(in crate::verbs) static RUN: Verb = Verb {
     page: r#"Runs a command: an array of program and arguments, never a shell.
 
 The program must stand in `[commands] allow` of runsheet.toml. It gets PATH, HOME, LANG, TZ, TMPDIR
-and USER, `PGAPPNAME`, and what `env` gives; never DATABASE_URL by itself. Its whole process group
-is ended at its time limit, at Ctrl-C, and when this program dies.
+and USER, `PGAPPNAME`, `PGOPTIONS` (the server looks after its client twice a second, so that a
+statement does not outlive its command; `env: #{ PGOPTIONS: "" }` for a pooler that refuses it), and
+what `env` gives; never DATABASE_URL by itself. Its whole process group is ended at its time limit,
+at Ctrl-C, and when this program dies.
 
 A command cannot be rolled back, and nobody can make it exactly-once: it is announced in the
 journal before it starts. Where a run died in between, `probe` decides (exit 0: it had happened);
@@ -136,6 +138,9 @@ impl Work {
             other => other.to_string(),
         };
         let mut env = vec![("PGAPPNAME".to_string(), application_name(host, &argv_given[0]))];
+        if let Some(options) = host.child_options() {
+            env.push(("PGOPTIONS".into(), options.into()));
+        }
         env.extend(options.env.into_iter().map(|(name, value)| (name, text(value))));
         Ok(Self {
             cwd: inside(host, options.cwd.as_deref().unwrap_or("."))?,

@@ -72,6 +72,7 @@ fn attempt(
     wait: Duration,
 ) -> Result<Value, Trouble> {
     let mut said = false;
+    host.own_session()?;
     loop {
         let sql = "SELECT pg_try_advisory_lock($1::bigint)";
         let rows = host.catalog(async |session| session.query(sql, &[json!(key)]).await)?;

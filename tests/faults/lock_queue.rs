@@ -1,0 +1,136 @@
+//! Locks that somebody else has: how long others are kept waiting, and what is tried again.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use super::Desk;
+use super::lease::Gate;
+use crate::support::cluster;
+
+/// F28, P5: a long reader has the table; an ALTER waits behind it, and everybody else behind the
+/// ALTER. Nobody waits longer than lock_timeout for it, and in the end it is done.
+#[test]
+fn readers_behind_a_waiting_alter_wait_no_longer_than_twice_the_lock_timeout() {
+    const LOCK_TIMEOUT: Duration = Duration::from_millis(400);
+    let desk = Desk::new(
+        r#"step("alter", || db::exec("ALTER TABLE items ADD COLUMN more int, ADD COLUMN most int"));"#,
+    );
+    desk.project.file("runsheet.toml", "[run]\nlock_timeout = \"400ms\"\n");
+    let mut long_reader = Gate::closed(&desk);
+    long_reader.tell("BEGIN; SELECT count(*) FROM items;\n");
+    desk.wait_until(
+        "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'items'::regclass AND granted)",
+    );
+    let (over, url) = (AtomicBool::new(false), desk.url());
+    let limit = Instant::now() + Duration::from_secs(60);
+    let run = desk.start(&["run", "it", "--yes"]);
+    let (ran, worst, reads) = std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(|| {
+                    let (mut worst, mut reads) = (Duration::ZERO, 0);
+                    while !over.load(Ordering::SeqCst) && Instant::now() < limit {
+                        let since = Instant::now();
+                        cluster::query(&url, "SELECT count(*) FROM items").unwrap();
+                        worst = worst.max(since.elapsed());
+                        reads += 1;
+                    }
+                    (worst, reads)
+                })
+            })
+            .collect();
+        // Two tries have failed behind the long reader before it ends.
+        let tries = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name LIKE
+            'runsheet%' AND wait_event_type = 'Lock' AND query LIKE '%ALTER TABLE%')";
+        for _ in 0..2 {
+            desk.wait_until(tries);
+            desk.wait_until(&format!("SELECT NOT ({})", tries.trim_start_matches("SELECT ")));
+        }
+        long_reader.open();
+        let ran = run.wait();
+        over.store(true, Ordering::SeqCst);
+        let found: Vec<(Duration, u32)> = readers.into_iter().map(|r| r.join().unwrap()).collect();
+        let worst = found.iter().map(|f| f.0).max().unwrap();
+        (ran, worst, found.iter().map(|f| f.1).sum::<u32>())
+    });
+    ran.exits(0).shows("attempt 2 of 5").shows("lock timeout");
+    println!("lock_timeout {LOCK_TIMEOUT:?}: worst of {reads} reads {worst:.0?}");
+    assert!(reads > 20, "{reads}");
+    // The sums on a busy machine: the wait itself, and the time to connect.
+    assert!(worst < 2 * LOCK_TIMEOUT + Duration::from_millis(400), "{worst:?}");
+    assert_eq!(
+        desk.value("SELECT count(*) FROM information_schema.columns WHERE table_name = 'items'"),
+        "4"
+    );
+}
+
+/// F28, F29: somebody who never lets go (a nightly dump): the tries are bounded, and the message
+/// names the state.
+#[test]
+fn a_lock_that_never_comes_ends_the_run_with_the_database_as_it_was() {
+    let desk = Desk::new(r#"step("alter", || db::exec("ALTER TABLE items ADD COLUMN more int"));"#);
+    desk.project.file("runsheet.toml", "[run]\nlock_timeout = \"100ms\"\n");
+    let mut dump = Gate::closed(&desk);
+    dump.tell("BEGIN ISOLATION LEVEL REPEATABLE READ; LOCK TABLE items IN ACCESS SHARE MODE;\n");
+    desk.wait_until(
+        "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'items'::regclass AND granted)",
+    );
+    desk.run().exits(1).shows("55P03").shows("5");
+    dump.open();
+    desk.unchanged().nothing_is_left();
+}
+
+/// F30: the victim of a deadlock tries its whole step again.
+#[test]
+fn a_deadlocked_step_is_tried_again_as_a_whole() {
+    let desk = Desk::new(
+        r#"step("cross", || {
+    db::exec("UPDATE items SET name = name || '!' WHERE id = 1");
+    db::exec("SELECT pg_advisory_xact_lock(42)");
+    db::exec("UPDATE items SET name = name || '!' WHERE id = 2");
+});"#,
+    );
+    desk.project.file("runsheet.toml", "[run]\nlock_timeout = \"20s\"\n");
+    let mut gate = Gate::closed(&desk);
+    let mut other = Gate::idle(&desk);
+    // The other one is patient, so that the run is the victim.
+    other.tell("SET deadlock_timeout = '30s'; BEGIN; UPDATE items SET name = 'x' WHERE id = 2;\n");
+    desk.wait_until(
+        "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'items'::regclass AND granted
+            AND mode = 'RowExclusiveLock')",
+    );
+    let run = desk.start(&["run", "it", "--yes"]);
+    desk.wait_for_statement("pg_advisory_xact_lock(42)");
+    other.tell("UPDATE items SET name = 'x' WHERE id = 1; COMMIT;\n");
+    desk.wait_until(
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'transactionid'
+            AND query LIKE 'UPDATE items SET name = ''x'' WHERE id = 1%')",
+    );
+    gate.tell("SELECT pg_advisory_unlock(42);\n");
+    run.wait().exits(0).shows("attempt 1 of 5").shows("deadlock detected");
+    gate.open();
+    other.open();
+    let names = desk.value("SELECT string_agg(name, ' ' ORDER BY id) FROM items WHERE id < 3");
+    assert_eq!(names, "x! x!");
+    desk.nothing_is_left();
+}
+
+/// F30: a serialization failure likewise.
+#[test]
+fn a_step_that_could_not_be_serialized_is_tried_again_as_a_whole() {
+    let desk = Desk::new(
+        r#"step("read and write", #{ isolation: "repeatable read" }, || {
+    db::exec("SELECT pg_advisory_xact_lock(42)");
+    db::exec("UPDATE items SET name = name || '!' WHERE id = 1");
+});"#,
+    );
+    desk.project.file("runsheet.toml", "[run]\nlock_timeout = \"20s\"\n");
+    let gate = Gate::closed(&desk);
+    let run = desk.start(&["run", "it", "--yes"]);
+    desk.wait_for_statement("pg_advisory_xact_lock(42)");
+    desk.sql("UPDATE items SET name = 'x' WHERE id = 1");
+    gate.open();
+    run.wait().exits(0).shows("attempt 1 of 5").shows("could not serialize");
+    assert_eq!(desk.value("SELECT name FROM items WHERE id = 1"), "x!");
+    desk.nothing_is_left();
+}
