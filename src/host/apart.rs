@@ -6,6 +6,7 @@ use std::rc::Rc;
 use rhai::Dynamic;
 use serde_json::{Value, json};
 
+use super::failpoint::{failpoint, sent};
 use super::gate::{Host, Mode};
 use super::stop::Trouble;
 use super::transaction::StatementTrouble;
@@ -45,10 +46,11 @@ impl Host {
             (lead, format!("RESET ROLE; {settled}; COMMIT; {}", worker.pin))
         };
         let answer = self.wait(async {
-            session.batch(&lead).await?;
+            sent("after-begin", session.batch(&lead)).await?;
             let rows = session.execute(sql, params).await?;
-            session.batch(&tail).await.map(|()| rows)
+            sent("commit-sent", session.batch(&tail)).await.map(|()| rows)
         });
+        failpoint!("commit-answered");
         self.notices(&session)?;
         match answer? {
             Ok(rows) => Ok(rows),

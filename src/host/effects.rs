@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 use serde_json::{Value, json};
 
+use super::failpoint::{failpoint, sent};
 use super::gate::Host;
 use super::scope::Transaction;
 use super::stop::Trouble;
@@ -142,6 +143,7 @@ impl Host {
             }
             Some((IntentState::Redo, _)) | None => {}
         }
+        failpoint!("before-intent");
         let action = serde_json::to_value(&external.action).unwrap_or(Value::Null);
         let action = self.setup.redactor.clean_value(&action);
         if self.has_lease() {
@@ -153,7 +155,7 @@ impl Host {
             action: external.action.clone(),
         })?;
         self.recorder.borrow_mut().sync()?;
-        super::failpoint::failpoint!("after-intent");
+        failpoint!("after-intent");
         let value = match (external.perform)() {
             Ok(value) => value,
             Err(trouble) => {
@@ -166,7 +168,7 @@ impl Host {
                 return Err(trouble);
             }
         };
-        super::failpoint::failpoint!("after-effect");
+        failpoint!("after-effect");
         self.replay.borrow_mut().note_intent(&key, ordinal, IntentState::Done, value.clone());
         self.settle(&key, &title, ordinal, &value)?;
         Ok(value)
@@ -215,7 +217,7 @@ impl Host {
                 sql(&worker.ledger, &run.0)
             )
         };
-        let answer = self.runtime.block_on(session.simple(&text));
+        let answer = self.runtime.block_on(sent("mark-sent", session.simple(&text)));
         if let Err(error) = answer {
             let _ = self.runtime.block_on(session.batch("ROLLBACK"));
             return Err(self.db_fault(error).into());
@@ -249,7 +251,7 @@ impl Host {
         let free = "SET lock_timeout = 0; SET statement_timeout = 0";
         let answer = self.wait(async {
             session.batch(free).await?;
-            session.simple(sql).await
+            sent("alone-sent", session.simple(sql)).await
         });
         if let Some(pin) = pin {
             let _ = self.runtime.block_on(session.simple(&pin));
@@ -296,7 +298,9 @@ impl Host {
         };
         let body = sql.trim_end().trim_end_matches(';');
         // The line break ends a comment that the mark and the COMMIT would be lost in.
-        let answer = self.wait(session.simple(&format!("{lead}{body}\n{tail}")));
+        let text = format!("{lead}{body}\n{tail}");
+        let answer = self.wait(sent("commit-sent", session.simple(&text)));
+        failpoint!("commit-answered");
         self.notices(&session)?;
         match answer? {
             Ok(results) => {

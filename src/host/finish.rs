@@ -236,6 +236,7 @@ impl Host {
                 fault.next.clone_from(&next);
             }
         }
+        super::failpoint::failpoint!("before-close");
         let recording = self.is_begun();
         if recording {
             let path = self.run_folder().join("report.md");
@@ -251,6 +252,7 @@ impl Host {
         if recording {
             self.write_report(state);
         }
+        super::failpoint::failpoint!("after-close");
         let _ = self.give_lease_back();
         self.recorder.borrow_mut().finish();
         exit

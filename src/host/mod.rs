@@ -33,6 +33,7 @@ pub use approval::Terminal;
 pub use begin::declared;
 pub use diagnose::{Sources, diagnose};
 pub use effects::{External, Repeat};
+pub use failpoint::POINTS;
 #[cfg(feature = "failpoints")]
 pub use failpoint::reach;
 pub use gate::{Host, HostSetup, Mode, OnFailure, Wishes};

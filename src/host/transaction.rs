@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::failpoint::{failpoint, sent};
 use super::gate::{Host, Mode};
 use super::scope::Transaction;
 use super::stop::Trouble;
@@ -127,8 +128,9 @@ impl Host {
     pub fn ensure_transaction(self: &Rc<Self>) -> Result<(), Trouble> {
         let session = self.session()?;
         if let Some((prefix, _)) = self.prefix() {
-            let results = self.wait(session.simple(&prefix))?;
+            let results = self.wait(sent("after-begin", session.simple(&prefix)))?;
             self.opened_transaction(&results.map_err(|error| self.db_fault(error))?);
+            failpoint!("after-fence");
         }
         Ok(())
     }
@@ -151,12 +153,17 @@ impl Host {
         let leading = prefix.as_ref().map_or(0, |(_, count)| *count);
         let lead = prefix.as_ref().map_or("", |(sql, _)| sql.as_str());
         let answer = self.wait(async {
-            let results = session.simple(&format!("{lead}{sql}")).await?;
+            let text = format!("{lead}{sql}");
+            let results = match lead {
+                "" => session.simple(&text).await?,
+                _ => sent("after-begin", session.simple(&text)).await?,
+            };
             if catches {
                 session.batch("RELEASE SAVEPOINT runsheet_verb").await?;
             }
             Ok(results)
         })?;
+        failpoint!("after-sql");
         self.notices(&session)?;
         match answer {
             Ok(mut results) => {
@@ -239,6 +246,7 @@ impl Host {
             }
             answer
         })?;
+        failpoint!("after-sql");
         self.notices(&session)?;
         answer.map_err(|error| {
             if catches && !error.connection_lost {
@@ -279,12 +287,12 @@ impl Host {
             _ => "",
         };
         let more: String = more.iter().map(|sql| format!("{sql}; ")).collect();
-        super::failpoint::failpoint!("before-commit");
+        failpoint!("before-commit");
         let text =
             format!("{prefix}{role}SET CONSTRAINTS ALL IMMEDIATE; {more}{done}; COMMIT; {pin}");
         // Ctrl-C must not tear this message: it is the shortest of all, and it decides.
-        let answer = self.runtime.block_on(session.simple(&text));
-        super::failpoint::failpoint!("after-commit");
+        let answer = self.runtime.block_on(sent("commit-sent", session.simple(&text)));
+        failpoint!("commit-answered");
         match answer {
             Ok(_) => {
                 if let Some(frame) = self.frames.borrow_mut().last_mut() {
