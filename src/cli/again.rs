@@ -118,6 +118,7 @@ pub(super) fn resolve(desk: &Desk, words: &[String], done: bool) -> Result<u8, F
         wait: Duration::ZERO,
         take_over: false,
         known_epoch: 0,
+        ghost: None,
     };
     let (session, ledger) = (&database.session, &database.ledger);
     database.ask(Lease::take(session, ledger, &wish, &mut |_| {}))?;

@@ -22,6 +22,8 @@ use crate::msg;
 pub enum Repeat<'a> {
     /// Yes: a dump, a verification.
     Harmless,
+    /// It is settled in the transaction that performs it: while it is open, it did not happen.
+    Marked,
     /// Ask this: `Some(true)` it happened, `Some(false)` it did not, `None` nobody can tell.
     Probe(&'a dyn Fn() -> Result<Option<bool>, Trouble>),
     /// A person has to say.
@@ -108,6 +110,7 @@ impl Host {
     pub(super) fn announce_and_perform(
         self: &Rc<Self>,
         external: External<'_>,
+        changes: bool,
     ) -> Result<Value, Trouble> {
         let (key, title, ordinal) = {
             let mut frames = self.frames.borrow_mut();
@@ -125,20 +128,27 @@ impl Host {
         }
         let known = self.replay.borrow().intent(&key, ordinal);
         match known {
-            Some((IntentState::Done, value)) => return Ok(value),
+            Some((IntentState::Done, value)) => {
+                self.took_effect(changes);
+                return Ok(value);
+            }
             Some((IntentState::Open, _)) => {
                 let happened = match &external.repeat {
-                    Repeat::Harmless => Some(false),
+                    Repeat::Harmless | Repeat::Marked => Some(false),
                     Repeat::Probe(probe) => probe()?,
                     Repeat::Ask => None,
                 };
                 match happened {
                     Some(true) => {
+                        self.took_effect(changes);
                         self.settle(&key, &title, ordinal, &external.probed)?;
                         return Ok(external.probed);
                     }
                     Some(false) => {}
-                    None => return Err(Self::fatal(self.open_intent(&title, &external.action))),
+                    None => {
+                        self.took_effect(changes);
+                        return Err(Self::fatal(self.open_intent(&title, &external.action)));
+                    }
                 }
             }
             Some((IntentState::Redo, _)) | None => {}
@@ -155,26 +165,32 @@ impl Host {
             action: external.action.clone(),
         })?;
         self.recorder.borrow_mut().sync()?;
+        self.replay.borrow_mut().note_intent(&key, ordinal, IntentState::Open, Value::Null);
         failpoint!("after-intent");
         let value = match (external.perform)() {
             Ok(value) => value,
             Err(trouble) => {
-                // Its failure is known: whoever mends the cause may have it done again.
-                if self.has_lease() && matches!(trouble, Trouble::Fault(_)) {
-                    let _ = self.ledger_write(|ledger, run| {
-                        ledger.settle_sql(run, &key, Some(ordinal), IntentState::Redo, &Value::Null)
-                    });
-                }
+                let at = (key.as_str(), title.as_str(), ordinal);
+                let stands = self.effect_broke(&trouble, at, &external.repeat, &external.probed);
+                self.took_effect(changes && stands);
                 return Err(trouble);
             }
         };
         failpoint!("after-effect");
+        self.took_effect(changes);
         self.replay.borrow_mut().note_intent(&key, ordinal, IntentState::Done, value.clone());
         self.settle(&key, &title, ordinal, &value)?;
         Ok(value)
     }
 
-    fn settle(
+    /// Something stands that no rollback of the step's transaction takes back.
+    fn took_effect(&self, changes: bool) {
+        if let Some(frame) = self.frames.borrow_mut().last_mut() {
+            frame.took_effect |= changes;
+        }
+    }
+
+    pub(super) fn settle(
         self: &Rc<Self>,
         key: &str,
         title: &str,
@@ -217,9 +233,11 @@ impl Host {
                 sql(&worker.ledger, &run.0)
             )
         };
-        let answer = self.runtime.block_on(sent("mark-sent", session.simple(&text)));
+        let answer = self.decisive("mark-sent", &session, &text);
         if let Err(error) = answer {
-            let _ = self.runtime.block_on(session.batch("ROLLBACK"));
+            if !error.connection_lost {
+                let _ = self.runtime.block_on(session.batch("ROLLBACK"));
+            }
             return Err(self.db_fault(error).into());
         }
         Ok(())
@@ -248,7 +266,11 @@ impl Host {
     pub fn run_alone_raw(self: &Rc<Self>, sql: &str) -> Result<u64, StatementTrouble> {
         let session = self.session()?;
         let pin = self.worker.borrow().as_ref().map(|worker| worker.pin.clone());
-        let free = "SET lock_timeout = 0; SET statement_timeout = 0";
+        let free = match self.is_tidying() {
+            false => "SET lock_timeout = 0; SET statement_timeout = 0",
+            // Nobody can stop it any more: it must stop by itself.
+            true => "SET lock_timeout = '3s'; SET statement_timeout = '3s'",
+        };
         let answer = self.wait(async {
             session.batch(free).await?;
             sent("alone-sent", session.simple(sql)).await

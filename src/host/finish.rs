@@ -236,6 +236,7 @@ impl Host {
                 fault.next.clone_from(&next);
             }
         }
+        self.wait_for_no_standby();
         super::failpoint::failpoint!("before-close");
         let recording = self.is_begun();
         if recording {

@@ -138,6 +138,10 @@ pub struct Host {
     pub(super) remedies: RefCell<BTreeMap<String, String>>,
     /// Texts of the playbook and everything it imports.
     pub sources: Rc<Sources>,
+    /// A COMMIT of this run waited for a synchronous standby.
+    pub(super) unreplicated: Cell<bool>,
+    /// A connection that was lost: its backend may still be at work.
+    pub(super) ghost: RefCell<Option<(i64, String)>>,
     tripped: Tripped,
 }
 
@@ -186,6 +190,8 @@ impl Host {
             rolled_back: Cell::new(false),
             remedies: RefCell::new(remedies),
             sources,
+            unreplicated: Cell::new(false),
+            ghost: RefCell::default(),
             tripped: Tripped::default(),
             setup,
         }))
@@ -315,10 +321,7 @@ impl Host {
         }
         self.note_effect(&external.action)?;
         let changes = external.action.opaque || !external.action.touches.is_empty();
-        let value = self.announce_and_perform(external)?;
-        if let Some(frame) = self.frames.borrow_mut().last_mut() {
-            frame.took_effect |= changes;
-        }
+        let value = self.announce_and_perform(external, changes)?;
         Ok(from_json(value))
     }
 

@@ -8,7 +8,9 @@
 mod apart;
 mod approval;
 mod begin;
+mod decisive;
 mod diagnose;
+mod doubt;
 mod effects;
 mod failpoint;
 mod finish;

@@ -158,6 +158,7 @@ impl Host {
             wait: self.setup.wishes.wait,
             take_over: self.setup.wishes.take_over,
             known_epoch: 0,
+            ghost: self.ghost.borrow_mut().take(),
         };
         let mut waiting = |holder: &crate::journal::Holder| {
             let _ = self.emit(EventKind::Waiting {

@@ -291,7 +291,7 @@ impl Host {
         let text =
             format!("{prefix}{role}SET CONSTRAINTS ALL IMMEDIATE; {more}{done}; COMMIT; {pin}");
         // Ctrl-C must not tear this message: it is the shortest of all, and it decides.
-        let answer = self.runtime.block_on(sent("commit-sent", session.simple(&text)));
+        let answer = self.decisive("commit-sent", &session, &text);
         failpoint!("commit-answered");
         match answer {
             Ok(_) => {
@@ -301,7 +301,7 @@ impl Host {
                 self.notices(&session)?;
                 Ok(true)
             }
-            Err(error) if error.connection_lost => self.look_up_commit(row),
+            Err(error) if error.connection_lost => self.tidying(|| self.look_up_commit(row)),
             Err(error) => {
                 self.abort_step();
                 Err(self.db_fault(error).into())
@@ -364,7 +364,8 @@ impl Host {
     /// A connection that died is never taken up again silently; the next need makes a new one.
     pub(super) fn forget_connection(&self) {
         if let Some(worker) = self.worker.borrow_mut().take() {
-            drop(worker);
+            let pid = i64::from(worker.session.backend_pid());
+            *self.ghost.borrow_mut() = worker.lease.map(|lease| (pid, lease.backend_start));
         }
     }
 

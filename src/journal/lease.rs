@@ -61,6 +61,8 @@ pub struct LeaseWish<'a> {
     pub take_over: bool,
     /// An epoch known from elsewhere (the run's file): never go below it.
     pub known_epoch: i64,
+    /// This very process's lost session, by process id and start: it is ended, not waited for.
+    pub ghost: Option<(i64, String)>,
 }
 
 /// The right to change this database, while its session lives.
@@ -68,6 +70,8 @@ pub struct LeaseWish<'a> {
 pub struct Lease {
     /// The number that every step's transaction looks at.
     pub epoch: i64,
+    /// When the session that took it began, as the server prints it.
+    pub backend_start: String,
     /// How long this runner waited for it.
     pub waited: Duration,
 }
@@ -86,6 +90,10 @@ impl Lease {
     ) -> Result<Self, Fault> {
         let since = Instant::now();
         let mut shown = None;
+        if let Some((pid, backend_start)) = wish.ghost.clone() {
+            let ghost = Holder { pid, backend_start, ..Holder::default() };
+            terminate(session, &ghost).await.map_err(DbError::into_fault)?;
+        }
         while !try_lock(session, LEASE_KEY).await? {
             let holder = holder(session, ledger).await.map_err(DbError::into_fault)?;
             if let Some(holder) = &holder {
@@ -104,8 +112,9 @@ impl Lease {
         if !ledger.exists(session).await.map_err(DbError::into_fault)? {
             ledger.create(session).await?;
         }
-        let epoch = raise(session, ledger, wish).await.map_err(DbError::into_fault)?;
-        Ok(Self { epoch, waited: since.elapsed() })
+        let (epoch, backend_start) =
+            raise(session, ledger, wish).await.map_err(DbError::into_fault)?;
+        Ok(Self { epoch, backend_start, waited: since.elapsed() })
     }
 
     /// Gives the lease back.
@@ -188,19 +197,25 @@ async fn terminate(session: &Session, holder: &Holder) -> Result<(), DbError> {
 }
 
 /// Waits for the open transaction of whoever held it before: their fence share-locks the row.
-async fn raise(session: &Session, ledger: &Ledger, wish: &LeaseWish<'_>) -> Result<i64, DbError> {
+async fn raise(
+    session: &Session,
+    ledger: &Ledger,
+    wish: &LeaseWish<'_>,
+) -> Result<(i64, String), DbError> {
     let sql = format!(
         "UPDATE {}.lease SET epoch = greatest(epoch, $1::bigint) + 1, run = $2, holder = $3,
             backend_pid = pg_backend_pid(),
             backend_start = (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()),
             system_identifier = (SELECT system_identifier::text FROM pg_control_system()),
             timeline = (SELECT timeline_id FROM pg_control_checkpoint()),
-            since = clock_timestamp() RETURNING epoch",
+            since = clock_timestamp() RETURNING epoch, backend_start::text",
         ledger.schema()
     );
     let values = [json!(wish.known_epoch), json!(wish.run), json!(wish.by)];
     let rows = session.query(&sql, &values).await?.rows;
-    Ok(rows.first().and_then(|row| row.first()).and_then(Value::as_i64).unwrap_or(0))
+    let row = rows.into_iter().next().unwrap_or_default();
+    let start = row.get(1).and_then(Value::as_str).unwrap_or_default().to_string();
+    Ok((row.first().and_then(Value::as_i64).unwrap_or(0), start))
 }
 
 fn held(holder: Holder, waited: Duration) -> Fault {
