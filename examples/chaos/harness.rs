@@ -8,7 +8,7 @@ use crate::chaos::arena::{Arena, Outcome};
 use crate::chaos::dice::Dice;
 use crate::chaos::{drills, played};
 
-const KINDS: [&str; 5] = ["points", "kill", "commit", "restart", "index"];
+const KINDS: [&str; 7] = ["points", "kill", "commit", "restart", "index", "signal", "sleep"];
 
 /// What the command line asks for.
 pub struct Wish {
@@ -93,7 +93,18 @@ fn trials(kind: &str, wish: &Wish) -> u64 {
             "kill" => drills::at_random(&arena, &mut dice, &mut outcome),
             "commit" => drills::at_commit(&arena, &mut dice, &mut outcome),
             "restart" => drills::at_restart(&mut arena, &mut dice, &mut outcome),
-            _ => drills::at_index(&arena, &mut dice, &mut outcome),
+            "index" => drills::at_index(&arena, &mut dice, &mut outcome),
+            _ => {
+                let points = runsheet::host::POINTS;
+                let point = points[(trial % points.len() as u64) as usize];
+                let nth = 1 + dice.below(if trial < points.len() as u64 { 1 } else { 12 }) as u32;
+                if kind == "sleep" {
+                    drills::asleep(&arena, point, nth.min(1), &mut outcome);
+                } else {
+                    let signal = ["INT", "TERM", "HUP"][dice.below(3) as usize];
+                    drills::at_signal(&arena, point, nth, signal, &mut outcome);
+                }
+            }
         }));
         total.add(&outcome);
         if end.is_err() {

@@ -2,7 +2,8 @@
 //! `cargo run --features failpoints --example chaos -- --trials N --seed S [--only KIND]`.
 //!
 //! It is the program under trial itself: started with any other words, it is `runsheet` with its
-//! crash points. KIND: `points` (the whole matrix), `kill`, `commit`, `restart`, `index`; without
+//! crash points. KIND: `points` (the whole matrix), `kill`, `commit`, `restart`, `index`,
+//! `signal`, `sleep`; without
 //! one, all of them, `--trials` each. `--from N` begins at a trial: a failure is brought back by
 //! the seed and the number that it printed.
 

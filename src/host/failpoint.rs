@@ -66,7 +66,10 @@ pub(super) async fn sent<T>(name: &str, work: impl Future<Output = T>) -> T {
         for _ in 0..4 {
             tokio::select! {
                 biased;
-                done = &mut work => return done,
+                done = &mut work => {
+                    raise(signal);
+                    return done;
+                }
                 () = tokio::task::yield_now() => {}
             }
         }

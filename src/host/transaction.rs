@@ -19,6 +19,10 @@ use crate::model::{EventKind, Fault, FinalState, parse_span, quote_ident, quote_
 use crate::msg;
 use crate::postgres::{DbError, Rows, Session, SimpleResult};
 
+/// A step that says done must survive the server's crash, whatever its own SQL has set.
+const DURABLE: &str = "SELECT pg_catalog.set_config('synchronous_commit', 'on', true) \
+    WHERE pg_catalog.current_setting('synchronous_commit') = 'off'";
+
 /// How a statement of a step failed: with the server's words, or before it got there.
 #[derive(Debug)]
 pub enum StatementTrouble {
@@ -288,8 +292,9 @@ impl Host {
         };
         let more: String = more.iter().map(|sql| format!("{sql}; ")).collect();
         failpoint!("before-commit");
-        let text =
-            format!("{prefix}{role}SET CONSTRAINTS ALL IMMEDIATE; {more}{done}; COMMIT; {pin}");
+        let text = format!(
+            "{prefix}{role}SET CONSTRAINTS ALL IMMEDIATE; {more}{DURABLE}; {done}; COMMIT; {pin}"
+        );
         // Ctrl-C must not tear this message: it is the shortest of all, and it decides.
         let answer = self.decisive("commit-sent", &session, &text);
         failpoint!("commit-answered");

@@ -18,6 +18,8 @@ use crate::postgres::{DbError, Session};
 const LEASE_KEY: i64 = 7_310_027_716_305_216;
 /// How often a waiting runner tries again.
 const POLL: Duration = Duration::from_millis(250);
+/// How long the ended sessions of a dead process's commands may take to go.
+const CHILDREN_LIMIT: Duration = Duration::from_secs(10);
 
 /// Who holds the lease, as far as the server can say.
 #[derive(Clone, Debug, Default)]
@@ -112,6 +114,7 @@ impl Lease {
         if !ledger.exists(session).await.map_err(DbError::into_fault)? {
             ledger.create(session).await?;
         }
+        end_children(session, wish.run).await?;
         let (epoch, backend_start) =
             raise(session, ledger, wish).await.map_err(DbError::into_fault)?;
         Ok(Self { epoch, backend_start, waited: since.elapsed() })
@@ -194,6 +197,26 @@ async fn terminate(session: &Session, holder: &Holder) -> Result<(), DbError> {
         json!(holder.run.as_deref().unwrap_or("")),
     ];
     session.query(sql, &values).await.map(drop)
+}
+
+/// Commands that a dead process of this run had started may have left statements running on the
+/// server; they are ended before anybody asks what they did.
+async fn end_children(session: &Session, run: &str) -> Result<(), Fault> {
+    let sql = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+        WHERE pid <> pg_backend_pid() AND starts_with(application_name, 'runsheet/' || $1 || '/')";
+    let since = Instant::now();
+    loop {
+        let left = match session.query(sql, &[json!(run)]).await {
+            Ok(rows) => rows.first().and_then(Value::as_i64).unwrap_or(0),
+            // They belong to a role that this one may not end: the step's probe has to judge.
+            Err(error) if error.is("42501") => 0,
+            Err(error) => return Err(error.into_fault()),
+        };
+        if left == 0 || since.elapsed() > CHILDREN_LIMIT {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// Waits for the open transaction of whoever held it before: their fence share-locks the row.

@@ -190,6 +190,11 @@ impl Arena {
         let seen = self.seen();
         assert!(seen == self.wanted, "{}", seen.against(&self.wanted));
         outcome.ghost = outcome.ghost.max(self.ghost());
+        self.clean();
+    }
+
+    /// No lock, transaction, temporary table, INVALID index and child is left.
+    pub fn clean(&self) {
         let left = check::left_over(&self.cluster, DATABASE, self.crashed);
         assert!(left.is_empty(), "left over: {left}");
         let since = Instant::now();

@@ -64,8 +64,7 @@ pub fn seen(cluster: &Cluster, database: &str, folder: &Path) -> Seen {
     Seen { lines, effects }
 }
 
-/// Locks, open transactions, temporary tables, INVALID indexes, lines of the ledger that say that
-/// something is still going on (a lease that names a dead runner does not: nobody believes it). After a crash of the server, temporary tables are not counted: it
+/// Locks, open transactions, temporary tables, INVALID indexes. After a crash of the server, temporary tables are not counted: it
 /// keeps those of dead sessions until autovacuum or the next owner of their schema removes them.
 pub fn left_over(cluster: &Cluster, database: &str, crashed: bool) -> String {
     let temporary = if crashed { "false" } else { "relpersistence = 't'" };
@@ -79,8 +78,6 @@ pub fn left_over(cluster: &Cluster, database: &str, crashed: bool) -> String {
             UNION ALL SELECT 'prepared ' || gid FROM pg_prepared_xacts
             UNION ALL SELECT 'temporary ' || oid::regclass FROM pg_class WHERE {temporary} AND relkind = 'r'
             UNION ALL SELECT 'invalid ' || indexrelid::regclass FROM pg_index WHERE NOT indisvalid
-            UNION ALL SELECT 'intent ' || key FROM runsheet.intent WHERE state = 'open'
-            UNION ALL SELECT 'run ' || run || ' ' || state FROM runsheet.run WHERE state = 'running'
         ) AS left_over"
     );
     cluster.value(database, &sql)

@@ -123,3 +123,50 @@ pub fn at_index(arena: &Arena, dice: &mut Dice, outcome: &mut Outcome) {
 fn moment(of: Duration, dice: &mut Dice) -> Duration {
     Duration::from_micros(dice.below(of.as_micros() as u64))
 }
+
+/// A signal that a runner may answer, at the n-th visit of a crash point. False where a run does
+/// not come there so often.
+pub fn at_signal(
+    arena: &Arena,
+    point: &str,
+    nth: u32,
+    signal: &str,
+    outcome: &mut Outcome,
+) -> bool {
+    arena.reset();
+    let ran = arena.start(&["run"], &arena.url(), &format!("{point}:{nth}:{signal}")).wait();
+    arena.report_is_true(&ran, outcome);
+    // Behind the last thing that it could be stopped in, a run ends well.
+    let polite = if signal == "INT" { 130 } else { 143 };
+    assert!([0, 5, polite].contains(&ran.code), "{signal} at {point}:{nth} gave {}", ran.code);
+    outcome.hits += u64::from(ran.code != 0);
+    outcome.ghost = outcome.ghost.max(arena.ghost());
+    arena.clean();
+    arena.finish(outcome);
+    ran.code != 0
+}
+
+/// A runner falls asleep at a crash point, another one takes over and ends the run, the first one
+/// wakes up.
+pub fn asleep(arena: &Arena, point: &str, nth: u32, outcome: &mut Outcome) {
+    arena.reset();
+    let first = arena.start(&["run"], &arena.url(), &format!("{point}:{nth}:STOP"));
+    let stopped = || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", first.id()));
+        stat.is_ok_and(|stat| stat.contains(") T "))
+    };
+    let since = std::time::Instant::now();
+    while !stopped() {
+        assert!(since.elapsed() < Duration::from_secs(20), "{point}:{nth} is never reached");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    outcome.hits += 1;
+    let second = arena.start(&["run", "it", "--take-over"], &arena.url(), "").wait();
+    arena.report_is_true(&second, outcome);
+    first.signal("CONT");
+    let first = first.wait();
+    if second.code == 0 {
+        assert!(point.ends_with("-close") || first.code != 0, "{}\n{}", first.stdout, first.stderr);
+    }
+    arena.finish(outcome);
+}

@@ -2,6 +2,7 @@
 //! what to do, and a database that is as it was before (or as the message says).
 
 mod connection;
+mod death;
 mod lease;
 mod resume;
 mod script;
