@@ -353,8 +353,16 @@ impl Host {
             let answer = self.runtime.block_on(session.simple(&text));
             answer.map_err(|error| self.db_fault(error))?;
         }
-        let closing = ledger.close_run(&session, &run.0, state, &head, report);
-        self.runtime.block_on(closing).map_err(|error| self.db_fault(error).into())
+        // Fenced: a runner that lost the lease must not say how the run of another one stands.
+        let closed = self.runtime.block_on(async {
+            session.batch(&format!("BEGIN; {}", ledger.fence_sql(epoch))).await?;
+            ledger.close_run(&session, &run.0, state, &head, report).await?;
+            session.batch("COMMIT").await
+        });
+        if closed.is_err() {
+            let _ = self.runtime.block_on(session.batch("ROLLBACK"));
+        }
+        closed.map_err(|error| self.db_fault(error).into())
     }
 
     /// The time since the host began, for callers that measure.

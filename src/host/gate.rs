@@ -140,8 +140,8 @@ pub struct Host {
     pub sources: Rc<Sources>,
     /// A COMMIT of this run waited for a synchronous standby.
     pub(super) unreplicated: Cell<bool>,
-    /// A connection that was lost: its backend may still be at work.
-    pub(super) ghost: RefCell<Option<(i64, String)>>,
+    /// A connection that was lost, and its epoch: its backend may still be at work.
+    pub(super) ghost: RefCell<Option<(crate::journal::Ghost, i64)>>,
     tripped: Tripped,
 }
 

@@ -152,13 +152,14 @@ impl Host {
             None => return Ok(()),
         };
         let (run, by) = (self.run_id().0, started_by());
+        let (ghost, former) = self.ghost.borrow_mut().take().unzip();
         let wish = LeaseWish {
             run: &run,
             by: &by,
             wait: self.setup.wishes.wait,
             take_over: self.setup.wishes.take_over,
             known_epoch: 0,
-            ghost: self.ghost.borrow_mut().take(),
+            ghost,
         };
         let mut waiting = |holder: &crate::journal::Holder| {
             let _ = self.emit(EventKind::Waiting {
@@ -167,9 +168,18 @@ impl Host {
         };
         let lease =
             self.wait(Lease::take(&session, &ledger, &wish, &mut waiting))?.map_err(Self::fatal)?;
+        let epoch = lease.epoch;
         if let Some(worker) = self.worker.borrow_mut().as_mut() {
             worker.lease = Some(lease);
         }
-        Ok(())
+        match former {
+            // Somebody had it between the lost connection and this one.
+            Some(former) if epoch != former + 1 => {
+                // The ledger is that one's: nothing of this process is written any more.
+                self.give_lease_back()?;
+                Err(Self::fatal(Self::fenced()))
+            }
+            _ => Ok(()),
+        }
     }
 }

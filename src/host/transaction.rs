@@ -14,7 +14,7 @@ use super::failpoint::{failpoint, sent};
 use super::gate::{Host, Mode};
 use super::scope::Transaction;
 use super::stop::Trouble;
-use crate::journal::{StepRow, StepState};
+use crate::journal::{Ghost, StepRow, StepState};
 use crate::model::{EventKind, Fault, FinalState, parse_span, quote_ident, quote_name};
 use crate::msg;
 use crate::postgres::{DbError, Rows, Session, SimpleResult};
@@ -295,6 +295,8 @@ impl Host {
         let text = format!(
             "{prefix}{role}SET CONSTRAINTS ALL IMMEDIATE; {more}{DURABLE}; {done}; COMMIT; {pin}"
         );
+        // Where the connection was lost before, this message never left: nothing to look up.
+        let lost_before = session.is_closed();
         // Ctrl-C must not tear this message: it is the shortest of all, and it decides.
         let answer = self.decisive("commit-sent", &session, &text);
         failpoint!("commit-answered");
@@ -306,7 +308,9 @@ impl Host {
                 self.notices(&session)?;
                 Ok(true)
             }
-            Err(error) if error.connection_lost => self.tidying(|| self.look_up_commit(row)),
+            Err(error) if error.connection_lost && !lost_before => {
+                self.tidying(|| self.look_up_commit(row))
+            }
             Err(error) => {
                 self.abort_step();
                 Err(self.db_fault(error).into())
@@ -370,12 +374,15 @@ impl Host {
     pub(super) fn forget_connection(&self) {
         if let Some(worker) = self.worker.borrow_mut().take() {
             let pid = i64::from(worker.session.backend_pid());
-            *self.ghost.borrow_mut() = worker.lease.map(|lease| (pid, lease.backend_start));
+            *self.ghost.borrow_mut() = worker
+                .lease
+                .map(|lease| (Ghost { pid, backend_start: lease.backend_start }, lease.epoch));
         }
     }
 
-    /// How the run ended where nobody can say what a lost answer did.
+    /// How the run ended where nobody here can say how the database stands: what a lost answer
+    /// did, or what the runner did that took the lease over.
     pub(super) fn state_unknown(fault: &Fault) -> Option<FinalState> {
-        (fault.code == "commit-unknown").then_some(FinalState::Unknown)
+        matches!(fault.code.as_str(), "commit-unknown" | "fenced").then_some(FinalState::Unknown)
     }
 }

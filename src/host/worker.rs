@@ -217,10 +217,7 @@ impl Host {
         let mut fault = error.into_fault();
         match state.as_deref() {
             Some("RSF01") => {
-                fault = Fault::failed("fenced", msg!("host.fenced"))
-                    .cause(msg!("host.fenced.cause"))
-                    .remedy(msg!("host.fenced.remedy"))
-                    .next("runsheet status");
+                fault = Self::fenced();
             }
             Some("RSF02") => {
                 fault = Fault::failed("left-transaction", msg!("host.left-transaction"))
@@ -230,6 +227,14 @@ impl Host {
             _ => decorate(&mut fault, &self.remedies.borrow()),
         }
         fault
+    }
+
+    /// Another runner has taken the lease.
+    pub(super) fn fenced() -> Fault {
+        Fault::failed("fenced", msg!("host.fenced"))
+            .cause(msg!("host.fenced.cause"))
+            .remedy(msg!("host.fenced.remedy"))
+            .next("runsheet status")
     }
 
     pub(super) fn interrupted(&self) -> Fault {

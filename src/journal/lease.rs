@@ -63,8 +63,17 @@ pub struct LeaseWish<'a> {
     pub take_over: bool,
     /// An epoch known from elsewhere (the run's file): never go below it.
     pub known_epoch: i64,
-    /// This very process's lost session, by process id and start: it is ended, not waited for.
-    pub ghost: Option<(i64, String)>,
+    /// This very process's lost session: it is ended, not waited for.
+    pub ghost: Option<Ghost>,
+}
+
+/// A session of ours that was lost.
+#[derive(Clone, Debug)]
+pub struct Ghost {
+    /// Its server process.
+    pub pid: i64,
+    /// When that process began, as the server prints it.
+    pub backend_start: String,
 }
 
 /// The right to change this database, while its session lives.
@@ -92,7 +101,7 @@ impl Lease {
     ) -> Result<Self, Fault> {
         let since = Instant::now();
         let mut shown = None;
-        if let Some((pid, backend_start)) = wish.ghost.clone() {
+        if let Some(Ghost { pid, backend_start }) = wish.ghost.clone() {
             let ghost = Holder { pid, backend_start, ..Holder::default() };
             terminate(session, &ghost).await.map_err(DbError::into_fault)?;
         }
@@ -125,7 +134,11 @@ impl Lease {
     /// # Errors
     /// The server's answer, where it says that the lock was not held.
     pub async fn release(session: &Session, ledger: &Ledger) -> Result<bool, DbError> {
-        let sql = format!("UPDATE {}.lease SET run = NULL, holder = NULL", ledger.schema());
+        let sql = format!(
+            "UPDATE {}.lease SET run = NULL, holder = NULL
+            WHERE backend_pid = pg_backend_pid()",
+            ledger.schema()
+        );
         session.batch(&sql).await?;
         let values = [json!(LEASE_KEY)];
         let rows = session.query("SELECT pg_advisory_unlock($1::bigint)", &values).await?;

@@ -8,7 +8,7 @@ mod ledger;
 mod recorder;
 mod replay;
 
-pub use lease::{Holder, Lease, LeaseWish};
+pub use lease::{Ghost, Holder, Lease, LeaseWish};
 pub use ledger::{IntentRow, IntentState, Ledger, RunRow, RunState, StepRow, StepState};
 pub use recorder::{Recorder, read_events, started_by};
 pub use replay::{Recorded, Replay};

@@ -15,7 +15,7 @@ pub fn at_point(arena: &Arena, point: &str, nth: u32, outcome: &mut Outcome) -> 
     }
     ran.exits(137);
     outcome.hits += 1;
-    if nth % 2 == 0 {
+    if nth.is_multiple_of(2) {
         outcome.ghost = outcome.ghost.max(arena.ghost());
     }
     arena.finish(outcome);

@@ -31,7 +31,7 @@ fn a_session_that_is_ended_inside_a_step_is_not_replaced_inside_that_step() {
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%'",
     );
     let ran = run.wait();
-    assert!(ran.code == 1, "{} {}{}", ran.code, ran.stdout, ran.stderr);
+    assert!([1, 7].contains(&ran.code), "{} {}{}", ran.code, ran.stdout, ran.stderr);
     desk.unchanged().nothing_is_left();
 }
 
@@ -54,7 +54,9 @@ fn a_commit_of_a_step_is_durable_whatever_the_role_and_the_step_have_set() {
 step("own", || { db::exec("SET LOCAL synchronous_commit = off"); db::exec("INSERT INTO items VALUES (102, 'own')"); });
 step("after", || db::exec("INSERT INTO items SELECT 103, current_setting('synchronous_commit')"));"#,
     );
-    desk.sql("ALTER ROLE postgres SET synchronous_commit = off; ALTER SYSTEM SET wal_writer_delay = '10s'; SELECT pg_reload_conf()");
+    desk.sql("ALTER ROLE postgres SET synchronous_commit = off");
+    desk.sql("ALTER SYSTEM SET wal_writer_delay = '10s'");
+    desk.sql("SELECT pg_reload_conf()");
     desk.run().exits(0);
     desk.cluster.crash();
     desk.cluster.restart();
@@ -157,7 +159,7 @@ step("two", || db::exec("INSERT INTO items VALUES (102, 'two')"));"#;
         let desk = Desk::new(TWO);
         let run = asleep(&desk, "before-commit:1", &desk.url());
         desk.sql("ALTER SYSTEM SET synchronous_standby_names = 'nosuch'");
-        desk.sql("SET synchronous_commit = local; SELECT pg_reload_conf()");
+        desk.sql("SELECT pg_reload_conf()");
         run.signal("CONT");
         desk.wait_until(
             "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep')",
@@ -169,8 +171,8 @@ step("two", || db::exec("INSERT INTO items VALUES (102, 'two')"));"#;
         ran.exits(5).shows("durable here").shows("one").shows("runsheet resume");
         assert_eq!(desk.value(ADDED), "one");
         assert_eq!(desk.value("SELECT state FROM runsheet.run"), "failed");
-        desk.sql("SET synchronous_commit = local; ALTER SYSTEM RESET synchronous_standby_names");
-        desk.sql("SET synchronous_commit = local; SELECT pg_reload_conf()");
+        desk.sql("ALTER SYSTEM RESET synchronous_standby_names");
+        desk.sql("SELECT pg_reload_conf()");
         desk.call(&["resume", "--yes"]).exits(0);
         assert_eq!(desk.value(ADDED), "one two");
         desk.nothing_is_left();
@@ -185,7 +187,8 @@ step("two", || db::exec("INSERT INTO items VALUES (102, 'two')"));"#;
         assert_eq!(desk.value(ADDED), "one two");
         run.signal("CONT");
         let ran = run.wait();
-        assert_ne!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+        // It did not do this alone, and cannot know what the other one did.
+        ran.exits(5).shows("runsheet status");
         assert_eq!(desk.value(ADDED), "one two");
         desk.call(&["run", "it", "--yes"]).exits(0);
         desk.nothing_is_left();
