@@ -52,6 +52,18 @@ fn a_server_that_crashes_in_the_middle_loses_and_doubles_nothing() {
     assert_eq!(outcome.hits, 4);
 }
 
+/// F13, P4, P14: each of the three signals, at every crash point's first visit.
+#[test]
+fn a_run_that_is_asked_to_stop_says_how_the_database_stands_and_can_be_gone_on_with() {
+    let arena = Arena::new();
+    let mut outcome = Outcome::default();
+    let signals = ["INT", "TERM", "HUP"].into_iter().cycle();
+    for (point, signal) in runsheet::host::POINTS.into_iter().zip(signals) {
+        drills::at_signal(&arena, point, 1, signal, &mut outcome);
+    }
+    assert!(outcome.hits >= 10 && outcome.ghost.as_secs() < 5, "{outcome:?}");
+}
+
 /// F36, F37, P2, P4.
 #[test]
 fn a_run_killed_while_it_builds_indexes_leaves_no_invalid_one() {
