@@ -45,7 +45,7 @@ impl Host {
             let settled = worker.ledger.settle_sql(&run, &frame.key, ordinal, done.0, &done.1);
             (lead, format!("RESET ROLE; {settled}; COMMIT; {}", worker.pin))
         };
-        let answer = self.wait(async {
+        let answer = self.wait_for_whole(&session, async {
             sent("after-begin", session.batch(&lead)).await?;
             let rows = session.execute(sql, params).await?;
             sent("commit-sent", session.batch(&tail)).await.map(|()| rows)
@@ -54,10 +54,7 @@ impl Host {
         self.notices(&session)?;
         match answer? {
             Ok(rows) => Ok(rows),
-            Err(error) => {
-                let _ = self.runtime.block_on(session.batch("ROLLBACK"));
-                Err(StatementTrouble::Server(Box::new(error)))
-            }
+            Err(error) => Err(StatementTrouble::Server(Box::new(error))),
         }
     }
 

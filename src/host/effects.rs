@@ -321,7 +321,7 @@ impl Host {
         let body = sql.trim_end().trim_end_matches(';');
         // The line break ends a comment that the mark and the COMMIT would be lost in.
         let text = format!("{lead}{body}\n{tail}");
-        let answer = self.wait(sent("commit-sent", session.simple(&text)));
+        let answer = self.wait_for_whole(&session, sent("commit-sent", session.simple(&text)));
         failpoint!("commit-answered");
         self.notices(&session)?;
         match answer? {
@@ -331,7 +331,6 @@ impl Host {
                 Ok(results.iter().skip(4).take(own).filter_map(|result| result.rows).sum())
             }
             Err(mut error) => {
-                let _ = self.runtime.block_on(session.batch("ROLLBACK"));
                 let shift = lead.chars().count() as u32;
                 error.position =
                     error.position.and_then(|at| at.checked_sub(shift)).filter(|at| *at > 0);

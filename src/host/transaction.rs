@@ -132,6 +132,7 @@ impl Host {
     pub fn ensure_transaction(self: &Rc<Self>) -> Result<(), Trouble> {
         let session = self.session()?;
         if let Some((prefix, _)) = self.prefix() {
+            self.mark_open();
             let results = self.wait(sent("after-begin", session.simple(&prefix)))?;
             self.opened_transaction(&results.map_err(|error| self.db_fault(error))?);
             failpoint!("after-fence");
@@ -156,6 +157,9 @@ impl Host {
         let prefix = self.prefix();
         let leading = prefix.as_ref().map_or(0, |(_, count)| *count);
         let lead = prefix.as_ref().map_or("", |(sql, _)| sql.as_str());
+        if prefix.is_some() {
+            self.mark_open();
+        }
         let answer = self.wait(async {
             let text = format!("{lead}{sql}");
             let results = match lead {
@@ -182,10 +186,6 @@ impl Host {
                 let shift = lead.chars().count() as u32;
                 error.position =
                     error.position.and_then(|at| at.checked_sub(shift)).filter(|at| *at > 0);
-                if prefix.is_some() {
-                    // Whatever of it failed, a transaction may be open and aborted.
-                    self.mark_open();
-                }
                 if catches && !error.connection_lost {
                     self.back_to_savepoint(&session)?;
                 }
@@ -194,12 +194,29 @@ impl Host {
         }
     }
 
+    /// From the message with BEGIN on a transaction may be open, answered or not: whoever leaves
+    /// the step now, also by Ctrl-C, has to roll it back, or the next COMMIT of ours takes it along.
     fn mark_open(&self) {
         if let Some(frame) = self.frames.borrow_mut().last_mut()
             && frame.transaction == Transaction::None
         {
             frame.transaction = Transaction::Open { xid: String::new() };
         }
+    }
+
+    /// Waits for a message that begins a transaction and ends it; leaves none open.
+    pub(super) fn wait_for_whole<T>(
+        &self,
+        session: &Session,
+        work: impl Future<Output = Result<T, DbError>>,
+    ) -> Result<Result<T, DbError>, Trouble> {
+        let answer = self.wait(work);
+        if !matches!(answer, Ok(Ok(_))) && !session.is_closed() {
+            let _ = self.runtime.block_on(async {
+                tokio::time::timeout(Duration::from_secs(10), session.batch("ROLLBACK")).await
+            });
+        }
+        answer
     }
 
     fn back_to_savepoint(&self, session: &Session) -> Result<(), Trouble> {
