@@ -3,6 +3,7 @@
 
 mod command;
 mod connection;
+mod death;
 mod journal;
 mod lease;
 mod lock_queue;

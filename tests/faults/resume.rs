@@ -27,6 +27,7 @@ fn killed() -> Desk {
     desk
 }
 
+/// F02.
 #[test]
 fn a_killed_run_is_resumed_and_each_step_happens_once() {
     let desk = killed();
@@ -112,6 +113,7 @@ fn an_sql_file_of_a_finished_step_that_was_edited_is_refused() {
     assert_eq!(desk.value(ADDED), "one");
 }
 
+/// F36, F37, P2.
 #[test]
 fn an_index_built_outside_of_transactions_and_killed_half_way_becomes_one_valid_index() {
     let desk =

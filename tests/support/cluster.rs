@@ -32,7 +32,9 @@ impl Cluster {
     }
 
     fn launch(settings: &[(&str, &str)], fresh: bool) -> Self {
-        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("clusters");
+        let folder = option_env!("CARGO_TARGET_TMPDIR")
+            .map_or_else(std::env::temp_dir, PathBuf::from)
+            .join("clusters");
         let mut options = ScratchOptions::new(Programs::new(None, None), folder, "c");
         options.tcp = true;
         options.fresh = fresh;

@@ -49,7 +49,7 @@ impl Stage {
 
     /// On whatever this connection string leads to.
     pub fn at(url: Option<String>) -> Self {
-        offer_trampoline(env!("CARGO_BIN_EXE_runsheet").into());
+        offer_trampoline(super::project::program());
         Self { project: Project::new(), url, own: None, set: Vec::new(), cancel: Cancel::new() }
     }
 
