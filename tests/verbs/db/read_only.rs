@@ -70,6 +70,7 @@ fn the_server_lifts_it_where_the_run_is_killed() {
     assert_eq!(cluster.value("shop", SETTING), "1");
     running.signal("KILL");
     assert_eq!(running.wait().code, 137);
+    cluster.end_the_dead("shop");
     wait_for(&cluster, SETTING, "0");
     assert_eq!(cluster.value("shop", "SELECT count(*) FROM runsheet.read_only"), "0");
 }

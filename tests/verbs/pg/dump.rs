@@ -93,12 +93,12 @@ fn a_dump_of_single_tables_holds_those() {
 fn a_pg_dump_older_than_the_server_is_refused_before_anything() {
     let cluster = shop();
     let stage = Stage::on(&cluster, "shop").config("[postgres]\nbin = \"old\"\n");
-    stage.project.file("old/pg_dump", "#!/bin/sh\necho 'pg_dump (PostgreSQL) 13.4'\n");
+    stage.project.file("old/pg_dump", "#!/bin/sh\necho 'pg_dump (PostgreSQL) 12.4'\n");
     let program = stage.path().join("old/pg_dump");
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
     let played = stage.run(r#"step("dump", || pg::dump());"#);
     let fault = played.fails_with("pg-dump-too-old");
-    assert!(fault.message.contains("13.4"), "{fault}");
+    assert!(fault.message.contains("12.4"), "{fault}");
     assert!(fault.message.contains(&cluster.major().to_string()), "{fault}");
     assert!(!stage.path().join("backups").exists());
     assert!(played.all(|kind| matches!(kind, EventKind::Intent { .. }).then_some(())).is_empty());
