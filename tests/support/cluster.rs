@@ -68,6 +68,16 @@ impl Cluster {
         self.server.version().0
     }
 
+    /// Whether it was built with TLS; the packages that are unpacked without root's help are not.
+    pub fn speaks_tls(&self) -> bool {
+        let library = "SELECT setting FROM pg_settings WHERE name = 'ssl_library'";
+        let speaks = !self.value("postgres", library).is_empty();
+        if !speaks {
+            eprintln!("skipped: this PostgreSQL was built without TLS");
+        }
+        speaks
+    }
+
     /// Makes an empty database.
     pub fn create_database(&self, name: &str) {
         self.server.create_database(name).unwrap_or_else(|fault| panic!("{fault}"));
