@@ -9,6 +9,7 @@ mod fold;
 mod harmless;
 mod json;
 mod line;
+mod log;
 mod markdown;
 mod model;
 mod paper;

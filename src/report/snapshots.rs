@@ -345,6 +345,37 @@ fn a_thousand_quick_steps_and_ten_thousand_statements_do_not_flood_a_terminal() 
 }
 
 #[test]
+fn a_thousand_quick_steps_are_a_thousand_lines_of_a_log() {
+    let mut night = Night::new();
+    night.start("run");
+    for number in 0..1_000 {
+        night.check(&format!("점검 {number}"), 1);
+    }
+    night.finish(FinalState::Done, 0, None, None);
+    let (text, _) = plain(&night.events, false);
+    assert_eq!(text.matches("점검 ").count(), 1_000, "one line each");
+}
+
+#[test]
+fn a_log_announces_an_item_that_is_silent_for_long() {
+    let mut night = Night::new();
+    night.start("run");
+    night.item(ItemKind::Step, "백필", Some("1m..2m"));
+    let out = Paper::default();
+    let (to, err) = (Box::new(out.clone()), Box::new(Paper::default()));
+    let mut sink = PlainSink::new(to, err, Redactor::default(), false).watched();
+    night.events.iter().for_each(|event| sink.event(event));
+    assert!(!out.text().contains("백필"), "{}", out.text());
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while !out.text().contains("백필") && std::time::Instant::now() < deadline {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    assert!(out.text().contains("백필"), "{}", out.text());
+    sink.finish();
+    assert_eq!(out.text().matches("백필").count(), 1);
+}
+
+#[test]
 fn a_running_item_moves_below_the_lines_that_stay() {
     let mut night = Night::new();
     night.start("run");
