@@ -9,10 +9,9 @@ use super::database::Database;
 use super::desk::Desk;
 use super::known::{Known, Runs};
 use super::road::go;
-use crate::config::nearest;
 use crate::host::Mode;
 use crate::journal::{IntentRow, IntentState, Lease, LeaseWish, started_by};
-use crate::model::{Fault, RunId};
+use crate::model::{Fault, RunId, nearest};
 use crate::msg;
 use crate::playbook::Playbook;
 

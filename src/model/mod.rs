@@ -6,6 +6,7 @@ mod action;
 mod event;
 mod fault;
 mod names;
+mod nearest;
 mod risk;
 mod span;
 
@@ -16,5 +17,6 @@ pub use event::{
 };
 pub use fault::{Fault, FaultKind, Place};
 pub use names::{Redactor, quote_ident, quote_literal, quote_name};
+pub use nearest::nearest;
 pub use risk::Risk;
 pub use span::{format_bytes, format_span, parse_estimate, parse_span};
