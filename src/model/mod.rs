@@ -3,6 +3,7 @@
 //! Plain data with a stable serde form. Nothing here performs anything.
 
 mod action;
+mod backup;
 mod event;
 mod fault;
 mod names;
@@ -11,6 +12,7 @@ mod risk;
 mod span;
 
 pub use action::{Action, Effect};
+pub use backup::{Backup, BackupFile};
 pub use event::{
     Attestation, EventKind, FinalState, Item, ItemKind, ItemState, RunEvent, RunId, RungKind,
     StatementReport,

@@ -80,7 +80,7 @@ impl Fold {
             }
             EventKind::Backup { backup } => {
                 let item = self.entry().map(|entry| entry.item.title.clone());
-                self.report.backups.push(BackupReport::from_value(item, backup));
+                self.report.backups.push(BackupReport { item, backup: backup.clone() });
             }
             EventKind::WayBack { rung, item, what, command, proven } => self.rungs.push(Rung {
                 kind: *rung,

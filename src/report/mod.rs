@@ -35,8 +35,8 @@ pub use harmless::{harmless, one_line};
 pub use json::JsonSink;
 pub use markdown::markdown;
 pub use model::{
-    BackupFile, BackupReport, Evidence, FaultReport, FileStatements, ItemAction, ItemReport,
-    Process, Report, Rung, SectionReport, Timing, Verdict,
+    BackupReport, Evidence, FaultReport, FileStatements, ItemAction, ItemReport, Process, Report,
+    Rung, SectionReport, Timing, Verdict,
 };
 pub use plain::PlainSink;
 pub use plan::plan_text;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::model::{Report, Rung, Timing, Verdict};
+use super::model::{BackupReport, Report, Rung, Timing, Verdict};
 use super::words::name_of;
 use crate::model::{FinalState, ItemState, RungKind, parse_estimate};
 use crate::msg;
@@ -88,7 +88,7 @@ pub(super) fn ladder(report: &Report, named: Vec<Rung>) -> Vec<Rung> {
             rungs.push(rung(RungKind::Undo, Some(title), title.to_string()));
         }
     }
-    for backup in &report.backups {
+    for BackupReport { item, backup } in &report.backups {
         let named = rungs
             .iter()
             .any(|rung| rung.kind == RungKind::Restore && rung.command == backup.restore);
@@ -96,7 +96,7 @@ pub(super) fn ladder(report: &Report, named: Vec<Rung>) -> Vec<Rung> {
             continue;
         }
         let paths: Vec<_> = backup.files.iter().map(|file| file.path.as_str()).collect();
-        let mut restore = rung(RungKind::Restore, backup.item.as_deref(), paths.join(", "));
+        let mut restore = rung(RungKind::Restore, item.as_deref(), paths.join(", "));
         restore.command.clone_from(&backup.restore);
         if backup.state.as_deref() == Some("verified") {
             restore.proven = Some(msg!("report.ladder.restored-and-compared"));

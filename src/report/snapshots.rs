@@ -12,7 +12,8 @@ use super::sink::Sink;
 use super::*;
 use crate::message::{Language, in_language};
 use crate::model::{
-    Action, Effect, EventKind, Fault, FinalState, ItemKind, ItemState, Place, Redactor, RunEvent,
+    Action, Backup, BackupFile, Effect, EventKind, Fault, FinalState, ItemKind, ItemState, Place,
+    Redactor, RunEvent,
 };
 
 /// A writer that can be read afterwards, and counts its writes.
@@ -195,7 +196,11 @@ fn hostile() -> Night {
         EventKind::Text { markdown: evil.into() },
         EventKind::Table { title: evil.into(), rows: serde_json::json!([{ evil: evil }]) },
         EventKind::Backup {
-            backup: serde_json::json!({"files": [{"path": evil}], "restore": evil}),
+            backup: Backup {
+                files: vec![BackupFile { path: evil.into(), ..BackupFile::default() }],
+                restore: Some(evil.into()),
+                ..Backup::default()
+            },
         },
         EventKind::Progress { what: evil.into(), done: 1, total: Some(2), unit: evil.into() },
         EventKind::Action { action: action.clone(), planned: true },

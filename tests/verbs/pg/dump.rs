@@ -53,7 +53,7 @@ fn all_formats_are_written_decoded_and_described() {
         EventKind::Backup { backup } => Some(backup.clone()),
         _ => None,
     });
-    assert_eq!(backups[0]["files"], dump["files"]);
+    assert_eq!(serde_json::to_value(&backups[0].files).unwrap(), dump["files"]);
     let ways = played.all(|kind| match kind {
         EventKind::WayBack { command, .. } => command.clone(),
         _ => None,
