@@ -2,11 +2,12 @@
 
 pub mod cluster;
 pub mod listener;
-pub mod play;
+pub mod played;
 pub mod project;
 pub mod stage;
 
 pub use cluster::Cluster;
 pub use listener::Listener;
-pub use play::{Asked, Played, Stage};
+pub use played::Played;
 pub use project::{Project, Ran};
+pub use stage::Stage;

@@ -1,5 +1,5 @@
 use super::shop;
-use crate::support::stage::Stage;
+use crate::support::Stage;
 use runsheet::model::EventKind;
 
 const SHELL: &str = "[commands]\nallow = [\"sh\"]\n";
