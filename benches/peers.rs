@@ -9,11 +9,15 @@
 #![allow(missing_docs)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
 
+#[path = "peers/others.rs"]
+mod others;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use others::Peer;
 use runsheet::postgres::programs::Programs;
 use runsheet::postgres::scratch::{ScratchOptions, ScratchServer};
 
@@ -35,6 +39,7 @@ fn main() {
         server,
         folder: folder.path().into(),
         rounds,
+        peers: Peer::all(),
     };
     bench.write_project();
     println!("rounds: {rounds}, server: {:?}, cores: {}\n", bench.server.version(), cores());
@@ -67,6 +72,7 @@ struct Bench {
     server: ScratchServer,
     folder: PathBuf,
     rounds: usize,
+    peers: Vec<Peer>,
 }
 
 type Job<'a> = (&'static str, Box<dyn Fn() -> Command + 'a>);
@@ -85,6 +91,12 @@ impl Bench {
                 "CREATE TABLE t{number:04} (id bigint PRIMARY KEY, name text NOT NULL);\n\
                  INSERT INTO t{number:04} SELECT g, 'row ' || g FROM generate_series(1, 10) g;\n"
             );
+            for peer in &self.peers {
+                peer.write(&self.folder.join("thousand"), number, &text);
+                if number == 1 {
+                    peer.write(&self.folder.join("one"), number, &text);
+                }
+            }
             std::fs::write(sql.join(format!("m{number}.sql")), text).unwrap();
             let _ = writeln!(
                 all,
@@ -140,6 +152,16 @@ impl Bench {
         command
     }
 
+    /// The others' jobs: everything pending of a folder, into a database.
+    fn others<'a>(&'a self, folder: &str, database: impl Fn(&Peer) -> String) -> Vec<Job<'a>> {
+        let job = |peer: &'a Peer| -> Job<'a> {
+            let (folder, database) = (self.folder.join(folder), database(peer));
+            let (sockets, port) = (self.server.socket_dir(), self.server.port());
+            (peer.name, Box::new(move || peer.migrate(&folder, sockets, port, &database)))
+        };
+        self.peers.iter().map(job).collect()
+    }
+
     fn start_up(&self) {
         let jobs: Vec<Job<'_>> = vec![
             (
@@ -158,18 +180,24 @@ impl Bench {
     fn nothing_to_do(&self) {
         self.server.create_database("idle").unwrap();
         must(self.ours(&["run", "done"], Some("idle")));
-        let jobs: Vec<Job<'_>> = vec![
+        let others = self.others("one", |peer| format!("idle_{}", peer.name));
+        for (name, job) in &others {
+            self.server.create_database(&format!("idle_{name}")).unwrap();
+            must(job());
+        }
+        let mut jobs: Vec<Job<'_>> = vec![
             ("psql -c 'select 1'", Box::new(|| self.theirs(&["-c", "select 1"], Some("idle")))),
             (
                 "runsheet run (nothing to do)",
                 Box::new(|| self.ours(&["run", "done"], Some("idle"))),
             ),
         ];
+        jobs.extend(others);
         self.compare("nothing to do", &jobs, self.rounds * 6, |_| {});
     }
 
     fn thousand(&self) {
-        let jobs: Vec<Job<'_>> = vec![
+        let mut jobs: Vec<Job<'_>> = vec![
             (
                 "psql, one transaction and log row each",
                 Box::new(|| {
@@ -181,6 +209,7 @@ impl Bench {
                 Box::new(|| self.ours(&["run", "thousand"], Some("work"))),
             ),
         ];
+        jobs.extend(self.others("thousand", |_| "work".into()));
         self.compare("1,000 small migrations", &jobs, self.rounds, |bench| bench.fresh());
     }
 
@@ -259,7 +288,7 @@ fn timed(command: Command) -> (Duration, u64) {
     let output = command.output().expect("it starts");
     let took = started.elapsed();
     let text = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{text}");
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stdout));
     let peak = text.lines().rev().find_map(|line| line.strip_prefix("peak ")?.parse().ok());
     (took, peak.unwrap_or(0))
 }

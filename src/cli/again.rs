@@ -8,13 +8,16 @@ use super::args::Road;
 use super::database::Database;
 use super::desk::Desk;
 use super::known::{Known, Runs};
-use super::road::go;
+use super::road::{go, setup};
 use crate::config::nearest;
+use crate::engine::{Outline, walk_back_by_restore};
 use crate::host::Mode;
-use crate::journal::{IntentRow, IntentState, Lease, LeaseWish, TakeOver, started_by};
+use crate::journal::{
+    IntentRow, IntentState, KnownEpoch, Lease, LeaseWish, RunState, TakeOver, started_by,
+};
 use crate::model::{Fault, RunId};
 use crate::msg;
-use crate::playbook::Playbook;
+use crate::playbook::{Origin, Playbook};
 
 /// `runsheet resume [RUN]`
 pub(super) fn resume(desk: &Desk, road: &Road, run: Option<&str>) -> Result<u8, Fault> {
@@ -29,11 +32,24 @@ pub(super) fn resume(desk: &Desk, road: &Road, run: Option<&str>) -> Result<u8, 
             }
         },
     };
-    go(desk, road, playbook_of(desk, known)?, Mode::Run, Some(RunId(known.run.clone())))
+    // What was being done is gone on with: a run whose rollback has begun goes back.
+    let mode = match known.state {
+        RunState::RollingBack => {
+            desk.talk(&msg!("cli.rollback-goes-on", run = known.run));
+            Mode::Undo
+        }
+        _ => Mode::Run,
+    };
+    go(desk, road, playbook_of(desk, known)?, mode, Some(RunId(known.run.clone())))
 }
 
-/// `runsheet rollback [RUN]`
-pub(super) fn rollback(desk: &Desk, road: &Road, run: Option<&str>) -> Result<u8, Fault> {
+/// `runsheet rollback [RUN] [--restore[=DUMP]]`
+pub(super) fn rollback(
+    desk: &Desk,
+    road: &Road,
+    run: Option<&str>,
+    restore: Option<&Option<String>>,
+) -> Result<u8, Fault> {
     let runs = Runs::of(desk);
     let known = match run {
         Some(run) => runs.named(run)?,
@@ -48,7 +64,21 @@ pub(super) fn rollback(desk: &Desk, road: &Road, run: Option<&str>) -> Result<u8
             }
         })?,
     };
-    go(desk, road, playbook_of(desk, known)?, Mode::Undo, Some(RunId(known.run.clone())))
+    let id = RunId(known.run.clone());
+    let Some(dump) = restore else {
+        return go(desk, road, playbook_of(desk, known)?, Mode::Undo, Some(id));
+    };
+    // The last rung must not hang on a playbook that is gone, or that does not compile any more.
+    let playbook = playbook_of(desk, known).unwrap_or_else(|_| Playbook {
+        name: known.playbook.clone(),
+        path_display: known.files.first().cloned().unwrap_or_default(),
+        text: String::new(),
+        origin: Origin::Project,
+        root: desk.project.clone(),
+    });
+    let setup = setup(desk, road, playbook, Outline::default(), Mode::Undo, Some(id))?;
+    let (id, title) = (known.playbook.clone(), known.title.clone());
+    walk_back_by_restore(setup, id, title, dump.clone()).map(|ended| ended.exit)
 }
 
 /// The only open run; None where none is.
@@ -112,12 +142,19 @@ pub(super) fn resolve(desk: &Desk, words: &[String], done: bool) -> Result<u8, F
     let open = open_intents(&database, &known.run, step)?;
     // Refused while a runner is at work: it may be about to settle them itself.
     let by = started_by();
+    let identity = database.ask(crate::postgres::catalog::identity(&database.session))?;
+    let highest = desk.existing_state().map(|state| {
+        let place = format!("{}:{}", identity.host, identity.port);
+        let server = identity.system_identifier.unwrap_or(place);
+        KnownEpoch::of(state.root(), &server, &identity.database)
+    });
     let wish = LeaseWish {
         run: &known.run,
         by: &by,
         wait: Duration::ZERO,
         take_over: TakeOver::No,
         had: None,
+        known_epoch: highest.as_ref().map_or(0, KnownEpoch::get),
     };
     let (session, ledger) = (&database.session, &database.ledger);
     let lease = database.ask(Lease::take(session, ledger, &wish, &mut |_| {}))?;

@@ -56,6 +56,12 @@ pub(super) struct Road {
     #[arg(long)]
     pub(super) accept_changes: bool,
     #[arg(long)]
+    pub(super) accept_database: bool,
+    #[arg(long, value_name = "CODE")]
+    pub(super) approve: Option<String>,
+    #[arg(long, value_name = "TEXT")]
+    pub(super) reason: Option<String>,
+    #[arg(long)]
     pub(super) again: bool,
     #[arg(long)]
     pub(super) allow_pooler: bool,
@@ -114,6 +120,9 @@ pub(super) enum Command {
     },
     Rollback {
         run: Option<String>,
+        // The inner one is missing where no dump is named.
+        #[arg(long, value_name = "DUMP", num_args = 0..=1, require_equals = true)]
+        restore: Option<Option<String>>,
         #[command(flatten)]
         road: Road,
     },

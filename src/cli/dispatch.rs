@@ -69,7 +69,9 @@ fn dispatch(arguments: &Arguments, redactor: &Redactor) -> Result<u8, Fault> {
         Command::Plan { playbook, road } => road::plan(&desk, road, playbook),
         Command::Run { playbook, road } => road::run(&desk, road, playbook),
         Command::Resume { run, road } => again::resume(&desk, road, run.as_deref()),
-        Command::Rollback { run, road } => again::rollback(&desk, road, run.as_deref()),
+        Command::Rollback { run, restore, road } => {
+            again::rollback(&desk, road, run.as_deref(), restore.as_ref())
+        }
         Command::Resolve { step, done, .. } => again::resolve(&desk, step, *done),
         Command::Report { run, format } => past::report(&desk, run.as_deref(), *format),
         Command::History { playbook } => past::history(&desk, playbook.as_deref()),

@@ -51,7 +51,7 @@ impl Known {
     /// Has it begun something that it did not end?
     pub(super) fn is_open(&self) -> bool {
         match self.state {
-            RunState::Running | RunState::VerifyFailed => true,
+            RunState::Running | RunState::VerifyFailed | RunState::RollingBack => true,
             RunState::Failed => self.steps > 0,
             RunState::Done | RunState::RolledBack => false,
         }
@@ -75,10 +75,13 @@ impl Runs {
         for local in local_runs(desk) {
             match all.iter_mut().find(|known| known.run == local.run) {
                 Some(known) => known.files.splice(0..0, local.files).for_each(drop),
-                None => all.push(local),
+                None => {
+                    // The ledger's order is its own: ids hold the time of a clock.
+                    let at = all.iter().position(|known| known.run < local.run);
+                    all.insert(at.unwrap_or(all.len()), local);
+                }
             }
         }
-        all.sort_by(|a, b| b.run.cmp(&a.run));
         Self { all, unasked }
     }
 

@@ -18,10 +18,7 @@ const PENDING: u8 = 10;
 /// A moment as ledger and journal write it, in the zone of this machine: `2026-11-21 03:15:42 +09:00`.
 pub(super) fn local_time(text: &str) -> String {
     match text.parse::<jiff::Timestamp>() {
-        Ok(moment) => moment
-            .to_zoned(jiff::tz::TimeZone::system())
-            .strftime("%Y-%m-%d %H:%M:%S %:z")
-            .to_string(),
+        Ok(moment) => crate::system::at_home(moment).strftime("%Y-%m-%d %H:%M:%S %:z").to_string(),
         Err(_) => text.to_string(),
     }
 }
@@ -32,6 +29,7 @@ fn state_word(state: RunState) -> String {
         RunState::Failed => msg!("cli.state.failed"),
         RunState::Done => msg!("cli.state.done"),
         RunState::VerifyFailed => msg!("cli.state.verify-failed"),
+        RunState::RollingBack => msg!("cli.state.rolling-back"),
         RunState::RolledBack => msg!("cli.state.rolled-back"),
     }
 }
@@ -157,7 +155,8 @@ pub(super) fn status(desk: &Desk, exit_code: bool) -> Result<u8, Fault> {
     }
     desk.out(&table.text(desk.width()));
     for known in runs.open() {
-        let command = format!("runsheet resume {}", known.run);
+        let word = if known.state == RunState::RollingBack { "rollback" } else { "resume" };
+        let command = format!("runsheet {word} {}", known.run);
         desk.talk(&msg!("cli.open-run", run = known.run, command = command));
     }
     Ok(code)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::args::{FailureWay, Road};
 use super::database::Database;
 use super::desk::{Desk, coloured};
-use crate::engine::{Limits, RoadSetup, Severity, check, outline_of, walk};
+use crate::engine::{Limits, Outline, RoadSetup, Severity, examine, outline_of, walk};
 use crate::host::{HostSetup, Mode, OnFailure, Terminal, Wishes};
 use crate::journal::Lease;
 use crate::model::{Fault, FaultKind, RunId, parse_span};
@@ -20,23 +20,26 @@ const WAIT: Duration = Duration::from_secs(60);
 
 /// `runsheet plan PLAYBOOK`
 pub(super) fn plan(desk: &Desk, road: &Road, name: &str) -> Result<u8, Fault> {
-    go(desk, road, sound(desk, name)?, Mode::Plan, None)
+    let (playbook, outline) = sound(desk, name)?;
+    set_out(desk, road, playbook, outline, Mode::Plan, None)
 }
 
 /// `runsheet run PLAYBOOK`
 pub(super) fn run(desk: &Desk, road: &Road, name: &str) -> Result<u8, Fault> {
-    go(desk, road, sound(desk, name)?, Mode::Run, None)
+    let (playbook, outline) = sound(desk, name)?;
+    set_out(desk, road, playbook, outline, Mode::Run, None)
 }
 
 /// A playbook without errors that can be seen beforehand: nobody wants to meet a misspelt option
 /// at night, behind the third step.
-fn sound(desk: &Desk, name: &str) -> Result<Playbook, Fault> {
+fn sound(desk: &Desk, name: &str) -> Result<(Playbook, Outline), Fault> {
     let playbook = crate::playbook::find(&desk.project, name)?;
-    let mut errors = check(&desk.project, &playbook, &desk.config)
+    let (findings, outline) = examine(&desk.project, &playbook, &desk.config);
+    let mut errors = findings
         .into_iter()
         .filter(|finding| finding.severity == Severity::Error)
         .map(|finding| finding.fault);
-    let Some(mut first) = errors.next() else { return Ok(playbook) };
+    let Some(mut first) = errors.next() else { return Ok((playbook, outline)) };
     first.kind = FaultKind::Usage;
     first.more.extend(errors);
     Err(first)
@@ -50,17 +53,42 @@ pub(super) fn go(
     mode: Mode,
     resume: Option<RunId>,
 ) -> Result<u8, Fault> {
+    let outline = outline_of(&desk.project, &playbook);
+    set_out(desk, road, playbook, outline, mode, resume)
+}
+
+fn set_out(
+    desk: &Desk,
+    road: &Road,
+    playbook: Playbook,
+    outline: Outline,
+    mode: Mode,
+    resume: Option<RunId>,
+) -> Result<u8, Fault> {
+    walk(setup(desk, road, playbook, outline, mode, resume)?).map(|ended| ended.exit)
+}
+
+/// What a walk needs, from the command line.
+pub(super) fn setup(
+    desk: &Desk,
+    road: &Road,
+    playbook: Playbook,
+    outline: Outline,
+    mode: Mode,
+    resume: Option<RunId>,
+) -> Result<RoadSetup, Fault> {
     let (environment, target) = desk.target(road.unprotected)?;
     let set = desk.set()?;
-    let wishes = wishes(desk, road, resume)?;
+    let stranger = !environment.described && !environment.unprotected && !target.is_local();
+    let mut wishes = wishes(desk, road, resume)?;
+    wishes.unprotected = road.unprotected && stranger;
     if let Some(Some(run)) = &road.take_over {
         held_by(&Database::open(desk)?, run)?;
     }
     desk.warn_of_config();
-    let outline = outline_of(&desk.project, &playbook);
     let output = desk.output();
     let colour = output == Output::Live && coloured();
-    let setup = RoadSetup {
+    Ok(RoadSetup {
         sink: for_terminal(output, desk.redactor.clone(), colour, desk.common.verbose),
         limits: Limits::default(),
         host: HostSetup {
@@ -79,8 +107,7 @@ pub(super) fn go(
             cancel: Cancel::install()?,
             asks: outline.asks,
         },
-    };
-    walk(setup).map(|ended| ended.exit)
+    })
 }
 
 fn wishes(desk: &Desk, road: &Road, resume: Option<RunId>) -> Result<Wishes, Fault> {
@@ -107,6 +134,10 @@ fn wishes(desk: &Desk, road: &Road, resume: Option<RunId>) -> Result<Wishes, Fau
         on_failure,
         again: road.again,
         accept_changes: road.accept_changes,
+        accept_database: road.accept_database,
+        unprotected: false,
+        approve: road.approve.clone(),
+        reason: road.reason.clone().filter(|reason| !reason.trim().is_empty()),
         until: road.until.clone(),
         allow_pooler: road.allow_pooler,
         resume,

@@ -6,5 +6,7 @@ mod resolver;
 mod road;
 
 pub use build::{Limits, compile, engine, header};
-pub use lint::{Finding, Outline, OutlineItem, OutlineKind, Severity, check, outline, outline_of};
-pub use road::{Ended, RoadSetup, walk};
+pub use lint::{
+    Finding, Outline, OutlineItem, OutlineKind, Severity, check, examine, outline, outline_of,
+};
+pub use road::{Ended, RoadSetup, walk, walk_back_by_restore};

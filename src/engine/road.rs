@@ -37,10 +37,34 @@ const STACK: usize = 64 * 1024 * 1024;
 /// # Errors
 /// Faults found before the run began: syntax, imports, a thread that cannot be made.
 pub fn walk(setup: RoadSetup) -> Result<Ended, Fault> {
+    spawn(move || on_thread(setup))
+}
+
+/// Goes the last rung of a run's ladder, without its script: restores the run's dump, or the one
+/// that is named, in place of the database. `id` and `title` are the playbook's.
+///
+/// # Errors
+/// A thread that cannot be made; everything else is shown and in the exit code.
+pub fn walk_back_by_restore(
+    setup: RoadSetup,
+    id: String,
+    title: String,
+    dump: Option<String>,
+) -> Result<Ended, Fault> {
+    spawn(move || {
+        let recorder = Recorder::new(setup.sink, setup.host.redactor.clone());
+        let host = Host::new(setup.host, recorder, Rc::new(Sources::default()))?;
+        let begun = host.begin_without_script(&id, &title);
+        let done = begun.and_then(|()| crate::verbs::restore_run(&host, dump.as_deref()));
+        Ok(Ended { exit: host.finish_restore(done), run: host.run_id() })
+    })
+}
+
+fn spawn(work: impl FnOnce() -> Result<Ended, Fault> + Send + 'static) -> Result<Ended, Fault> {
     let thread = std::thread::Builder::new()
         .name("script".into())
         .stack_size(STACK)
-        .spawn(move || on_thread(setup))
+        .spawn(work)
         .map_err(|error| Fault::failed("internal", error.to_string()))?;
     match thread.join() {
         Ok(ended) => ended,

@@ -4,12 +4,11 @@
 use std::rc::Rc;
 
 use rhai::Dynamic;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::gate::{Host, Mode};
 use super::stop::Trouble;
 use super::transaction::StatementTrouble;
-use crate::journal::IntentState;
 use crate::model::{Action, EventKind, Fault};
 
 impl Host {
@@ -39,9 +38,7 @@ impl Host {
                 self.lock_timeout_ms(),
                 self.statement_timeout_ms()
             );
-            let done = (IntentState::Done, json!({ "rows": 0 }));
-            let (run, ordinal) = (self.run_id().0, Some(frame.ordinal));
-            let settled = worker.ledger.settle_sql(&run, &frame.key, ordinal, done.0, &done.1);
+            let settled = worker.ledger.mark_sql(&self.run_id().0, &frame.key, frame.ordinal);
             (lead, format!("RESET ROLE; {settled}; COMMIT; {}", worker.pin))
         };
         let answer = self.wait(async {
@@ -53,7 +50,7 @@ impl Host {
         match answer? {
             Ok(rows) => Ok(rows),
             Err(error) => {
-                let _ = self.runtime.block_on(session.batch("ROLLBACK"));
+                let _ = self.wait_out(session.batch("ROLLBACK"));
                 Err(StatementTrouble::Server(Box::new(error)))
             }
         }
@@ -99,6 +96,8 @@ impl Host {
 
     /// Waits to the end, also after Ctrl-C: for what has to be let go.
     pub fn wait_out<T>(&self, work: impl Future<Output = T>) -> T {
+        // What cannot be written is said by the next event.
+        let _ = self.recorder.borrow_mut().flush();
         self.runtime.block_on(work)
     }
 }

@@ -84,7 +84,7 @@ impl Host {
         if self.mode() != Mode::Run || !nobody {
             return Ok(());
         }
-        if setup.environment.protected {
+        if setup.environment.protected && !self.approved.get() {
             return Err(no_terminal(&msg!("host.type-name", database = self.database_name()))
                 .cause(msg!("host.protected.cause", environment = self.environment_name()))
                 .remedy(msg!("host.protected.remedy")));
@@ -102,7 +102,8 @@ impl Host {
     /// # Errors
     /// `not-confirmed`, `no-terminal`.
     pub(super) fn confirm_protected(&self) -> Result<(), Fault> {
-        if self.mode() == Mode::Plan || !self.setup.environment.protected {
+        // Who read the plan and gives its code has confirmed more than a name.
+        if self.mode() == Mode::Plan || !self.setup.environment.protected || self.approved.get() {
             return Ok(());
         }
         let name = self.database_name();
@@ -183,7 +184,7 @@ impl Host {
                         attestation: Attestation {
                             point: point.clone(),
                             by: started_by(),
-                            at: jiff::Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
+                            at: crate::system::now().strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
                             attested: done,
                         },
                     })?;
@@ -201,6 +202,9 @@ impl Host {
                     return Err(Stop::Failed(Rc::new(fault)).into());
                 }
             }
+        }
+        if kind == ItemKind::Approve && attested {
+            self.approved.set(true);
         }
         let value = json!({ "points": points, "attested": attested, "by": started_by() });
         self.journal_asked(&item, &key, &value, &options, started)?;

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::gate::{Host, Mode};
+use super::inputs::is_own;
 use super::stop::Trouble;
 use super::value::from_json;
 use super::verb::Call;
@@ -124,27 +125,66 @@ impl Host {
                     )),
             ));
         }
-        let mut contacts = options.contacts;
-        if let Value::Object(team) = json!(self.setup.config.contacts) {
-            contacts.extend(team);
-        }
+        let contacts = options.contacts;
         let title = options.title.unwrap_or_else(|| id.clone());
+        let _ = (options.guide, options.risk);
         let inputs = self.inputs(&parameters);
-        *self.begun.borrow_mut() = Some(Begun {
+        let begun = Begun {
             id: id.clone(),
-            title: title.clone(),
+            title,
             parameters,
             repeatable: options.repeatable,
-            inputs: inputs.clone(),
+            inputs,
             looked: false,
             comparing: None,
             recording: false,
-        });
-        let _ = (options.guide, options.risk);
+        };
+        self.announce(begun, options.takes, contacts)?;
+        self.overrides()?;
+        self.somebody_to_ask().map_err(Self::fatal)?;
+        self.confirm_protected().map_err(Self::fatal)?;
+        self.first_look()?;
+        Ok(self.parameter_map(&id))
+    }
+
+    /// Begins a way back that needs no script: a restore must not hang on a playbook that may be
+    /// gone or broken.
+    ///
+    /// # Errors
+    /// As [`Host::begin`].
+    pub fn begin_without_script(self: &Rc<Self>, id: &str, title: &str) -> Result<(), Trouble> {
+        let begun = Begun {
+            id: id.into(),
+            title: title.into(),
+            parameters: Vec::new(),
+            repeatable: false,
+            inputs: json!({}),
+            looked: false,
+            comparing: None,
+            recording: false,
+        };
+        self.announce(begun, None, Map::new())?;
+        self.overrides()?;
+        self.confirm_protected().map_err(Self::fatal)?;
+        self.connect(1, Duration::ZERO).map(drop)
+    }
+
+    /// Says what begins, and remembers it.
+    fn announce(
+        &self,
+        begun: Begun,
+        takes: Option<String>,
+        mut contacts: Map<String, Value>,
+    ) -> Result<(), Trouble> {
+        if let Value::Object(team) = json!(self.setup.config.contacts) {
+            contacts.extend(team);
+        }
+        let (id, title, inputs) = (begun.id.clone(), begun.title.clone(), begun.inputs.clone());
+        *self.begun.borrow_mut() = Some(begun);
         self.emit(EventKind::RunStarted {
             run: self.run_id(),
             mode: self.mode_word().into(),
-            playbook: id.clone(),
+            playbook: id,
             title,
             file: self.setup.playbook.path_display.clone(),
             environment: self.setup.environment.name.clone(),
@@ -154,18 +194,16 @@ impl Host {
                 })
             }),
             by: started_by(),
-            takes: options.takes,
+            takes,
             contacts: Value::Object(contacts),
             version: env!("CARGO_PKG_VERSION").into(),
         })?;
-        self.emit(EventKind::Inputs { inputs })?;
+        self.emit(EventKind::Inputs { inputs: inputs.clone() })?;
+        self.as_approved(&inputs).map_err(Self::fatal)?;
         for note in self.setup.target.iter().flat_map(|target| target.notes.clone()) {
             self.emit(EventKind::Note { text: note })?;
         }
-        self.somebody_to_ask().map_err(Self::fatal)?;
-        self.confirm_protected().map_err(Self::fatal)?;
-        self.first_look()?;
-        Ok(self.parameter_map(&id))
+        Ok(())
     }
 
     fn mode_word(&self) -> &'static str {
@@ -202,13 +240,14 @@ impl Host {
     }
 
     fn inputs(&self, parameters: &[Resolved]) -> Value {
-        let files: Map<String, Value> = self
+        let mut files: Map<String, Value> = self
             .sources
             .files()
             .into_iter()
-            .filter(|(name, _)| !name.starts_with("std/") && !name.starts_with("stdlib/"))
+            .filter(|(name, _)| is_own(name))
             .map(|(name, text)| (name, Value::String(crate::playbook::hash_text(&text))))
             .collect();
+        files.extend(self.named_sql(parameters));
         let params: Map<String, Value> = parameters
             .iter()
             .map(|p| {

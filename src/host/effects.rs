@@ -7,7 +7,7 @@
 
 use std::rc::Rc;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::gate::Host;
 use super::scope::Transaction;
@@ -86,12 +86,7 @@ impl Host {
         if frame.effects.last() != Some(&action.verb) {
             frame.effects.push(action.verb.clone());
         }
-        let changes_database = match action.effect {
-            Effect::Write => true,
-            Effect::External => !action.touches.is_empty(),
-            Effect::None | Effect::Read => false,
-        };
-        frame.changes |= changes_database || action.opaque;
+        frame.changes |= changes_database(action);
         match action.effect {
             Effect::Write => frame.wrote = true,
             Effect::External => frame.external = true,
@@ -149,6 +144,7 @@ impl Host {
         }
         self.emit(EventKind::Intent {
             item: title.clone(),
+            key: key.clone(),
             ordinal,
             action: external.action.clone(),
         })?;
@@ -167,7 +163,13 @@ impl Host {
             }
         };
         super::failpoint::failpoint!("after-effect");
-        self.replay.borrow_mut().note_intent(&key, ordinal, IntentState::Done, value.clone());
+        self.replay.borrow_mut().note_intent(
+            &key,
+            ordinal,
+            action,
+            IntentState::Done,
+            value.clone(),
+        );
         self.settle(&key, &title, ordinal, &value)?;
         Ok(value)
     }
@@ -215,9 +217,9 @@ impl Host {
                 sql(&worker.ledger, &run.0)
             )
         };
-        let answer = self.runtime.block_on(session.simple(&text));
+        let answer = self.wait_out(session.simple(&text));
         if let Err(error) = answer {
-            let _ = self.runtime.block_on(session.batch("ROLLBACK"));
+            let _ = self.wait_out(session.batch("ROLLBACK"));
             return Err(self.db_fault(error).into());
         }
         Ok(())
@@ -252,7 +254,7 @@ impl Host {
             session.simple(sql).await
         });
         if let Some(pin) = pin {
-            let _ = self.runtime.block_on(session.simple(&pin));
+            let _ = self.wait_out(session.simple(&pin));
         }
         self.notices(&session)?;
         match answer? {
@@ -278,13 +280,7 @@ impl Host {
                 return Err(Fault::failed("internal", "no worker").into());
             };
             let epoch = worker.lease.as_ref().map_or(0, |lease| lease.epoch);
-            let settled = worker.ledger.settle_sql(
-                &self.run_id().0,
-                &key,
-                Some(ordinal),
-                IntentState::Done,
-                &json!({ "rows": 0 }),
-            );
+            let settled = worker.ledger.mark_sql(&self.run_id().0, &key, ordinal);
             let lead = format!(
                 "BEGIN; {}; SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}; ",
                 worker.ledger.fence_sql(epoch),
@@ -305,7 +301,7 @@ impl Host {
                 Ok(results.iter().skip(4).take(own).filter_map(|result| result.rows).sum())
             }
             Err(mut error) => {
-                let _ = self.runtime.block_on(session.batch("ROLLBACK"));
+                let _ = self.wait_out(session.batch("ROLLBACK"));
                 let shift = lead.chars().count() as u32;
                 error.position =
                     error.position.and_then(|at| at.checked_sub(shift)).filter(|at| *at > 0);
@@ -323,6 +319,16 @@ impl Host {
     pub fn is_planning(&self) -> bool {
         self.mode() == super::gate::Mode::Plan
     }
+}
+
+/// Does an action count as a change that has to be taken back?
+pub(super) fn changes_database(action: &Action) -> bool {
+    let changes = match action.effect {
+        Effect::Write => true,
+        Effect::External => !action.touches.is_empty(),
+        Effect::None | Effect::Read => false,
+    };
+    changes || action.opaque
 }
 
 fn shell_word(text: &str) -> String {

@@ -40,8 +40,6 @@ impl Host {
                 self.run_deferred(engine, ItemKind::OnFailure);
                 if self.wants_rollback(&broken) {
                     match self.roll_back(engine) {
-                        // What a step did outside of its transaction has no undo to take it back.
-                        Ok(()) if !self.partly.borrow().is_empty() => {}
                         Ok(()) => {
                             self.rolled_back.set(true);
                             state = Some(FinalState::FailedUnchanged);
@@ -132,14 +130,19 @@ impl Host {
         )
     }
 
-    fn wants_rollback(&self, fault: &Fault) -> bool {
+    fn wants_rollback(self: &Rc<Self>, fault: &Fault) -> bool {
         if self.standing() == 0 || fault.code == "fenced" {
             return false;
         }
         match self.setup.wishes.on_failure {
-            OnFailure::Rollback => true,
+            OnFailure::Rollback => {
+                // It was asked for beforehand: what cannot be shown does not stop it.
+                let _ = self.show_way_back();
+                true
+            }
             OnFailure::Stop => false,
             OnFailure::Ask if self.setup.terminal.interactive => {
+                let _ = self.show_way_back();
                 let question = msg!("host.rollback-question", steps = self.standing());
                 self.confirm(&question).unwrap_or(false)
             }
@@ -172,7 +175,9 @@ impl Host {
         let bodies: Vec<Deferred> = std::mem::take(&mut *cell.borrow_mut());
         for deferred in bodies {
             let title = deferred.title.clone();
-            if let Err(trouble) = self.perform_deferred(engine, kind, &title, deferred, None) {
+            let options = ItemOptions::default();
+            let done = self.perform_deferred(engine, kind, &title, deferred, None, options);
+            if let Err(trouble) = done {
                 let text = match trouble {
                     Trouble::Fault(fault) => fault.to_string(),
                     Trouble::Stop(Stop::Failed(fault)) => fault.to_string(),
@@ -193,6 +198,7 @@ impl Host {
         title: &str,
         deferred: Deferred,
         key: Option<String>,
+        options: ItemOptions,
     ) -> Result<(), Trouble> {
         #[allow(deprecated)] // "volatile", not deprecated
         let context: NativeCallContext<'_> = deferred.context.create_context(engine);
@@ -200,7 +206,6 @@ impl Host {
         let epoch = self.worker.borrow().as_ref().and_then(|w| w.lease.as_ref().map(|l| l.epoch));
         // The same body may run at the end of each process of a run: the epoch tells them apart.
         let key = key.unwrap_or_else(|| format!("{title} #{}", epoch.unwrap_or(0)));
-        let options = ItemOptions::default();
         let item = self.new_item(kind, title, &options, false)?;
         self.item_keyed(&call, item, key, options, None, &deferred.body).map(drop)
     }
@@ -262,6 +267,7 @@ impl Host {
         }
         let recording = self.is_begun();
         if recording {
+            self.tell_end_of_ladder();
             let path = self.run_folder().join("report.md");
             let _ = self.emit(EventKind::ReportAt { path: as_typed(&path) });
         }
@@ -272,7 +278,9 @@ impl Host {
             next,
             fault: fault.map(Box::new),
         });
-        if recording {
+        if recording && self.left.get() {
+            let _ = self.leave_ledger();
+        } else if recording {
             self.write_report(state);
         }
         let _ = self.give_lease_back();
@@ -325,12 +333,12 @@ impl Host {
 
     fn write_report(self: &Rc<Self>, state: FinalState) {
         let folder = self.run_folder();
+        let _ = self.recorder.borrow_mut().flush();
         let report = match read_events(&folder) {
             Ok(events) => crate::report::Report::from_events(&events),
             Err(_) => return,
         };
-        let value = serde_json::to_value(&report).unwrap_or(Value::Null);
-        let pretty = serde_json::to_string_pretty(&value).unwrap_or_default();
+        let pretty = serde_json::to_string_pretty(&report).unwrap_or_default();
         let _ = crate::system::write_atomic(&folder.join("report.json"), pretty.as_bytes());
         let text = crate::report::markdown(&report);
         let _ = crate::system::write_atomic(&folder.join("report.md"), text.as_bytes());
@@ -340,14 +348,31 @@ impl Host {
             FinalState::RolledBack => RunState::RolledBack,
             // Undone at once: there is nothing left that could be resumed.
             _ if self.rolled_back.get() => RunState::RolledBack,
-            _ => RunState::Failed,
+            _ => self.state_of_way_back().unwrap_or(RunState::Failed),
         };
         if self.has_lease() {
-            let _ = self.close_ledger(ledger_state, &value);
+            let _ = self.keep_snapshot();
+            let _ = self.close_ledger(ledger_state, pretty);
         }
     }
 
-    fn close_ledger(self: &Rc<Self>, state: RunState, report: &Value) -> Result<(), Trouble> {
+    fn leave_ledger(self: &Rc<Self>) -> Result<(), Trouble> {
+        let Some(stood) = self.stood.get() else { return Ok(()) };
+        // A run that was killed is one that failed, now that nobody works on it.
+        let state = if stood == RunState::Running { RunState::Failed } else { stood };
+        let (session, ledger) = {
+            let worker = self.worker.borrow();
+            let Some(worker) = worker.as_ref().filter(|worker| worker.lease.is_some()) else {
+                return Ok(());
+            };
+            (worker.session.clone(), worker.ledger.clone())
+        };
+        let (run, head) = (self.run_id(), self.recorder.borrow().head());
+        let leaving = ledger.leave_run(&session, &run.0, state, &head);
+        self.wait_out(leaving).map_err(|error| self.db_fault(error).into())
+    }
+
+    fn close_ledger(self: &Rc<Self>, state: RunState, report: String) -> Result<(), Trouble> {
         let (session, ledger, epoch) = {
             let worker = self.worker.borrow();
             let Some(worker) = worker.as_ref() else { return Ok(()) };
@@ -371,11 +396,11 @@ impl Host {
             };
             let done = ledger.done_sql(&run.0, &row, epoch, None);
             let text = format!("BEGIN; {}; {done}; COMMIT", ledger.fence_sql(epoch));
-            let answer = self.runtime.block_on(session.simple(&text));
+            let answer = self.wait_out(session.simple(&text));
             answer.map_err(|error| self.db_fault(error))?;
         }
         let closing = ledger.close_run(&session, &run.0, state, &head, report, epoch);
-        self.runtime.block_on(closing).map_err(|error| self.db_fault(error).into())
+        self.wait_out(closing).map_err(|error| self.db_fault(error).into())
     }
 
     /// The time since the host began, for callers that measure.
@@ -385,7 +410,7 @@ impl Host {
 }
 
 /// A path as the user would type it: from the current folder where it is below it.
-fn as_typed(path: &std::path::Path) -> String {
+pub(super) fn as_typed(path: &std::path::Path) -> String {
     let here = std::env::current_dir().and_then(|here| here.canonicalize());
     let below = here.ok().and_then(|here| path.strip_prefix(here).ok());
     below.unwrap_or(path).display().to_string()

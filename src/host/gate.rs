@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::approval::Terminal;
 use super::diagnose::Sources;
-use super::effects::External;
+use super::effects::{External, changes_database};
 use super::planned::{Planned, Tripped};
 use super::scope::{Deferred, Frame, PlannedWrites, UndoEntry};
 use super::stop::{Stop, Trouble};
@@ -66,6 +66,14 @@ pub struct Wishes {
     pub again: bool,
     /// Go on although inputs changed.
     pub accept_changes: bool,
+    /// This database counts, although a file knows of more or of another server.
+    pub accept_database: bool,
+    /// A strange server goes unprotected.
+    pub unprotected: bool,
+    /// The code of the plan that was approved.
+    pub approve: Option<String>,
+    /// Why a guard is overridden.
+    pub reason: Option<String>,
     /// Stop after this item.
     pub until: Option<String>,
     /// Behind a transaction pooler: transactional steps only.
@@ -139,6 +147,25 @@ pub struct Host {
     pub(super) partly: RefCell<Vec<String>>,
     pub(super) nothing_to_do: Cell<bool>,
     pub(super) rolled_back: Cell<bool>,
+    /// A person said that this database counts.
+    pub(super) accepted: Cell<bool>,
+    /// Effects that only the file knows: made known to the ledger again.
+    pub(super) lost_effects: RefCell<Vec<crate::journal::Announced>>,
+    /// The server that the run is on.
+    pub(super) server: RefCell<Option<Value>>,
+    /// Was there a ledger before this run?
+    pub(super) ledger_was_there: Cell<bool>,
+    /// Somebody approved what the run began with.
+    pub(super) approved: Cell<bool>,
+    /// A rollback was asked for, and nothing of the run was undone.
+    pub(super) left: Cell<bool>,
+    /// How the run stood before this process took it up.
+    pub(super) stood: Cell<Option<crate::journal::RunState>>,
+    pub(super) back: RefCell<super::undo::Back>,
+    /// The step that committed last, and the snapshot behind its COMMIT.
+    pub(super) snapshot: RefCell<Option<(String, String)>>,
+    /// The transaction that the item which runs has, or had.
+    pub(super) xid: RefCell<Option<String>>,
     pub(super) remedies: RefCell<BTreeMap<String, String>>,
     /// Texts of the playbook and everything it imports.
     pub sources: Rc<Sources>,
@@ -149,7 +176,8 @@ impl Host {
     /// A host on the calling thread.
     ///
     /// # Errors
-    /// `internal` where the runtime cannot be made.
+    /// `internal` where the runtime cannot be made; `read-failed` where the state folder is not
+    /// readable.
     pub fn new(
         setup: HostSetup,
         recorder: Recorder,
@@ -160,7 +188,10 @@ impl Host {
             .build()
             .map_err(|error| Fault::failed("internal", error.to_string()))?;
         let remedies = setup.config.remedies.clone();
-        let run = setup.wishes.resume.clone().unwrap_or_else(crate::system::new_run_id);
+        let run = match &setup.wishes.resume {
+            Some(run) => run.clone(),
+            None => setup.state.new_run()?,
+        };
         Ok(Rc::new(Self {
             mode: Cell::new(setup.mode),
             runtime,
@@ -189,6 +220,16 @@ impl Host {
             partly: RefCell::default(),
             nothing_to_do: Cell::new(false),
             rolled_back: Cell::new(false),
+            accepted: Cell::new(false),
+            lost_effects: RefCell::default(),
+            server: RefCell::default(),
+            ledger_was_there: Cell::new(false),
+            approved: Cell::new(false),
+            left: Cell::new(false),
+            stood: Cell::new(None),
+            back: RefCell::default(),
+            snapshot: RefCell::default(),
+            xid: RefCell::default(),
             remedies: RefCell::new(remedies),
             sources,
             tripped: Tripped::default(),
@@ -204,7 +245,7 @@ impl Host {
     /// A rollback has met every finished step; from here on effects are real.
     pub(super) fn replaying_is_over(&self) {
         self.mode.set(Mode::Run);
-        *self.replay.borrow_mut() = Replay::default();
+        self.replay.borrow_mut().end();
     }
 
     /// Reports a fact.
@@ -329,6 +370,7 @@ impl Host {
 
     fn record_planned(&self, action: Action) -> Result<Dynamic, Trouble> {
         self.planned.borrow_mut().add(&action);
+        let changes = changes_database(&action);
         let what = if action.target.is_empty() {
             action.verb.clone()
         } else {
@@ -337,6 +379,7 @@ impl Host {
         self.emit(EventKind::Action { action, planned: true })?;
         if let Some(frame) = self.frames.borrow_mut().last_mut() {
             frame.planned_effects += 1;
+            frame.changes |= changes;
         }
         Ok(Dynamic::from(Planned::new(what)))
     }
@@ -377,8 +420,10 @@ impl Host {
     /// `interrupted`, `timeout`.
     pub fn wait<T>(&self, work: impl Future<Output = T>) -> Result<T, Trouble> {
         if self.closing.get() {
-            return Ok(self.runtime.block_on(work));
+            return Ok(self.wait_out(work));
         }
+        // What was reported is in the file before the next thing happens.
+        self.recorder.borrow_mut().flush()?;
         let deadline = self.frames.borrow().iter().filter_map(|frame| frame.deadline).min();
         let canceller = self.canceller();
         self.runtime.block_on(async {

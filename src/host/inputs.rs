@@ -3,22 +3,98 @@
 
 use std::rc::Rc;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::gate::Host;
-use crate::model::Fault;
+use super::gate::{Host, Mode};
+use crate::config::Resolved;
+use crate::model::{EventKind, Fault, FaultKind};
 use crate::msg;
 
 /// Shortest parameter value that is looked for in a statement: "a" would be found everywhere.
 const SHORTEST: usize = 2;
 
 impl Host {
-    /// Remembers that the item uses a file with this content hash.
-    pub fn note_file(&self, path: &str, sha256: &str) {
+    /// Remembers that the item uses a file with this content hash. A file that the playbook names
+    /// must be what it was when the run began.
+    ///
+    /// # Errors
+    /// `not-approved-file` where somebody approved the run and the file changed afterwards.
+    pub fn note_file(&self, path: &str, sha256: &str) -> Result<(), Fault> {
+        let began = self
+            .begun
+            .borrow()
+            .as_ref()
+            .and_then(|begun| begun.inputs["files"][path].as_str().map(|was| was != sha256));
+        if began == Some(true) && !self.setup.wishes.accept_changes {
+            if self.approved.get() {
+                return Err(Fault::new(
+                    FaultKind::Refused,
+                    "not-approved-file",
+                    msg!("host.not-approved-file", path = path),
+                )
+                .cause(msg!("host.not-approved-file.cause"))
+                .remedy(msg!("host.not-approved-file.remedy")));
+            }
+            let text = msg!("host.changed-meanwhile", path = path);
+            self.emit(EventKind::Warning { text })?;
+        }
         if let Some(frame) = self.frames.borrow_mut().last_mut() {
             frame.inputs.insert(format!("file:{path}"), Value::String(sha256.into()));
         }
+        Ok(())
+    }
+
+    /// Hashes of the SQL files whose names stand as texts in the playbook and its imports, or are
+    /// the value of a parameter.
+    pub(super) fn named_sql(&self, parameters: &[Resolved]) -> Map<String, Value> {
+        let texts = self.sources.files().into_iter().filter(|(name, _)| is_own(name));
+        let named: Vec<String> = texts
+            .flat_map(|(_, text)| {
+                text.split(['"', '`', '\'']).map(String::from).collect::<Vec<_>>()
+            })
+            .chain(parameters.iter().filter_map(|p| p.value.as_str().map(String::from)))
+            .filter(|name| name.ends_with(".sql") && !name.contains(['\n', '{']))
+            .collect();
+        named
+            .into_iter()
+            .filter_map(|name| Some((name.clone(), Value::String(self.file_hash(&name)?))))
+            .collect()
+    }
+
+    /// What a reader of the plan approves, in twelve digits: playbook, imports, SQL files,
+    /// parameters, environment and address.
+    pub(super) fn approval_code(&self, inputs: &Value) -> String {
+        let target = self.setup.target.as_ref().map(|target| target.display());
+        let name = self.setup.environment.name.clone();
+        let text = json!([inputs["files"], inputs["params"], name, target]).to_string();
+        let hash = Sha256::digest(text.as_bytes());
+        hash[..6].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// `--approve CODE`: what runs is what was read in the plan.
+    ///
+    /// # Errors
+    /// `other-than-approved`.
+    pub(super) fn as_approved(&self, inputs: &Value) -> Result<(), Fault> {
+        let now = self.approval_code(inputs);
+        if self.mode() == Mode::Plan {
+            let text = msg!("host.approval-code", code = now, name = self.setup.playbook.name);
+            return self.emit(EventKind::Note { text });
+        }
+        let Some(given) = &self.setup.wishes.approve else { return Ok(()) };
+        if *given != now {
+            return Err(Fault::new(
+                FaultKind::Refused,
+                "other-than-approved",
+                msg!("host.other-than-approved", given = given),
+            )
+            .cause(msg!("host.other-than-approved.cause"))
+            .remedy(msg!("host.other-than-approved.remedy"))
+            .next(format!("runsheet plan {}", self.setup.playbook.name)));
+        }
+        self.approved.set(true);
+        self.emit(EventKind::Note { text: msg!("host.as-approved", code = now) })
     }
 
     /// The parameters whose values stand in a statement or command line.
@@ -86,8 +162,7 @@ impl Host {
     fn file_hash(&self, path: &str) -> Option<String> {
         let found =
             crate::playbook::resolve_sql(&self.setup.project, &self.setup.playbook, path).ok()?;
-        let bytes = found.read().ok()?;
-        Some(crate::playbook::hash_bytes(&bytes))
+        found.hash().ok()
     }
 
     /// The inputs of an item that just ended, its own text included.
@@ -97,6 +172,11 @@ impl Host {
         inputs.insert("changes".into(), Value::Bool(changes));
         Value::Object(inputs)
     }
+}
+
+/// Is this a file of the playbook's own, and not of the library?
+pub(super) fn is_own(name: &str) -> bool {
+    !name.starts_with("std/") && !name.starts_with("stdlib/")
 }
 
 /// A hash of the text of a call, from its name to the closing parenthesis: comments and white
@@ -152,7 +232,7 @@ pub fn call_text(source: &str, offset: usize) -> String {
         }
         hash.update(c.to_string());
     }
-    hash.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    crate::model::hex(&hash.finalize()[..16])
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::diagnose::diagnose;
 use super::gate::{Host, Mode};
-use super::keep::names;
+use super::keep::{kind_word, names};
 use super::options::ItemOptions;
 use super::scope::{Deferred, Frame, UndoEntry};
 use super::stop::{Stop, Trouble, stop_in};
@@ -76,7 +76,9 @@ impl Host {
             let changes = value.1;
             let value = value.0;
             if kind == ItemKind::Step {
-                self.undos.borrow_mut().push(UndoEntry { item: item.clone(), key, undo, changes });
+                let entry = UndoEntry { item: item.clone(), key, undo, changes, options };
+                self.tell_rung(&entry)?;
+                self.undos.borrow_mut().push(entry);
             }
             let shown = ItemState::Replayed { value: value.clone() };
             return self.end_item(item, shown, 0, None, from_json(value));
@@ -91,6 +93,7 @@ impl Host {
         if kind == ItemKind::Step || self.worker.borrow().is_some() {
             self.start_recording()?;
         }
+        self.xid.take();
         self.emit(EventKind::ItemStarted { item: item.clone() })?;
         let started = Instant::now();
         let (tries, every) = options.tries();
@@ -114,7 +117,7 @@ impl Host {
                 if tries > 1 { every } else { Duration::from_millis(200 * u64::from(attempt)) };
             self.pause(pause)?;
         };
-        self.conclude(call, item, key, options, undo, end, started)
+        self.conclude(item, key, options, undo, end, started)
     }
 
     fn is_lock_trouble(&self, fault: &Fault) -> bool {
@@ -249,12 +252,13 @@ impl Host {
             let undone = (item.kind == ItemKind::Undo)
                 .then(|| key.strip_prefix("undo: ").map(String::from))
                 .flatten();
-            let more: Vec<String> = match (undone, self.worker.borrow().as_ref()) {
+            let mut more: Vec<String> = match (undone, self.worker.borrow().as_ref()) {
                 (Some(step), Some(worker)) => {
                     vec![worker.ledger.undone_sql(&self.run_id().0, &step)]
                 }
                 _ => Vec::new(),
             };
+            more.extend(self.snapshot_sql());
             (
                 Self::taken_inputs(frame.inputs.clone(), text, frame.changes),
                 frame.effects.clone(),
@@ -328,10 +332,8 @@ impl Host {
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
     fn conclude(
         self: &Rc<Self>,
-        call: &Call<'_, '_>,
         item: Item,
         key: String,
         options: ItemOptions,
@@ -340,6 +342,7 @@ impl Host {
         started: Instant,
     ) -> Result<Dynamic, Trouble> {
         let took = started.elapsed().as_millis() as u64;
+        let xid = self.xid.take();
         let is_step = item.kind == ItemKind::Step;
         match end {
             End::Done(value, given) => {
@@ -348,19 +351,19 @@ impl Host {
                     (Mode::Plan, Some("will_check")) => ItemState::WillCheck,
                     _ => ItemState::Done { value: value.clone() },
                 };
-                if self.mode() == Mode::Run {
-                    if is_step {
-                        self.undos.borrow_mut().push(UndoEntry {
-                            item: item.clone(),
-                            key,
-                            undo,
-                            changes: self.last_changes.get(),
-                        });
-                    } else if item.kind == ItemKind::Check || item.kind == ItemKind::Verify {
-                        self.before.borrow_mut().push(Recorded::Item { key, value });
+                if is_step {
+                    let changes = self.last_changes.get();
+                    let entry = UndoEntry { item: item.clone(), key, undo, changes, options };
+                    self.tell_rung(&entry)?;
+                    if self.mode() == Mode::Run {
+                        self.undos.borrow_mut().push(entry);
                     }
+                } else if self.mode() == Mode::Run
+                    && matches!(item.kind, ItemKind::Check | ItemKind::Verify)
+                {
+                    self.before.borrow_mut().push(Recorded::Item { key, value });
                 }
-                self.end_item(item, outcome, took, None, given)
+                self.end_item(item, outcome, took, xid, given)
             }
             End::Skipped(reason) => {
                 self.before.borrow_mut().push(Recorded::Item { key, value: Value::Null });
@@ -376,13 +379,13 @@ impl Host {
                 }
                 self.end_item(item, ItemState::DecidedWhenItRuns { on }, took, None, given)
             }
-            End::Failed(fault) => self.failed_item(call, item, key, &options, *fault, took),
+            End::Failed(fault) => self.failed_item(xid, item, key, &options, *fault, took),
         }
     }
 
     fn failed_item(
         self: &Rc<Self>,
-        _call: &Call<'_, '_>,
+        xid: Option<String>,
         item: Item,
         key: String,
         options: &ItemOptions,
@@ -414,14 +417,14 @@ impl Host {
             } else {
                 Dynamic::UNIT
             };
-            return self.end_item(item, outcome, took, None, given);
+            return self.end_item(item, outcome, took, xid, given);
         }
         if item.kind == ItemKind::Verify && fault.kind == FaultKind::Failed {
             fault.kind = FaultKind::VerifyFailed;
             self.verify_failed.set(true);
         }
         let fault = Rc::new(fault);
-        let _ = self.end_item(item, outcome, took, None, Dynamic::UNIT);
+        let _ = self.end_item(item, outcome, took, xid, Dynamic::UNIT);
         Err(Stop::Failed(fault).into())
     }
 
@@ -443,32 +446,6 @@ impl Host {
         }
         Ok(value)
     }
-
-    /// What an earlier process of this run recorded for an item: its value, and whether it changed
-    /// anything.
-    pub(super) fn replayed(
-        self: &Rc<Self>,
-        item: &Item,
-        key: &str,
-        text: &str,
-        _has_undo: bool,
-    ) -> Result<Option<(Value, bool)>, Trouble> {
-        let recorded = match self.replay.borrow_mut().item(key) {
-            Ok(recorded) => recorded,
-            Err(fault) => return Err(Self::fatal(fault)),
-        };
-        match recorded {
-            Some(Recorded::Step { value, inputs, .. }) => {
-                let changes = inputs.get("changes").and_then(Value::as_bool).unwrap_or(true);
-                if let Err(fault) = self.same_inputs(&item.title, &inputs, text) {
-                    return Err(Self::fatal(fault));
-                }
-                Ok(Some((value, changes)))
-            }
-            Some(Recorded::Item { value, .. }) => Ok(Some((value, false))),
-            Some(Recorded::Read { .. }) | None => Ok(None),
-        }
-    }
 }
 
 /// The captured variables of a body as text: a change is an assignment to an outer variable.
@@ -478,17 +455,4 @@ fn captured(body: &FnPtr) -> Vec<String> {
             to_json(&value.flatten_clone()).map_or_else(|_| String::new(), |v| v.to_string())
         })
         .collect()
-}
-
-fn kind_word(kind: ItemKind) -> &'static str {
-    match kind {
-        ItemKind::Check => "check",
-        ItemKind::Step => "step",
-        ItemKind::Verify => "verify",
-        ItemKind::Manual => "manual",
-        ItemKind::Approve => "approve",
-        ItemKind::Always => "always",
-        ItemKind::OnFailure => "on_failure",
-        ItemKind::Undo => "undo",
-    }
 }

@@ -12,6 +12,7 @@ use super::options::ItemOptions;
 use super::scope::{Deferred, snapshot};
 use super::stop::Trouble;
 use super::verb::Call;
+use crate::journal::Recorded;
 use crate::model::{EventKind, Fault, Item, ItemKind};
 use crate::msg;
 
@@ -56,7 +57,8 @@ impl Host {
             takes: options.takes.clone(),
             risk: options.risk,
             has_undo,
-            section: self.section.borrow().clone(),
+            // Undo steps have a heading of their own.
+            section: self.section.borrow().clone().filter(|_| kind != ItemKind::Undo),
         })
     }
 
@@ -93,6 +95,36 @@ impl Host {
     /// Sets the heading of the items that follow.
     pub fn set_section(&self, title: &str) {
         *self.section.borrow_mut() = Some(title.to_string());
+    }
+
+    /// What an earlier process of this run recorded for an item: its value, and whether it changed
+    /// anything.
+    pub(super) fn replayed(
+        self: &Rc<Self>,
+        item: &Item,
+        key: &str,
+        text: &str,
+        _has_undo: bool,
+    ) -> Result<Option<(Value, bool)>, Trouble> {
+        let recorded = match self.replay.borrow_mut().item(key) {
+            Ok(recorded) => recorded,
+            Err(fault) => return Err(Self::fatal(fault)),
+        };
+        match recorded {
+            Some(Recorded::Step { value, inputs, undone, .. }) => {
+                let changes = inputs.get("changes").and_then(Value::as_bool).unwrap_or(true);
+                let changes = changes && !undone;
+                if undone && self.mode() != Mode::Undo {
+                    return Err(self.rollback_begun(&self.run_id().0));
+                }
+                if let Err(fault) = self.same_inputs(&item.title, &inputs, text) {
+                    return Err(Self::fatal(fault));
+                }
+                Ok(Some((value, changes)))
+            }
+            Some(Recorded::Item { value, .. }) => Ok(Some((value, false))),
+            Some(Recorded::Read { .. }) | None => Ok(None),
+        }
     }
 
     /// A lock for the rest of the run: taken again by each process of it, never journaled.
@@ -145,4 +177,18 @@ pub(super) fn names(word: &str, item: &Item) -> bool {
         || item.id.as_deref() == Some(word.as_str())
         || item.number.to_string() == word
         || (word.chars().count() >= 3 && item.title.starts_with(&word))
+}
+
+/// The word of an item's kind in the ledger.
+pub(super) fn kind_word(kind: ItemKind) -> &'static str {
+    match kind {
+        ItemKind::Check => "check",
+        ItemKind::Step => "step",
+        ItemKind::Verify => "verify",
+        ItemKind::Manual => "manual",
+        ItemKind::Approve => "approve",
+        ItemKind::Always => "always",
+        ItemKind::OnFailure => "on_failure",
+        ItemKind::Undo => "undo",
+    }
 }

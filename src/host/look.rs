@@ -13,6 +13,12 @@ use crate::msg;
 impl Host {
     /// The look at the ledger, once per connection: what is done, what is open, may we write.
     pub(super) fn opened(self: &Rc<Self>) -> Result<(), Trouble> {
+        let standby = self.worker.borrow().as_ref().is_some_and(|worker| worker.identity.standby);
+        if standby && self.mode() != Mode::Plan {
+            return Err(Self::fatal(
+                Fault::failed("standby", msg!("host.standby")).remedy(msg!("host.standby.remedy")),
+            ));
+        }
         let looked = self.begun.borrow().as_ref().is_none_or(|begun| begun.looked);
         if looked {
             // A reconnect in the middle of a run: only the lease has to be taken anew.
@@ -23,12 +29,6 @@ impl Host {
         }
         if let Some(begun) = self.begun.borrow_mut().as_mut() {
             begun.looked = true;
-        }
-        let standby = self.worker.borrow().as_ref().is_some_and(|worker| worker.identity.standby);
-        if standby && self.mode() != Mode::Plan {
-            return Err(Self::fatal(
-                Fault::failed("standby", msg!("host.standby")).remedy(msg!("host.standby.remedy")),
-            ));
         }
         let runs = self.known_runs()?;
         if self.mode() == Mode::Plan {
@@ -48,26 +48,34 @@ impl Host {
     }
 
     pub(super) fn known_runs(self: &Rc<Self>) -> Result<Vec<RunRow>, Trouble> {
+        let id = self.begun.borrow().as_ref().map(|begun| begun.id.clone());
+        self.runs_of(Some(&id.unwrap_or_default()))
+    }
+
+    fn runs_of(self: &Rc<Self>, playbook: Option<&str>) -> Result<Vec<RunRow>, Trouble> {
         let session = self.session()?;
-        let (ledger, id) = {
-            let worker = self.worker.borrow();
-            let begun = self.begun.borrow();
-            let (Some(worker), Some(begun)) = (worker.as_ref(), begun.as_ref()) else {
-                return Ok(Vec::new());
-            };
-            (worker.ledger.clone(), begun.id.clone())
+        let ledger = match &*self.worker.borrow() {
+            Some(worker) => worker.ledger.clone(),
+            None => return Ok(Vec::new()),
         };
         let rows = self.wait(async {
             if ledger.exists(&session).await? {
-                ledger.runs(&session, Some(&id)).await
+                ledger.runs(&session, playbook).await.map(Some)
             } else {
-                Ok(Vec::new())
+                Ok(None)
             }
         })?;
         match rows {
             // Who only looks needs no right to the ledger.
             Err(error) if error.is("42501") && self.mode() == Mode::Plan => Ok(Vec::new()),
-            rows => rows.map_err(|error| self.db_fault(error).into()),
+            Err(error) => Err(self.db_fault(error).into()),
+            Ok(rows) => {
+                // The lease makes the ledger: only what was there before it counts.
+                if !self.has_lease() {
+                    self.ledger_was_there.set(rows.is_some());
+                }
+                Ok(rows.unwrap_or_default())
+            }
         }
     }
 
@@ -75,11 +83,18 @@ impl Host {
         let resume = self.setup.wishes.resume.clone();
         let row = match &resume {
             Some(run) => {
-                let found = runs.iter().find(|row| row.run == run.0).cloned();
+                let found = match runs.iter().find(|row| row.run == run.0) {
+                    Some(row) => Some(row.clone()),
+                    // The playbook's id is an input like any other: it may have been edited.
+                    None => self.runs_of(None)?.into_iter().find(|row| row.run == run.0),
+                };
                 match found {
                     Some(row) => Some(self.successor(&row, &runs).unwrap_or(row)),
                     // Its process died before the ledger knew it: it never got to its first item.
-                    None => return self.start_recording(),
+                    None => {
+                        self.reconcile(None, false)?;
+                        return self.start_recording();
+                    }
                 }
             }
             None => runs.into_iter().find(|row| row.state != RunState::RolledBack),
@@ -93,7 +108,14 @@ impl Host {
             return self.take_up(row);
         }
         match row.state {
+            RunState::RollingBack
+                if resume.is_some() || (row.steps > 0 && !self.setup.wishes.again) =>
+            {
+                Err(self.rollback_begun(&row.run))
+            }
             RunState::Done if resume.is_some() => {
+                *self.run.borrow_mut() = RunId(row.run.clone());
+                self.reconcile(Some(&row), true)?;
                 self.nothing(msg!("host.resume-done", run = row.run))
             }
             RunState::RolledBack => Err(Self::fatal(
@@ -128,7 +150,7 @@ impl Host {
         if self.mode() == Mode::Undo || row.steps > 0 {
             return None;
         }
-        // Newest first; ids of one second are in no order.
+        // Newest first; the ledger numbers them.
         let mut newer = runs.iter().take_while(|other| other.run != row.run);
         let stands = |other: &&RunRow| match other.state {
             RunState::Done => true,
@@ -150,6 +172,12 @@ impl Host {
                     let mut names: Vec<&String> = names
                         .into_iter()
                         .filter(|name| {
+                            // A file that was not there then may be the work of a step.
+                            if name.ends_with(".sql")
+                                && was.is_some_and(|map| !map.contains_key(*name))
+                            {
+                                return false;
+                            }
                             was.and_then(|map| map.get(*name)) != is.and_then(|map| map.get(*name))
                         })
                         .collect();
@@ -170,6 +198,7 @@ impl Host {
             })?;
             return Ok(());
         }
+        self.stood_before.set(row.steps > 0);
         Err(Self::fatal(
             Fault::usage("inputs-changed", msg!("host.run-inputs-changed", run = row.run))
                 .detail(changed.join("; "))
@@ -180,6 +209,9 @@ impl Host {
     }
 
     pub(super) fn unfinished(self: &Rc<Self>, row: RunRow, now: &Value) -> Result<(), Trouble> {
+        if row.state == RunState::RollingBack {
+            return Err(self.rollback_begun(&row.run));
+        }
         let question = msg!("host.unfinished-question", run = row.run, steps = row.steps);
         let terminal = &self.setup.terminal;
         if terminal.yes || (terminal.interactive && self.confirm(&question).map_err(Self::fatal)?) {
@@ -208,7 +240,13 @@ impl Host {
     /// Goes on with a run that the ledger knows.
     fn take_up(self: &Rc<Self>, row: RunRow) -> Result<(), Trouble> {
         *self.run.borrow_mut() = RunId(row.run.clone());
+        self.reconcile(Some(&row), false)?;
+        self.stood.set(Some(row.state));
+        let has_file = self.run_folder().join("events.jsonl").is_file();
         self.start_recording()?;
+        if !has_file && row.steps > 0 {
+            self.emit(EventKind::Note { text: msg!("host.no-file", run = row.run) })?;
+        }
         // Read again under the lease: another process may have gone on with it meanwhile.
         self.load_replay(&row)?;
         let steps = self.replay.borrow().steps_done();
@@ -221,7 +259,10 @@ impl Host {
         let ledger = self.worker.borrow().as_ref().map(|worker| worker.ledger.clone());
         let Some(ledger) = ledger else { return Ok(()) };
         let rows = self.wait(async {
-            Ok((ledger.steps(&session, &row.run).await?, ledger.intents(&session, &row.run).await?))
+            // Both on their way at once: one round trip.
+            let (steps, intents) =
+                (ledger.steps(&session, &row.run), ledger.intents(&session, &row.run));
+            futures_util::future::try_join(steps, intents).await
         })?;
         let (steps, intents) = rows.map_err(|error| self.db_fault(error))?;
         let mut replay = Replay::new(steps, intents);

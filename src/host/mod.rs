@@ -7,6 +7,7 @@
 
 mod apart;
 mod approval;
+mod aside;
 mod begin;
 mod diagnose;
 mod effects;
@@ -17,9 +18,11 @@ mod inputs;
 mod item;
 mod keep;
 mod look;
+mod loss;
 mod options;
 mod outside;
 mod planned;
+mod reconcile;
 mod record;
 mod scope;
 mod stop;
@@ -41,6 +44,5 @@ pub use options::{ItemOptions, options};
 pub use planned::{Planned, register_planned};
 pub use stop::{FaultValue, Stop, Trouble};
 pub use transaction::StatementTrouble;
-pub use undo::Outcome as UndoOutcome;
 pub use value::{from_json, to_json};
 pub use verb::{Argument, Call, Verb, register};

@@ -108,6 +108,8 @@ pub struct UndoEntry {
     pub undo: Option<Deferred>,
     /// Does it have to be undone at all?
     pub changes: bool,
+    /// The step's options: its undo has the same role and patience.
+    pub options: ItemOptions,
 }
 
 /// A copy of a body that later turns of a loop cannot change: captured variables are shared, and

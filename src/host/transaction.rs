@@ -123,6 +123,7 @@ impl Host {
             .iter()
             .find_map(|result| result.cells.first()?.first()?.clone())
             .unwrap_or_default();
+        *self.xid.borrow_mut() = Some(xid.clone()).filter(|xid| !xid.is_empty());
         if let Some(frame) = self.frames.borrow_mut().last_mut() {
             frame.transaction = Transaction::Open { xid };
         }
@@ -282,29 +283,31 @@ impl Host {
             let done = worker.ledger.done_sql(&run.0, row, epoch, xid.as_deref());
             (done, worker.pin.clone(), worker.lease.clone(), worker.ledger.clone())
         };
-        let role = match self.frames.borrow().last() {
-            Some(frame) if frame.options.role.is_some() => "RESET ROLE; ",
-            _ => "",
-        };
         let look = lease.as_ref().map_or(String::new(), |lease| {
             let apart = if pin.is_empty() { "" } else { "; " };
             format!("{apart}{}", lease.after_step_sql(&ledger))
         });
         let more: String = more.iter().map(|sql| format!("{sql}; ")).collect();
+        // The row names the file's last line: it has to be there.
+        self.recorder.borrow_mut().flush()?;
         super::failpoint::failpoint!("before-commit");
         let text = format!(
-            "{prefix}{role}SET CONSTRAINTS ALL IMMEDIATE; {more}{done}; COMMIT; {pin}{look}"
+            "{prefix}RESET ROLE; SET CONSTRAINTS ALL IMMEDIATE; {more}{done}; COMMIT; {pin}{look}"
         );
         // Ctrl-C must not tear this message: it is the shortest of all, and it decides.
-        let answer = self.runtime.block_on(session.simple(&text));
+        let answer = self.wait_out(session.simple(&text));
         super::failpoint::failpoint!("after-commit");
         match answer {
             Ok(results) => {
+                if !prefix.is_empty() {
+                    self.opened_transaction(&results);
+                }
                 if let Some(frame) = self.frames.borrow_mut().last_mut() {
                     frame.transaction = Transaction::None;
                 }
+                self.committed(row, &results);
                 self.notices(&session)?;
-                let cell = |result: &SimpleResult| result.cells.first()?.first()?.clone();
+                let cell = |result: &SimpleResult| result.cells.first()?.get(1)?.clone();
                 let dropped = results.last().and_then(cell).as_deref() == Some("f");
                 if let Some(lease) = lease.filter(|_| dropped) {
                     self.lock_was_dropped(&session, &lease)?;
@@ -322,7 +325,7 @@ impl Host {
     /// The step's own SQL let the lease's lock go. Correctness rests on the epoch, but others
     /// should go on waiting.
     fn lock_was_dropped(&self, session: &Session, lease: &Lease) -> Result<(), Trouble> {
-        let again = self.runtime.block_on(lease.take_lock_again(session));
+        let again = self.wait_out(lease.take_lock_again(session));
         let text = match again.map_err(|error| self.db_fault(error))? {
             true => msg!("host.lease-dropped"),
             false => msg!("host.lease-lost-lock"),
@@ -373,7 +376,7 @@ impl Host {
         let session = self.worker.borrow().as_ref().map(|w| (w.session.clone(), w.pin.clone()));
         if let (Transaction::Open { .. }, Some((session, pin))) = (open, session) {
             let text = format!("ROLLBACK; {pin}");
-            let _ = self.runtime.block_on(async {
+            let _ = self.wait_out(async {
                 tokio::time::timeout(Duration::from_secs(10), session.simple(&text)).await
             });
         }

@@ -18,6 +18,9 @@ use crate::postgres::{
     wait_ready,
 };
 
+/// The oldest server that the ledger's functions run on: `pg_current_xact_id` came with 13.
+const OLDEST: u32 = 130_000;
+
 /// A connection with what is known about it.
 pub struct Worker {
     /// The connection.
@@ -114,7 +117,11 @@ impl Host {
         })??;
         let session = Rc::new(session);
         let (pin, identity) = self.wait(prepare(&session))??;
+        if let Some(fault) = too_old(session.server_version(), &identity.version) {
+            return Err(Self::fatal(fault));
+        }
         self.expected(&identity)?;
+        self.same_as_before(&identity)?;
         if session.behind_pooler() && self.mode() != Mode::Plan && !self.setup.wishes.allow_pooler {
             return Err(Fault::new(FaultKind::Usage, "pooler", msg!("host.pooler"))
                 .cause(msg!("host.pooler.cause"))
@@ -122,8 +129,10 @@ impl Host {
                 .into());
         }
         let ledger = Ledger::new(&self.setup.config.ledger_schema);
+        let found = identity.clone();
         let worker = Worker { session: session.clone(), pin, identity, ledger, lease: None };
         *self.worker.borrow_mut() = Some(worker);
+        self.remember_server(&found)?;
         self.opened()?;
         Ok(session)
     }
@@ -271,6 +280,16 @@ impl Host {
     }
 }
 
+/// `number` as the server counts: 120017 for 12.17.
+fn too_old(number: u32, version: &str) -> Option<Fault> {
+    let fault = || {
+        Fault::usage("server-too-old", msg!("host.server-too-old", version = version))
+            .cause(msg!("host.server-too-old.cause"))
+            .remedy(msg!("host.server-too-old.remedy"))
+    };
+    (number < OLDEST).then(fault)
+}
+
 /// Settings that a run's session starts with, so that `RESET ALL` comes back to them. Only what
 /// every supported server knows: an unknown one would refuse the connection.
 fn startup_settings(lock_timeout_ms: u128) -> Vec<(&'static str, String)> {
@@ -307,22 +326,29 @@ async fn prepare(session: &Session) -> Result<(String, Identity), Fault> {
         return Ok((String::new(), catalog::identity(session).await?));
     }
     let mut pin = vec!["RESET ROLE".to_string(), "RESET ALL".to_string()];
-    if session.server_version() >= 140_000 {
-        pin.push("SET idle_session_timeout = 0".into());
-        // Not every platform of the server has it; without it a dead runner is noticed later.
-        let check = "SET client_connection_check_interval = '1s'";
-        if session.simple(check).await.is_ok() {
-            pin.push(check.into());
-        }
-    }
     if session.server_version() >= 170_000 {
         pin.push("SET transaction_timeout = 0".into());
     }
     if let Some(path) = &session.target().search_path {
         pin.push(format!("SET search_path = {path}"));
     }
-    let pin = pin.join("; ");
-    session.simple(&pin).await.map_err(DbError::into_fault)?;
+    let mut plain = pin.join("; ");
+    if session.server_version() >= 140_000 {
+        plain.push_str("; SET idle_session_timeout = 0");
+    }
+    let mut pin = plain.clone();
+    if session.server_version() >= 140_000 {
+        // Not every platform of the server has it; without it a dead runner is noticed later.
+        pin.push_str("; SET client_connection_check_interval = '1s'");
+    }
+    match session.simple(&pin).await {
+        Ok(_) => {}
+        Err(error) if error.is("22023") => {
+            pin = plain;
+            session.simple(&pin).await.map_err(DbError::into_fault)?;
+        }
+        Err(error) => return Err(error.into_fault()),
+    }
     let identity = catalog::identity(session).await?;
     Ok((pin, identity))
 }
@@ -338,4 +364,17 @@ pub(super) fn pooled_settings(session: &Session, lock_timeout_ms: u128) -> Vec<S
         settings.push(format!("SET LOCAL search_path = {path}"));
     }
     settings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::too_old;
+
+    /// F45: a server that lacks what the ledger needs is refused before the first statement.
+    #[test]
+    fn a_server_before_13_is_refused_and_13_is_not() {
+        let fault = too_old(120_017, "12.17");
+        assert_eq!(fault.map(|fault| fault.code).as_deref(), Some("server-too-old"));
+        assert!(too_old(130_000, "13.0").is_none());
+    }
 }

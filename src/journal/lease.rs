@@ -91,6 +91,8 @@ pub struct LeaseWish<'a> {
     /// The epoch that this runner had before its connection broke: a later one in the row means
     /// that somebody took over, and this runner has to stop.
     pub had: Option<i64>,
+    /// An epoch known from elsewhere (this machine's memory): never go below it.
+    pub known_epoch: i64,
 }
 
 /// The right to change this database, while its session lives.
@@ -100,6 +102,9 @@ pub struct Lease {
     pub epoch: i64,
     /// How long this runner waited for it.
     pub waited: Duration,
+    /// The epoch that the ledger had, where it was below the one known from elsewhere: a backup
+    /// brought an old lease back.
+    pub restored: Option<i64>,
     /// Held by the row alone, because a pooler stands between.
     pub pooled: bool,
 }
@@ -121,8 +126,9 @@ impl Lease {
         let pooled = session.behind_pooler();
         let mut shown = None;
         loop {
-            if let Some(epoch) = claim(session, ledger, wish).await? {
-                return Ok(Self { epoch, waited: since.elapsed(), pooled });
+            if let Some((epoch, was)) = claim(session, ledger, wish).await? {
+                let restored = Some(was).filter(|was| *was < wish.known_epoch);
+                return Ok(Self { epoch, waited: since.elapsed(), restored, pooled });
             }
             let holder = holder(session, ledger).await.map_err(DbError::into_fault)?;
             let mut patience = wish.wait;
@@ -152,6 +158,20 @@ impl Lease {
         }
     }
 
+    /// Says in the lease's row for which run it is held: an unfinished one was taken up.
+    ///
+    /// # Errors
+    /// The server's answer.
+    pub async fn rename(
+        &self,
+        session: &Session,
+        ledger: &Ledger,
+        run: &str,
+    ) -> Result<(), DbError> {
+        let sql = format!("UPDATE {}.lease SET run = $1 WHERE epoch = $2::bigint", ledger.schema());
+        session.execute(&sql, &[json!(run), json!(self.epoch)]).await.map(drop)
+    }
+
     /// Gives the lease back. False where it was no longer this runner's.
     ///
     /// # Errors
@@ -176,17 +196,22 @@ impl Lease {
         holder(session, ledger).await
     }
 
-    /// One statement, to be sent behind a step's COMMIT: does this session still hold the lock?
-    /// (`DISCARD ALL` and `pg_advisory_unlock_all()` drop it.) Behind a pooler: the sign of life.
+    /// One statement, to be sent behind a step's COMMIT: the snapshot that sees all of the step, and
+    /// does this session still hold the lock? (`DISCARD ALL` and `pg_advisory_unlock_all()` drop
+    /// it.) Behind a pooler: the sign of life.
     pub fn after_step_sql(&self, ledger: &Ledger) -> String {
         if self.pooled {
             return format!(
-                "UPDATE {}.lease SET since = clock_timestamp() WHERE epoch = {} RETURNING 't'",
+                "UPDATE {}.lease SET since = clock_timestamp() WHERE epoch = {} \
+                 RETURNING pg_catalog.pg_current_snapshot()::text, 't'",
                 ledger.schema(),
                 self.epoch
             );
         }
-        format!("SELECT EXISTS (SELECT {LOCKED} AND k.pid = pg_backend_pid())")
+        format!(
+            "SELECT pg_catalog.pg_current_snapshot()::text, \
+             EXISTS (SELECT {LOCKED} AND k.pid = pg_backend_pid())"
+        )
     }
 
     /// Takes the dropped lock again. Nobody else can have taken the lease meanwhile: a live holder
@@ -236,7 +261,7 @@ async fn claim(
     session: &Session,
     ledger: &Ledger,
     wish: &LeaseWish<'_>,
-) -> Result<Option<i64>, Fault> {
+) -> Result<Option<(i64, i64)>, Fault> {
     let pooled = session.behind_pooler();
     if !pooled && !try_lock(session).await.map_err(DbError::into_fault)? {
         return Ok(None);
@@ -254,12 +279,12 @@ async fn raise_where_free(
     ledger: &Ledger,
     wish: &LeaseWish<'_>,
     pooled: bool,
-) -> Result<Option<i64>, Fault> {
+) -> Result<Option<(i64, i64)>, Fault> {
     if !ledger.exists(session).await.map_err(DbError::into_fault)? {
         ledger.create(session).await?;
     }
     let before = raise(session, ledger, wish, pooled).await;
-    let (epoch, died) = match before {
+    let (epoch, was, died) = match before {
         Ok(Some(raised)) => raised,
         Ok(None) => {
             let newest = Lease::newest_epoch(session, ledger).await.map_err(DbError::into_fault)?;
@@ -278,7 +303,7 @@ async fn raise_where_free(
         // other roles may be out of our reach.
         let _ = session.query(&orphans_sql(), &[json!(run)]).await;
     }
-    Ok(Some(epoch))
+    Ok(Some((epoch, was)))
 }
 
 /// Ends the sessions of a run's commands, which carry the run in their application_name.
@@ -376,12 +401,12 @@ async fn raise(
     ledger: &Ledger,
     wish: &LeaseWish<'_>,
     pooled: bool,
-) -> Result<Option<(i64, Option<String>)>, DbError> {
+) -> Result<Option<(i64, i64, Option<String>)>, DbError> {
     let own = if pooled { "NULL" } else { "pg_backend_pid()" };
     let others = if pooled { format!("AND NOT EXISTS (SELECT {LOCKED})") } else { String::new() };
     let sql = format!(
-        "WITH old AS (SELECT run FROM {0}.lease)
-         UPDATE {0}.lease l SET epoch = greatest(l.epoch + 1, $1::bigint + 1,
+        "WITH old AS (SELECT run, epoch FROM {0}.lease)
+         UPDATE {0}.lease l SET epoch = greatest(l.epoch + 1, $1::bigint + 1, $4::bigint + 1,
                 (extract(epoch FROM clock_timestamp()) * 1000)::bigint),
             run = $2, holder = $3, backend_pid = {own},
             backend_start = (SELECT backend_start FROM pg_stat_activity WHERE pid = {own}),
@@ -390,17 +415,29 @@ async fn raise(
             since = clock_timestamp()
          WHERE NOT coalesce({ALIVE}, false) {others}
             AND ($1::bigint = 0 OR l.epoch <= $1::bigint)
-         RETURNING l.epoch, (SELECT run FROM old)",
+         RETURNING l.epoch, (SELECT run FROM old), (SELECT epoch FROM old)",
         ledger.schema()
     );
-    let values = [json!(wish.had.unwrap_or(0)), json!(wish.run), json!(wish.by)];
-    session.batch("BEGIN; SET LOCAL lock_timeout = 250").await?;
+    let values =
+        [json!(wish.had.unwrap_or(0)), json!(wish.run), json!(wish.by), json!(wish.known_epoch)];
+    // A restored database has no row: no dump of ours holds it.
+    let begin = format!(
+        "BEGIN; SET LOCAL lock_timeout = 250; INSERT INTO {}.lease (epoch) \
+         SELECT 0 WHERE NOT EXISTS (SELECT FROM {0}.lease) ON CONFLICT DO NOTHING",
+        ledger.schema()
+    );
+    if let Err(error) = session.batch(&begin).await {
+        if !error.connection_lost {
+            session.batch("ROLLBACK").await?;
+        }
+        return Err(error);
+    }
     let rows = session.query(&sql, &values).await;
     session.batch(if rows.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
     let row = rows?.rows.into_iter().next();
     Ok(row.and_then(|row| {
         let died = row.get(1).and_then(Value::as_str).map(String::from);
-        Some((row.first()?.as_i64()?, died))
+        Some((row.first()?.as_i64()?, row.get(2)?.as_i64()?, died))
     }))
 }
 

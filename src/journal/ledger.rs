@@ -23,8 +23,24 @@ pub enum RunState {
     Done,
     /// Every step is done and a verify failed.
     VerifyFailed,
+    /// Its rollback has begun and has not ended: some of its steps are undone.
+    RollingBack,
     /// Its steps were undone.
     RolledBack,
+}
+
+impl RunState {
+    /// The word in the ledger.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Failed => "failed",
+            Self::Done => "done",
+            Self::VerifyFailed => "verify_failed",
+            Self::RollingBack => "rolling_back",
+            Self::RolledBack => "rolled_back",
+        }
+    }
 }
 
 /// How a journaled step stands.
@@ -124,12 +140,18 @@ pub struct IntentRow {
 #[derive(Clone, Debug)]
 pub struct Ledger {
     schema: String,
+    bare: String,
 }
 
 impl Ledger {
     /// The ledger in a schema, usually `runsheet`.
     pub fn new(schema: &str) -> Self {
-        Self { schema: quote_ident(schema) }
+        Self { schema: quote_ident(schema), bare: schema.to_string() }
+    }
+
+    /// The schema without quotes.
+    pub(super) fn bare_schema(&self) -> String {
+        self.bare.clone()
     }
 
     /// The quoted schema.
@@ -141,7 +163,7 @@ impl Ledger {
     pub async fn exists(&self, session: &Session) -> Result<bool, DbError> {
         let sql = "SELECT to_regclass($1) IS NOT NULL";
         let name = Value::from(format!("{}.step", self.schema));
-        Ok(first(session.query(sql, &[name]).await?.rows) == Value::Bool(true))
+        Ok(first(session.ask(sql, &[name]).await?.rows) == Value::Bool(true))
     }
 
     /// Makes schema, tables and functions; harmless where they are there.
@@ -177,7 +199,7 @@ impl Ledger {
         }
     }
 
-    /// Opens the row of a run, or takes it up again.
+    /// Opens the row of a run, or takes it up again, in the state that the row says.
     pub async fn open_run(
         &self,
         session: &Session,
@@ -189,8 +211,8 @@ impl Ledger {
                 WHERE state = 'running' AND run <> $1)
              INSERT INTO {0}.run AS r (run, playbook, title, file, state, inputs, started_by,
                 environment, version, epoch)
-             VALUES ($1, $2, $3, $4, 'running', $5::jsonb, $6, $7, $8, $9::bigint)
-             ON CONFLICT (run) DO UPDATE SET state = 'running', epoch = excluded.epoch,
+             VALUES ($1, $2, $3, $4, $10, $5::jsonb, $6, $7, $8, $9::bigint)
+             ON CONFLICT (run) DO UPDATE SET state = excluded.state, epoch = excluded.epoch,
                 inputs = excluded.inputs, finished_at = NULL",
             self.schema
         );
@@ -204,8 +226,15 @@ impl Ledger {
             json!(row.environment),
             json!(env!("CARGO_PKG_VERSION")),
             json!(epoch),
+            json!(row.state),
         ];
         self.fenced(session, epoch, &sql, &values).await
+    }
+
+    /// Sets how a run stands, as a statement.
+    pub fn state_sql(&self, run: &str, state: RunState) -> String {
+        let (run, state) = (quote_literal(run), state.word());
+        format!("UPDATE {}.run SET state = '{state}' WHERE run = {run}", self.schema)
     }
 
     /// One statement in a transaction that only the holder of the newest epoch can commit.
@@ -228,14 +257,14 @@ impl Ledger {
         done
     }
 
-    /// Says how a run stands, and keeps its report. A run that was overtaken says nothing.
+    /// Says how a run stands, and keeps its report, a JSON text. A run that was overtaken says nothing.
     pub async fn close_run(
         &self,
         session: &Session,
         run: &str,
         state: RunState,
         head: &str,
-        report: &Value,
+        report: String,
         epoch: i64,
     ) -> Result<(), DbError> {
         let sql = format!(
@@ -243,7 +272,7 @@ impl Ledger {
                 finished_at = clock_timestamp() WHERE run = $1",
             self.schema
         );
-        let values = [json!(run), json!(state), json!(head), report.clone()];
+        let values = [json!(run), json!(state), json!(head), Value::String(report)];
         self.fenced(session, epoch, &sql, &values).await
     }
 
@@ -262,17 +291,71 @@ impl Ledger {
                     AND i.state IN ('open', 'done') AND NOT EXISTS
                     (SELECT FROM {0}.step s WHERE s.run = r.run AND s.key = i.key))
              FROM {0}.run r WHERE $1::text IS NULL OR r.playbook = $1
-             ORDER BY r.started_at DESC, r.run DESC",
+             ORDER BY r.seq DESC",
             self.schema
         );
-        let rows = session.query(&sql, &[json!(playbook)]).await?.rows;
+        let rows = session.ask(&sql, &[json!(playbook)]).await?.rows;
         Ok(rows.into_iter().map(run_row).collect())
+    }
+
+    /// Puts a run's state back to what it was, where nothing of it was changed after all.
+    pub async fn leave_run(
+        &self,
+        session: &Session,
+        run: &str,
+        state: RunState,
+        head: &str,
+    ) -> Result<(), DbError> {
+        let sql = format!(
+            "UPDATE {}.run SET state = $2, head = $3, finished_at = coalesce(finished_at,
+                clock_timestamp()) WHERE run = $1",
+            self.schema
+        );
+        session.execute(&sql, &[json!(run), json!(state), json!(head)]).await.map(drop)
+    }
+
+    /// Takes away a report that tells of steps which the database no longer has.
+    pub async fn forget_report(&self, session: &Session, run: &str) -> Result<(), DbError> {
+        let sql = format!("UPDATE {}.run SET report = NULL WHERE run = $1", self.schema);
+        session.execute(&sql, &[json!(run)]).await.map(drop)
+    }
+
+    /// Every line of a run's file that the database knows, as [`super::Recorder::head`] wrote it.
+    pub async fn heads(&self, session: &Session, run: &str) -> Result<Vec<String>, DbError> {
+        let sql = format!(
+            "SELECT head FROM {0}.step WHERE run = $1 AND head <> ''
+             UNION SELECT head FROM {0}.run WHERE run = $1 AND head <> ''",
+            self.schema
+        );
+        let rows = session.query(&sql, &[json!(run)]).await?.rows;
+        Ok(rows.into_iter().filter_map(|row| row.into_iter().next()).map(text).collect())
+    }
+
+    /// Titles of steps that the run's own report, kept in the ledger, calls done and that have no
+    /// row: somebody deleted rows.
+    pub async fn missing_steps(
+        &self,
+        session: &Session,
+        run: &str,
+    ) -> Result<Vec<String>, DbError> {
+        let sql = format!(
+            "SELECT i->'item'->>'title' FROM {0}.run r,
+                jsonb_path_query(r.report, '$.sections[*].items[*]') i
+             WHERE r.run = $1 AND i->'item'->>'kind' IN ('step', 'manual', 'approve')
+                AND i->'outcome'->>'state' IN ('done', 'replayed', 'not_attested')
+                AND i->'item'->>'title' NOT LIKE '%******%'
+                AND NOT EXISTS (SELECT FROM {0}.step s
+                    WHERE s.run = r.run AND s.title = i->'item'->>'title')",
+            self.schema
+        );
+        let rows = session.query(&sql, &[json!(run)]).await?.rows;
+        Ok(rows.into_iter().filter_map(|row| row.into_iter().next()).map(text).collect())
     }
 
     /// The stored report of a run.
     pub async fn report(&self, session: &Session, run: &str) -> Result<Option<Value>, DbError> {
         let sql = format!("SELECT report FROM {}.run WHERE run = $1", self.schema);
-        let rows = session.query(&sql, &[json!(run)]).await?.rows;
+        let rows = session.ask(&sql, &[json!(run)]).await?.rows;
         Ok(rows.into_iter().next().and_then(|row| row.into_iter().next()).filter(|v| !v.is_null()))
     }
 
@@ -280,10 +363,10 @@ impl Ledger {
     pub async fn steps(&self, session: &Session, run: &str) -> Result<Vec<StepRow>, DbError> {
         let sql = format!(
             "SELECT key, number, title, kind, state, value, before, inputs, effects, took_ms, head
-             FROM {}.step WHERE run = $1 ORDER BY number, at",
+             FROM {}.step WHERE run = $1 ORDER BY number, epoch, key",
             self.schema
         );
-        let rows = session.query(&sql, &[json!(run)]).await?.rows;
+        let rows = session.ask(&sql, &[json!(run)]).await?.rows;
         Ok(rows.into_iter().map(step_row).collect())
     }
 
@@ -291,10 +374,10 @@ impl Ledger {
     pub async fn intents(&self, session: &Session, run: &str) -> Result<Vec<IntentRow>, DbError> {
         let sql = format!(
             "SELECT key, ordinal, action, state, value FROM {}.intent WHERE run = $1
-             ORDER BY at, ordinal",
+             ORDER BY key, ordinal",
             self.schema
         );
-        let rows = session.query(&sql, &[json!(run)]).await?.rows;
+        let rows = session.ask(&sql, &[json!(run)]).await?.rows;
         Ok(rows
             .into_iter()
             .map(|row| {
@@ -319,13 +402,17 @@ impl Ledger {
     /// Last statement of a step's transaction: its row. Without `xid` the transaction began in this
     /// very message and has no id yet that could be compared.
     pub fn done_sql(&self, run: &str, step: &StepRow, epoch: i64, xid: Option<&str>) -> String {
+        let since = match step.kind.as_str() {
+            "step" | "undo" => format!("::jsonb || {}", self.since_sql()),
+            _ => String::new(),
+        };
         let jsonb = |value: &Value| quote_literal(&value.to_string().replace("\\u0000", "\\ufffd"));
         let before = serde_json::to_value(&step.before).unwrap_or(Value::Null);
         let xid = xid.map_or("pg_catalog.pg_current_xact_id()::text".to_string(), |xid| {
             format!("{}.same({})", self.schema, quote_literal(xid))
         });
         format!(
-            "INSERT INTO {}.step (run, key, number, title, kind, state, value, before, inputs, effects, epoch, xid, took_ms, head) VALUES ({}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {epoch}, {xid}, {}, {})",
+            "INSERT INTO {}.step (run, key, number, title, kind, state, value, before, inputs, effects, epoch, xid, took_ms, head) VALUES ({}, {}, {}, {}, {}, {}, {}, {}, {}{since}, {}, {epoch}, {xid}, {}, {})",
             self.schema,
             quote_literal(run),
             quote_literal(&step.key),

@@ -25,7 +25,9 @@ CREATE TABLE IF NOT EXISTS {schema}.run (
     started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     finished_at timestamptz,
     head text NOT NULL DEFAULT '',
-    report jsonb
+    report jsonb,
+    -- The order of runs; clocks go back.
+    seq bigint GENERATED ALWAYS AS IDENTITY
 );
 CREATE TABLE IF NOT EXISTS {schema}.step (
     run text NOT NULL REFERENCES {schema}.run ON DELETE CASCADE,

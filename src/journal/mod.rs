@@ -3,12 +3,18 @@
 //! The database (`ledger`) answers "what has been applied to this data" and goes back together
 //! with it; the file (`recorder`) answers "what did this run do". The lease says who may write.
 
+mod account;
+mod epoch;
 mod lease;
 mod ledger;
 mod recorder;
 mod replay;
+mod traces;
 
+pub use account::{Account, Announced};
+pub use epoch::KnownEpoch;
 pub use lease::{Holder, Lease, LeaseWish, TakeOver, fenced};
 pub use ledger::{IntentRow, IntentState, Ledger, RunRow, RunState, StepRow, StepState};
 pub use recorder::{Recorder, read_events, started_by};
 pub use replay::{Recorded, Replay};
+pub use traces::{Trace, Traces};

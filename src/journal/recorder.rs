@@ -1,7 +1,7 @@
 //! The run's own event file: one JSON object a line, each bound to the line before by a hash.
 //!
-//! Events are shown at once and kept in memory until the run has a folder; from then on each is
-//! written before the next action begins. Secrets are blanked here, before anything is written
+//! Events are shown at once and kept in memory until the run has a folder; from then on they are
+//! written before the next thing happens: what lies between two waits goes in one write. Secrets are blanked here, before anything is written
 //! or shown. It performs nothing and asks the database nothing.
 
 use std::fs::{File, OpenOptions};
@@ -13,7 +13,7 @@ use std::time::Instant;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::model::{EventKind, Fault, Place, Redactor, RunEvent};
+use crate::model::{EventKind, Fault, Place, Redactor, RunEvent, hex};
 use crate::msg;
 use crate::report::Sink;
 
@@ -27,10 +27,17 @@ pub struct Recorder {
     started: Instant,
     seq: u64,
     chain: String,
+    origin: String,
+    /// Lines from before the run had a folder.
     waiting: Vec<String>,
+    /// Lines on their way to the file.
+    pending: Vec<u8>,
     file: Option<File>,
     path: PathBuf,
 }
+
+/// So many bytes do not wait for the next thing to happen.
+const MOST_PENDING: usize = 64 * 1024;
 
 impl Recorder {
     /// A recorder that only shows, until [`Recorder::open`].
@@ -41,7 +48,9 @@ impl Recorder {
             started: Instant::now(),
             seq: 0,
             chain: String::new(),
+            origin: String::new(),
             waiting: Vec::new(),
+            pending: Vec::new(),
             file: None,
             path: PathBuf::new(),
         }
@@ -54,7 +63,7 @@ impl Recorder {
     /// `journal-broken` where a line was changed; `journal-write` where the file cannot be written.
     pub fn open(&mut self, folder: &Path) -> Result<(), Fault> {
         let path = folder.join(EVENTS);
-        let (events, chain, sound_bytes) = load(&path)?;
+        let Loaded { events, mut chains, sound_bytes } = load(&path)?;
         let mut file = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -66,7 +75,8 @@ impl Recorder {
         file.set_len(sound_bytes).map_err(|error| write_fault(&path, &error))?;
         file.seek(SeekFrom::End(0)).map_err(|error| write_fault(&path, &error))?;
         self.seq = events.last().map_or(0, |event| event.seq);
-        self.chain = chain;
+        self.origin = chains.first().cloned().unwrap_or_default();
+        self.chain = chains.pop().unwrap_or_default();
         self.path = path;
         self.file = Some(file);
         for line in std::mem::take(&mut self.waiting) {
@@ -78,7 +88,7 @@ impl Recorder {
             let line = serde_json::to_string(&event).map_err(|error| encode_fault(&error))?;
             self.append(&line)?;
         }
-        Ok(())
+        self.flush()
     }
 
     /// Reports a fact: shown, and written where the run has a folder.
@@ -93,8 +103,12 @@ impl Recorder {
             elapsed_ms: self.started.elapsed().as_millis() as u64,
             kind,
         };
-        let event = blanked(&self.redactor, event).map_err(|error| encode_fault(&error))?;
-        let line = serde_json::to_string(&event).map_err(|error| encode_fault(&error))?;
+        let mut line = serde_json::to_string(&event).map_err(|error| encode_fault(&error))?;
+        let mut event = event;
+        if self.redactor.occurs_in(&line) {
+            event = blanked(&self.redactor, event).map_err(|error| encode_fault(&error))?;
+            line = serde_json::to_string(&event).map_err(|error| encode_fault(&error))?;
+        }
         self.sink.event(&event);
         if self.file.is_some() {
             self.append(&line)
@@ -106,11 +120,31 @@ impl Recorder {
 
     fn append(&mut self, line: &str) -> Result<(), Fault> {
         let chain = link(&self.chain, line);
-        let bound = bind(line, &chain);
-        if let Some(file) = &mut self.file {
-            file.write_all(bound.as_bytes()).map_err(|error| write_fault(&self.path, &error))?;
+        self.pending.extend_from_slice(bind(line, &chain).as_bytes());
+        if self.origin.is_empty() {
+            self.origin.clone_from(&chain);
         }
         self.chain = chain;
+        if self.pending.len() >= MOST_PENDING { self.flush() } else { Ok(()) }
+    }
+
+    /// Hands everything that was reported to the system: before the next thing happens.
+    ///
+    /// # Errors
+    /// `journal-write` where it cannot be written: the run must not go on unrecorded.
+    pub fn flush(&mut self) -> Result<(), Fault> {
+        let Some(file) = &mut self.file else { return Ok(()) };
+        while !self.pending.is_empty() {
+            match file.write(&self.pending) {
+                Ok(0) => {
+                    let error = std::io::Error::from(std::io::ErrorKind::WriteZero);
+                    return Err(write_fault(&self.path, &error));
+                }
+                Ok(written) => drop(self.pending.drain(..written)),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(write_fault(&self.path, &error)),
+            }
+        }
         Ok(())
     }
 
@@ -119,30 +153,43 @@ impl Recorder {
     /// # Errors
     /// `journal-write` where the disk refuses.
     pub fn sync(&mut self) -> Result<(), Fault> {
+        self.flush()?;
         match &self.file {
             Some(file) => file.sync_data().map_err(|error| write_fault(&self.path, &error)),
             None => Ok(()),
         }
     }
 
-    /// Number and hash of the last line: the ledger keeps them beside each step.
+    /// Number and hash of the last line, and the hash of the first, which tells this file from one
+    /// that another machine wrote for the same run: the ledger keeps them beside each step.
     pub fn head(&self) -> String {
-        format!("{}:{}", self.seq, self.chain)
+        match self.file {
+            Some(_) => format!("{}:{}:{}", self.seq, self.chain, self.origin),
+            None => String::new(),
+        }
     }
 
     /// Takes moving parts off the screen, so that a question can be asked.
     pub fn quiet(&mut self) {
+        let _ = self.flush();
         self.sink.quiet();
     }
 
     /// Ends the display.
     pub fn finish(&mut self) {
+        let _ = self.flush();
         self.sink.finish();
     }
 
     /// Milliseconds since the recorder began.
     pub fn elapsed_ms(&self) -> u64 {
         self.started.elapsed().as_millis() as u64
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        let _ = self.flush();
     }
 }
 
@@ -194,23 +241,54 @@ fn leaves(value: &Value, path: String, found: &mut Vec<String>) {
 /// # Errors
 /// `journal-broken` with the line where the chain does not hold.
 pub fn read_events(folder: &Path) -> Result<Vec<RunEvent>, Fault> {
-    load(&folder.join(EVENTS)).map(|(events, _, _)| events)
+    load(&folder.join(EVENTS)).map(|loaded| loaded.events)
 }
 
-fn load(path: &Path) -> Result<(Vec<RunEvent>, String, u64), Fault> {
+/// What stands in a file whose chain holds.
+#[derive(Default)]
+pub(super) struct Loaded {
+    /// The events.
+    pub(super) events: Vec<RunEvent>,
+    /// The hash of each line.
+    pub(super) chains: Vec<String>,
+    /// Bytes up to the end of the last whole line.
+    sound_bytes: u64,
+}
+
+/// The file in a run's folder; without any line where there is none.
+pub(super) fn load_folder(folder: &Path) -> Result<Loaded, Fault> {
+    load(&folder.join(EVENTS))
+}
+
+/// Gives a run's file another name: `events-1.jsonl`, or the next free number.
+pub(super) fn put_aside(folder: &Path) -> Result<String, Fault> {
+    let path = folder.join(EVENTS);
+    let mut names = (1..).map(|number| format!("events-{number}.jsonl"));
+    let free = names.find(|name| !folder.join(name).exists()).unwrap_or_default();
+    std::fs::rename(&path, folder.join(&free)).map_err(|error| write_fault(&path, &error))?;
+    Ok(free)
+}
+
+/// The first line of the file in a run's folder.
+pub(super) fn first_event(folder: &Path) -> Option<RunEvent> {
+    let mut line = String::new();
+    let file = File::open(folder.join(EVENTS)).ok()?;
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(file), &mut line).ok()?;
+    serde_json::from_str(&unbind(line.strip_suffix('\n')?)?.0).ok()
+}
+
+fn load(path: &Path) -> Result<Loaded, Fault> {
     let text = match std::fs::read(path) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(write_fault(path, &error)),
     };
-    let mut events = Vec::new();
-    let mut chain = String::new();
-    let mut sound = 0;
+    let mut loaded = Loaded::default();
     for (index, line) in text.split_inclusive('\n').enumerate() {
         // Only a line that was being written when the runner died has no line end.
         let Some(whole) = line.strip_suffix('\n') else { break };
         let parsed = unbind(whole).and_then(|(body, given)| {
-            let wanted = link(&chain, &body);
+            let wanted = link(loaded.chains.last().map_or("", String::as_str), &body);
             let event: RunEvent = serde_json::from_str(&body).ok()?;
             (wanted == given).then_some((event, wanted))
         });
@@ -221,11 +299,11 @@ fn load(path: &Path) -> Result<(Vec<RunEvent>, String, u64), Fault> {
                 .remedy(msg!("journal.broken.remedy"))
                 .place(Place::at_line(&name, &text, index as u32 + 1)));
         };
-        events.push(event);
-        chain = link;
-        sound += line.len() as u64;
+        loaded.events.push(event);
+        loaded.chains.push(link);
+        loaded.sound_bytes += line.len() as u64;
     }
-    Ok((events, chain, sound))
+    Ok(loaded)
 }
 
 fn link(before: &str, line: &str) -> String {
@@ -233,10 +311,6 @@ fn link(before: &str, line: &str) -> String {
     hash.update(before.as_bytes());
     hash.update(line.as_bytes());
     hex(&hash.finalize()[..16])
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Puts the hash into the line's own object, so that the file stays plain NDJSON.
@@ -250,7 +324,7 @@ fn unbind(line: &str) -> Option<(String, String)> {
 }
 
 fn now() -> String {
-    jiff::Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%.3f%:z").to_string()
+    crate::system::now().strftime("%Y-%m-%dT%H:%M:%S%.3f%:z").to_string()
 }
 
 /// Who runs this: `user@host`, as report and ledger name them.

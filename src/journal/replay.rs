@@ -40,6 +40,9 @@ pub enum Recorded {
         inputs: Value,
         /// Verbs that it used.
         effects: Vec<String>,
+        /// True where a rollback that did not end has taken it back already.
+        #[serde(default)]
+        undone: bool,
     },
 }
 
@@ -58,6 +61,7 @@ pub struct Replay {
     sequence: VecDeque<Recorded>,
     intents: HashMap<(String, u32), IntentRow>,
     steps: usize,
+    partly: Vec<String>,
 }
 
 impl Replay {
@@ -65,10 +69,8 @@ impl Replay {
     pub fn new(steps: Vec<StepRow>, intents: Vec<IntentRow>) -> Self {
         let mut sequence = VecDeque::new();
         let mut count = 0;
+        let partly = begun_only(&steps, &intents);
         for step in steps {
-            if step.state != StepState::Done {
-                continue;
-            }
             if step.kind == "end" {
                 // What held behind the last step, kept when the run ended well.
                 sequence.extend(step.before);
@@ -77,18 +79,36 @@ impl Replay {
             if !matches!(step.kind.as_str(), "step" | "manual" | "approve") {
                 continue;
             }
-            count += 1;
+            let undone = step.state == StepState::Undone;
+            count += usize::from(!undone);
             sequence.extend(step.before);
             sequence.push_back(Recorded::Step {
                 key: step.key,
                 value: step.value,
                 inputs: step.inputs,
                 effects: step.effects,
+                undone,
             });
         }
         let intents =
             intents.into_iter().map(|row| ((row.key.clone(), row.ordinal), row)).collect();
-        Self { sequence, intents, steps: count }
+        Self { sequence, intents, steps: count, partly }
+    }
+
+    /// Steps that never ended, and of whose effects some took place: their keys.
+    pub fn partly(&self) -> &[String] {
+        &self.partly
+    }
+
+    /// Every announced effect, in no order.
+    pub fn intents(&self) -> impl Iterator<Item = &IntentRow> {
+        self.intents.values()
+    }
+
+    /// From here on new things happen. What is known of announced effects stays known: a way back
+    /// may have begun some.
+    pub fn end(&mut self) {
+        self.sequence.clear();
     }
 
     /// How many journaled steps were done.
@@ -107,8 +127,15 @@ impl Replay {
     }
 
     /// Remembers how an announced effect ended in this process.
-    pub fn note_intent(&mut self, key: &str, ordinal: u32, state: IntentState, value: Value) {
-        let row = IntentRow { key: key.into(), ordinal, action: Value::Null, state, value };
+    pub fn note_intent(
+        &mut self,
+        key: &str,
+        ordinal: u32,
+        action: Value,
+        state: IntentState,
+        value: Value,
+    ) {
+        let row = IntentRow { key: key.into(), ordinal, action, state, value };
         self.intents.insert((key.to_string(), ordinal), row);
     }
 
@@ -154,6 +181,25 @@ impl Replay {
     pub fn left_over(&self) -> Vec<String> {
         self.sequence.iter().map(|recorded| recorded.name().to_string()).collect()
     }
+}
+
+/// Keys of steps without a row of their own, with an effect on the database that took place or may
+/// have.
+fn begun_only(steps: &[StepRow], intents: &[IntentRow]) -> Vec<String> {
+    let changes = |row: &IntentRow| {
+        let touches = row.action.get("touches").and_then(Value::as_array);
+        row.action.get("opaque").and_then(Value::as_bool) == Some(true)
+            || touches.is_some_and(|tables| !tables.is_empty())
+    };
+    let mut keys: Vec<String> = intents
+        .iter()
+        .filter(|row| row.state != IntentState::Redo && changes(row))
+        .filter(|row| !row.key.starts_with("undo: "))
+        .filter(|row| !steps.iter().any(|step| step.key == row.key))
+        .map(|row| row.key.clone())
+        .collect();
+    keys.dedup();
+    keys
 }
 
 fn diverged(recorded: &str, asked: &str) -> Fault {

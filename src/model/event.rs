@@ -225,6 +225,20 @@ pub enum EventKind {
         /// Path or parameter name to hash or value.
         inputs: Value,
     },
+    /// The lease was taken: on which server and database, with which epoch.
+    Server {
+        /// `database`, `system_identifier`, `timeline`; what the role may not see is null.
+        server: Value,
+        /// The lease's epoch.
+        epoch: i64,
+        /// True where a person said that this database counts, although the file knew of more:
+        /// what stands above this line is no longer claimed to be done.
+        #[serde(default)]
+        accepted: bool,
+        /// The runner's machine since it was started, where the system names that.
+        #[serde(default)]
+        boot: Option<String>,
+    },
     /// A heading.
     Section {
         /// Its title.
@@ -277,6 +291,12 @@ pub enum EventKind {
         command: Option<String>,
         /// What proved it, "rehearsal of 2026-11-20"; None: it was never executed in a rehearsal.
         proven: Option<String>,
+        /// Why this way cannot be gone; None: nothing is known that stands in it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        blocked: Option<String>,
+        /// True where it was gone just now.
+        #[serde(default)]
+        gone: bool,
     },
     /// Where the report of this run is written; said once, before the run ends.
     ReportAt {
@@ -287,6 +307,9 @@ pub enum EventKind {
     Intent {
         /// The item's title.
         item: String,
+        /// The item's key in the ledger.
+        #[serde(default)]
+        key: String,
         /// Number of the effect within the item, from 1.
         ordinal: u32,
         /// What is about to be done.

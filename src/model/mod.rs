@@ -5,6 +5,7 @@
 mod action;
 mod event;
 mod fault;
+mod hex;
 mod names;
 mod risk;
 mod span;
@@ -15,6 +16,7 @@ pub use event::{
     StatementReport,
 };
 pub use fault::{Fault, FaultKind, Place};
+pub use hex::hex;
 pub use names::{Redactor, quote_ident, quote_literal, quote_name};
 pub use risk::Risk;
 pub use span::{format_bytes, format_span, parse_estimate, parse_span};

@@ -85,6 +85,13 @@ impl Redactor {
         }
     }
 
+    /// Is there something to blank in a text?
+    pub fn occurs_in(&self, text: &str) -> bool {
+        self.secrets
+            .read()
+            .is_ok_and(|secrets| secrets.iter().any(|secret| text.contains(secret.as_str())))
+    }
+
     /// The text with every secret blanked.
     pub fn clean(&self, text: &str) -> String {
         let mut text = text.to_string();

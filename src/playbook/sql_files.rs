@@ -33,6 +33,17 @@ impl FileSource {
         }
     }
 
+    /// Its hash, line ends and byte order mark not counted, however large it is.
+    ///
+    /// # Errors
+    /// The system's, for a file of the project.
+    pub fn hash(&self) -> std::io::Result<String> {
+        match self {
+            Self::Disk(path) => super::text::hash_reader(std::fs::File::open(path)?),
+            Self::Shipped { bytes, .. } => Ok(super::hash_bytes(bytes)),
+        }
+    }
+
     /// A real file with the content; a shipped one is written below the state folder first, with
     /// everything that it may include.
     ///

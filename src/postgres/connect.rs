@@ -140,40 +140,56 @@ async fn open(target: &Target, options: &ConnectOptions, index: usize) -> Result
     let socket = matches!(target.hosts[index].0, HostSpec::Unix(_));
     let mode = if socket { SslMode::Disable } else { target.sslmode };
     match mode {
-        SslMode::Disable => open_as(target, options, index, false).await.map_err(explained),
-        SslMode::Allow => match open_as(target, options, index, false).await {
-            Err(first) if first.is_not_admitted() => open_as(target, options, index, true)
+        SslMode::Disable => open_as(target, options, index, Way::Plain).await.map_err(explained),
+        SslMode::Allow => match open_as(target, options, index, Way::Plain).await {
+            Err(first) if first.is_not_admitted() => open_as(target, options, index, Way::Tls)
                 .await
                 .map_err(|second| explained(first.or_more_telling(second))),
             other => other.map_err(explained),
         },
-        SslMode::Prefer => match open_as(target, options, index, true).await {
-            Err(Attempt::NoTls) => open_as(target, options, index, false).await.map_err(explained),
+        SslMode::Prefer => match open_as(target, options, index, Way::TlsIfOffered).await {
+            // Neither yes nor no: a server, or a pooler, that does not know the question.
+            Err(Attempt::NoTls) => {
+                open_as(target, options, index, Way::Plain).await.map_err(explained)
+            }
             Err(first) if first.is_not_admitted() || first.is_tls() => {
-                open_as(target, options, index, false)
+                open_as(target, options, index, Way::Plain)
                     .await
                     .map_err(|second| explained(first.or_more_telling(second)))
             }
             other => other.map_err(explained),
         },
-        _ => open_as(target, options, index, true).await.map_err(explained),
+        _ => open_as(target, options, index, Way::Tls).await.map_err(explained),
     }
 }
 
-/// One connection, with or without TLS.
+/// With or without TLS.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Plain,
+    Tls,
+    /// Where the server has none, the same connection goes on in the clear.
+    TlsIfOffered,
+}
+
+/// One connection.
 async fn open_as(
     target: &Target,
     options: &ConnectOptions,
     index: usize,
-    encrypted: bool,
+    way: Way,
 ) -> Result<Session, Attempt> {
     let ear = Ear::default();
-    let config = config_of(target, options, index, encrypted);
     let allowed = target.require_auth.clone();
     let endings = Endings::default();
-    let wire = dial(target, index).await?;
+    let mut wire = dial(target, index).await?;
+    let encrypted = way != Way::Plain && offers_tls(&mut wire, target).await?;
+    if way == Way::Tls && !encrypted {
+        return Err(Attempt::NoTls);
+    }
+    let config = config_of(target, options, index, encrypted);
     let client: Result<Client, tokio_postgres::Error> = if encrypted {
-        let (wire, connector) = encrypt(wire, target, index).await?;
+        let connector = connector(target, index)?;
         let tls = ListeningTls { inner: connector, ear: ear.clone(), allowed };
         let opened = config.connect_raw(wire, tls).await;
         opened.map(|(client, connection)| {
@@ -197,30 +213,33 @@ async fn open_as(
 
 type Connector = <tokio_postgres_rustls::MakeRustlsConnect as MakeTlsConnect<Wire>>::TlsConnect;
 
-/// Asks the server for TLS and prepares the connector. The driver is then told that TLS begins at
-/// once, so that the listener can sit inside of it.
-async fn encrypt(
-    mut wire: Wire,
-    target: &Target,
-    index: usize,
-) -> Result<(Wire, Connector), Attempt> {
-    let mut make = tls::connector(target).map_err(|fault| Attempt::Settled(Box::new(fault)))?;
-    if !target.ssl_direct {
-        // SSLRequest: its length, then 1234 and 5679 in the place of a protocol version.
-        wire.write_all(&[0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]).await.map_err(Attempt::Lost)?;
-        let mut answer = [0];
-        wire.read_exact(&mut answer).await.map_err(Attempt::Lost)?;
-        if answer != [b'S'] {
-            return Err(Attempt::NoTls);
-        }
+/// Asks the server whether it has TLS. Where TLS begins with the connection, there is no question.
+async fn offers_tls(wire: &mut Wire, target: &Target) -> Result<bool, Attempt> {
+    if target.ssl_direct {
+        return Ok(true);
     }
+    // SSLRequest: its length, then 1234 and 5679 in the place of a protocol version.
+    wire.write_all(&[0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]).await.map_err(Attempt::Lost)?;
+    let mut answer = [0];
+    wire.read_exact(&mut answer).await.map_err(Attempt::Lost)?;
+    match answer {
+        [b'S'] => Ok(true),
+        [b'N'] => Ok(false),
+        _ => Err(Attempt::NoTls),
+    }
+}
+
+/// The connector. The driver is told that TLS begins at once, so that the listener can sit inside
+/// of it.
+fn connector(target: &Target, index: usize) -> Result<Connector, Attempt> {
+    let mut make = tls::connector(target).map_err(|fault| Attempt::Settled(Box::new(fault)))?;
     let name = match (&target.hosts[index].0, target.addresses[index]) {
         (HostSpec::Tcp(name), _) => name.split('%').next().unwrap_or(name).to_string(),
         (HostSpec::Unix(_), Some(address)) => address.to_string(),
         (HostSpec::Unix(_), None) => "localhost".into(),
     };
     match MakeTlsConnect::<Wire>::make_tls_connect(&mut make, &name) {
-        Ok(connector) => Ok((wire, connector)),
+        Ok(connector) => Ok(connector),
         Err(never) => match never {},
     }
 }
@@ -311,9 +330,12 @@ pub(super) async fn cancel(
     token: &tokio_postgres::CancelToken,
 ) -> Result<(), Fault> {
     let explained = |attempt| refusal::explain(attempt, target, index);
-    let wire = dial(target, index).await.map_err(explained)?;
+    let mut wire = dial(target, index).await.map_err(explained)?;
     let sent = if encrypted {
-        let (wire, connector) = encrypt(wire, target, index).await.map_err(explained)?;
+        if !offers_tls(&mut wire, target).await.map_err(explained)? {
+            return Err(explained(Attempt::NoTls));
+        }
+        let connector = connector(target, index).map_err(explained)?;
         token.cancel_query_raw(wire, connector).await
     } else {
         token.cancel_query_raw(wire, NoTls).await

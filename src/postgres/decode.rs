@@ -133,8 +133,7 @@ pub(super) fn inet(raw: &[u8], with_length: bool) -> Result<String, Wrong> {
 }
 
 pub(super) fn bytea(raw: &[u8]) -> String {
-    let hex: String = raw.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("\\x{hex}")
+    format!("\\x{}", crate::model::hex(raw))
 }
 
 /// Days between 1970-01-01 and PostgreSQL's day 0, 2000-01-01.

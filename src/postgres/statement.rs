@@ -73,21 +73,37 @@ impl Session {
             error
         })?;
         let columns = statement.columns().iter().map(|column| column.name().to_string()).collect();
-        let cells = |row: &Row| -> Result<Vec<Value>, DbError> {
-            let cell = |at| row.try_get::<_, Cell>(at).map(|cell| cell.0);
-            (0..row.len()).map(cell).collect::<Result<_, _>>().map_err(|error| self.error(error))
-        };
-        Ok(Rows { columns, rows: rows.iter().map(cells).collect::<Result<_, _>>()? })
+        Ok(Rows {
+            columns,
+            rows: rows.iter().map(|row| self.cells(row)).collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// As [`Session::query`], in one round trip: for our own questions, whose parameters are scalars
+    /// and whose columns can all be read.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn ask(&self, sql: &str, params: &[Value]) -> Result<Rows, DbError> {
+        let rows = self.ask_once(sql, params).await?;
+        let columns = rows.first().map(Row::columns).unwrap_or_default();
+        let columns = columns.iter().map(|column| column.name().to_string()).collect();
+        Ok(Rows {
+            columns,
+            rows: rows.iter().map(|row| self.cells(row)).collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn cells(&self, row: &Row) -> Result<Vec<Value>, DbError> {
+        let cell = |at| row.try_get::<_, Cell>(at).map(|cell| cell.0);
+        (0..row.len()).map(cell).collect::<Result<_, _>>().map_err(|error| self.error(error))
     }
 
     /// A query in one message: a pooler may give each message another server session, where a
     /// prepared statement is not known, or is somebody else's. An array parameter is sent as JSON,
     /// for its type is not known beforehand.
     async fn query_unprepared(&self, sql: &str, params: &[Value]) -> Result<Rows, DbError> {
-        let inferred = Type::new(String::new(), 0, Kind::Simple, String::new());
-        let parameters: Vec<Parameter<'_>> = params.iter().map(Parameter).collect();
-        let typed = || parameters.iter().map(|p| (p as &(dyn ToSql + Sync), inferred.clone()));
-        let mut rows = self.ask_once(sql, typed()).await?;
+        let mut rows = self.ask_once(sql, params).await?;
         let columns: Vec<(String, bool)> = rows.first().map_or_else(Vec::new, |row| {
             let bad = |ty: &Type| !is_readable(ty);
             row.columns().iter().map(|c| (c.name().to_string(), bad(c.type_()))).collect()
@@ -98,22 +114,20 @@ impl Session {
                 let name = list.iter().find(|(_, bad)| *bad).map_or("", |(name, _)| name);
                 return Err(unsupported(name, "?"));
             };
-            rows = self.ask_once(&wrapped.sql, typed()).await?;
+            rows = self.ask_once(&wrapped.sql, params).await?;
         }
-        let cells = |row: &Row| -> Result<Vec<Value>, DbError> {
-            let cell = |at| row.try_get::<_, Cell>(at).map(|cell| cell.0);
-            (0..row.len()).map(cell).collect::<Result<_, _>>().map_err(|error| self.error(error))
-        };
         let names = columns.into_iter().map(|(name, _)| name).collect();
-        Ok(Rows { columns: names, rows: rows.iter().map(cells).collect::<Result<_, _>>()? })
+        Ok(Rows {
+            columns: names,
+            rows: rows.iter().map(|row| self.cells(row)).collect::<Result<_, _>>()?,
+        })
     }
 
-    async fn ask_once<'p>(
-        &self,
-        sql: &str,
-        params: impl Iterator<Item = (&'p (dyn ToSql + Sync), Type)>,
-    ) -> Result<Vec<Row>, DbError> {
-        let stream = self.client.query_typed_raw(sql, params).await;
+    async fn ask_once(&self, sql: &str, params: &[Value]) -> Result<Vec<Row>, DbError> {
+        let inferred = inferred();
+        let parameters: Vec<Parameter<'_>> = params.iter().map(Parameter).collect();
+        let typed = parameters.iter().map(|p| (p as &(dyn ToSql + Sync), inferred.clone()));
+        let stream = self.client.query_typed_raw(sql, typed).await;
         let rows = match stream {
             Ok(stream) => stream.try_collect::<Vec<Row>>().await,
             Err(error) => Err(error),
@@ -150,8 +164,7 @@ impl Session {
     pub async fn execute(&self, sql: &str, params: &[Value]) -> Result<u64, DbError> {
         let parameters: Vec<Parameter<'_>> = params.iter().map(Parameter).collect();
         let done = if self.behind_pooler() || params.iter().all(is_plain) {
-            // The protocol's type 0 asks the server to infer the type.
-            let inferred = Type::new(String::new(), 0, Kind::Simple, String::new());
+            let inferred = inferred();
             let list: Vec<(&(dyn ToSql + Sync), Type)> =
                 parameters.iter().map(|p| (p as &(dyn ToSql + Sync), inferred.clone())).collect();
             self.client.execute_typed(sql, &list).await
@@ -254,6 +267,11 @@ impl std::fmt::Debug for CopySink<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("CopySink")
     }
+}
+
+/// The protocol's type 0 asks the server to infer the type.
+fn inferred() -> Type {
+    Type::new(String::new(), 0, Kind::Simple, String::new())
 }
 
 /// The protocol ends a statement at a NUL byte.

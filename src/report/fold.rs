@@ -5,7 +5,7 @@
 
 use super::model::{
     BackupReport, Evidence, FaultReport, FileStatements, ItemAction, ItemReport, Process, Report,
-    Rung, SectionReport,
+    Rung, RungState, SectionReport,
 };
 use super::reckoning::{ladder, timings};
 use super::words::name_of;
@@ -80,15 +80,9 @@ impl Fold {
             }
             EventKind::Backup { backup } => {
                 let item = self.entry().map(|entry| entry.item.title.clone());
-                self.report.backups.push(BackupReport::from_value(item, backup));
+                self.backup(BackupReport::from_value(item, backup));
             }
-            EventKind::WayBack { rung, item, what, command, proven } => self.rungs.push(Rung {
-                kind: *rung,
-                item: item.clone(),
-                what: what.clone(),
-                command: command.clone(),
-                proven: proven.clone(),
-            }),
+            EventKind::WayBack { .. } => self.way_back(&event.kind),
             EventKind::IntentDone { item, ordinal, .. } => self.intent_done(item, *ordinal),
             EventKind::ReportAt { path } => self.report.report = Some(path.clone()),
             EventKind::RunFinished { .. } => self.end(event),
@@ -97,6 +91,54 @@ impl Fold {
                     self.evidence(fact);
                 }
             }
+        }
+    }
+
+    /// A rung is known by what it is; a later event knows better how it stands.
+    fn way_back(&mut self, kind: &EventKind) {
+        let EventKind::WayBack { rung, item, what, command, proven, blocked, gone } = kind else {
+            return;
+        };
+        let known = self
+            .rungs
+            .iter()
+            .position(|known| known.kind == *rung && known.item == *item && known.what == *what);
+        let earlier = known.and_then(|at| self.rungs[at].proven.clone());
+        let proven = proven.clone().or(earlier);
+        let state = match (gone, blocked, &proven) {
+            (true, _, _) => RungState::Done,
+            (_, Some(_), _) => RungState::NotPossible,
+            (_, _, Some(_)) => RungState::Available,
+            _ => RungState::Unproven,
+        };
+        let rung = Rung {
+            kind: *rung,
+            item: item.clone(),
+            what: what.clone(),
+            command: command.clone(),
+            proven,
+            state,
+            why: blocked.clone(),
+        };
+        match known {
+            Some(at) => self.rungs[at] = rung,
+            None => self.rungs.push(rung),
+        }
+    }
+
+    /// A backup that was looked at again is the same backup, known better.
+    fn backup(&mut self, backup: BackupReport) {
+        let paths = |backup: &BackupReport| -> Vec<String> {
+            backup.files.iter().map(|file| file.path.clone()).collect()
+        };
+        let known = self
+            .report
+            .backups
+            .iter_mut()
+            .find(|known| !known.files.is_empty() && paths(known) == paths(&backup));
+        match known {
+            Some(known) => known.state = backup.state.or(known.state.take()),
+            None => self.report.backups.push(backup),
         }
     }
 

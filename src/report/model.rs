@@ -324,6 +324,31 @@ pub struct Rung {
     pub command: Option<String>,
     /// What proved it; None: never executed in a rehearsal.
     pub proven: Option<String>,
+    /// How it stands.
+    #[serde(default)]
+    pub state: RungState,
+    /// Why it is not possible, or why it failed.
+    #[serde(default)]
+    pub why: Option<String>,
+}
+
+/// How a rung of the ladder stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RungState {
+    /// It was gone.
+    Done,
+    /// It was tried, and left nothing behind.
+    Failed,
+    /// It can be gone, and something proved it.
+    Available,
+    /// It can perhaps be gone: nobody has tried it on a copy.
+    #[default]
+    Unproven,
+    /// It cannot be gone.
+    NotPossible,
+    /// Another rung has taken everything back.
+    NotNeeded,
 }
 
 impl BackupReport {

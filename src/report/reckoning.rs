@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::model::{Report, Rung, Timing, Verdict};
+use super::model::{Report, Rung, RungState, Timing, Verdict};
 use super::words::name_of;
 use crate::model::{FinalState, ItemState, RungKind, parse_estimate};
 use crate::msg;
@@ -52,27 +52,13 @@ fn verdict(takes: &str, took_ms: u64) -> Option<Verdict> {
 }
 
 /// The rungs that the run named, and those that follow from it: its transactions, its undo steps,
-/// its backups.
+/// its backups. Cheapest first.
 pub(super) fn ladder(report: &Report, named: Vec<Rung>) -> Vec<Rung> {
-    // What a failed step did went with its transaction, what was skipped never happened.
-    let stands = |title: &str| {
-        report.items().find(|entry| entry.item.title == title).is_none_or(|entry| {
-            match &entry.outcome {
-                Some(ItemState::Failed { .. }) => entry.xid.is_none(),
-                Some(ItemState::Skipped { .. }) => false,
-                _ => true,
-            }
-        })
-    };
     let mut rungs = named;
-    rungs.retain(|rung| rung.kind != RungKind::Undo || rung.item.as_deref().is_none_or(&stands));
-    let rung = |kind, item: Option<&str>, what: String| Rung {
-        kind,
-        item: item.map(str::to_string),
-        what,
-        command: None,
-        proven: None,
-    };
+    rungs.retain(|rung| {
+        rung.kind != RungKind::Undo
+            || rung.item.as_deref().is_none_or(|title| stands(report, title))
+    });
     let known = |rungs: &[Rung], kind: RungKind, item: Option<&str>| {
         rungs
             .iter()
@@ -80,29 +66,91 @@ pub(super) fn ladder(report: &Report, named: Vec<Rung>) -> Vec<Rung> {
     };
     let in_transactions = report.items().any(|entry| entry.xid.is_some());
     if in_transactions && !known(&rungs, RungKind::Transaction, None) {
-        rungs.push(rung(RungKind::Transaction, None, msg!("report.ladder.transaction-what")));
+        rungs.push(Rung {
+            state: RungState::Available,
+            ..rung(RungKind::Transaction, None, msg!("report.ladder.transaction-what"))
+        });
     }
-    for entry in report.items().filter(|e| e.item.has_undo && stands(&e.item.title)) {
+    for entry in report.items().filter(|entry| entry.item.has_undo) {
         let title = entry.item.title.as_str();
-        if !known(&rungs, RungKind::Undo, Some(title)) {
+        if stands(report, title) && !known(&rungs, RungKind::Undo, Some(title)) {
             rungs.push(rung(RungKind::Undo, Some(title), title.to_string()));
         }
     }
     for backup in &report.backups {
-        let named = rungs
-            .iter()
-            .any(|rung| rung.kind == RungKind::Restore && rung.command == backup.restore);
-        if named {
+        let Some(first) = backup.files.first() else {
+            let what = backup.state.clone().unwrap_or_default();
+            let mut restore = rung(RungKind::Restore, backup.item.as_deref(), what);
+            restore.command.clone_from(&backup.restore);
+            rungs.push(restore);
             continue;
+        };
+        let proven = (backup.state.as_deref() == Some("verified"))
+            .then(|| msg!("report.ladder.restored-and-compared"));
+        let at = rungs.iter().position(|rung| {
+            rung.kind == RungKind::Restore && backup.files.iter().any(|file| file.path == rung.what)
+        });
+        let at = at.unwrap_or_else(|| {
+            let mut restore = rung(RungKind::Restore, backup.item.as_deref(), first.path.clone());
+            restore.command.clone_from(&backup.restore);
+            rungs.push(restore);
+            rungs.len() - 1
+        });
+        if rungs[at].state == RungState::Unproven && proven.is_some() {
+            (rungs[at].state, rungs[at].proven) = (RungState::Available, proven);
         }
-        let paths: Vec<_> = backup.files.iter().map(|file| file.path.as_str()).collect();
-        let mut restore = rung(RungKind::Restore, backup.item.as_deref(), paths.join(", "));
-        restore.command.clone_from(&backup.restore);
-        if backup.state.as_deref() == Some("verified") {
-            restore.proven = Some(msg!("report.ladder.restored-and-compared"));
-        }
-        rungs.push(restore);
     }
+    let dumps = rungs.iter().any(|r| r.kind == RungKind::Restore && r.why.is_none());
+    rungs.retain(|rung| !(dumps && rung.kind == RungKind::Restore && rung.what.is_empty()));
+    for rung in &mut rungs {
+        undo_state(report, rung);
+    }
+    let restored = rungs.iter().any(|r| r.kind == RungKind::Restore && r.state == RungState::Done);
+    for rung in rungs.iter_mut().filter(|_| restored) {
+        if rung.kind != RungKind::Transaction && rung.state != RungState::Done {
+            rung.state = RungState::NotNeeded;
+        }
+    }
+    // The newest step is undone first.
+    rungs.reverse();
     rungs.sort_by_key(|rung| rung.kind);
+    if let Some(first) = rungs.iter().position(|rung| rung.kind > RungKind::Undo) {
+        rungs[first..].reverse();
+        rungs[first..].sort_by_key(|rung| rung.kind);
+    }
     rungs
+}
+
+fn rung(kind: RungKind, item: Option<&str>, what: String) -> Rung {
+    let item = item.map(str::to_string);
+    let (command, proven, why) = (None, None, None);
+    Rung { kind, item, what, command, proven, state: RungState::Unproven, why }
+}
+
+/// What a failed step did went with its transaction, what was skipped never happened.
+fn stands(report: &Report, title: &str) -> bool {
+    report.items().find(|entry| entry.item.title == title).is_none_or(|entry| {
+        match &entry.outcome {
+            Some(ItemState::Failed { .. }) => entry.xid.is_none(),
+            Some(ItemState::Skipped { .. }) => false,
+            _ => true,
+        }
+    })
+}
+
+/// What the rollback made of an undo.
+fn undo_state(report: &Report, rung: &mut Rung) {
+    let Some(title) = rung.item.as_deref().filter(|_| rung.kind == RungKind::Undo) else { return };
+    let entry = |title: &str| report.items().find(|entry| entry.item.title == title);
+    if entry(title).is_some_and(|entry| entry.undone) {
+        rung.state = RungState::Done;
+        return;
+    }
+    let undo = entry(&format!("undo: {title}"));
+    if let Some(ItemState::Failed { fault, .. }) = undo.and_then(|entry| entry.outcome.as_ref()) {
+        rung.state = RungState::Failed;
+        rung.why = Some(fault.message.clone());
+    } else if rung.proven.is_some() && rung.state == RungState::Unproven {
+        rung.state = RungState::Available;
+    }
 }

@@ -165,6 +165,7 @@ fn until_the_sql(night: &mut Night) -> Item {
     let dump = night.item(ItemKind::Step, "G1.01 전체 백업", Some("5m..15m"));
     night.tell(EventKind::Intent {
         item: "G1.01 전체 백업".into(),
+        key: "G1.01".into(),
         ordinal: 1,
         action: Action::new("pg::dump", Effect::External, "backups/iamvet_db-20261121-0213"),
     });
@@ -201,6 +202,8 @@ fn until_the_sql(night: &mut Night) -> Item {
         what: "sql/003_down.sql".into(),
         command: None,
         proven: Some("rehearsal 2026-11-20 15:02".into()),
+        blocked: None,
+        gone: false,
     });
     night.statement(1, 4, "CREATE TABLE veterinarians (id serial ..", None, 31);
     night.tell(EventKind::Notice {
@@ -323,6 +326,8 @@ pub(super) fn plan() -> Night {
         what: "sql/003_down.sql".into(),
         command: None,
         proven: None,
+        blocked: None,
+        gone: false,
     });
     night.end(sql, ItemState::Planned, 12);
     night.section("4. 검증");

@@ -199,7 +199,7 @@ fn hostile() -> Night {
         },
         EventKind::Progress { what: evil.into(), done: 1, total: Some(2), unit: evil.into() },
         EventKind::Action { action: action.clone(), planned: true },
-        EventKind::Intent { item: evil.into(), ordinal: 1, action },
+        EventKind::Intent { item: evil.into(), key: evil.into(), ordinal: 1, action },
     ] {
         night.tell(kind);
     }

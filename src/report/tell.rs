@@ -59,8 +59,14 @@ impl Teller {
             EventKind::Points { points, .. } if self.planning => {
                 out.extend(points.iter().map(|point| Line::fact(format!("[ ] {point}"))));
             }
-            EventKind::WayBack { what, proven, command, .. } if self.planning || self.verbose => {
-                out.push(Line::fact(way_back(what, proven.as_deref(), command.as_deref())));
+            EventKind::WayBack { what, proven, command, blocked, .. }
+                if self.planning || self.verbose =>
+            {
+                let way = match blocked {
+                    Some(why) => msg!("report.way-back-blocked", what = what, why = why),
+                    None => way_back(what, proven.as_deref(), command.as_deref()),
+                };
+                out.push(Line::fact(way));
             }
             EventKind::Intent { ordinal, action, .. } if self.verbose => {
                 let action = plan::action_line(action);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::model::Fault;
+use crate::model::{Fault, hex};
 use crate::msg;
 
 /// A file below the root.
@@ -69,9 +69,14 @@ fn missing(given: &str, error: &io::Error) -> Fault {
 /// # Errors
 /// What reading the file gives.
 pub fn hash_file(path: &Path) -> io::Result<String> {
-    let mut file = std::fs::File::open(path)?;
+    let file = std::fs::File::open(path)?;
+    hash_reader(file, 64 * 1024)
+}
+
+/// As [`hash_file`], of what a reader gives, so many bytes at once.
+pub(super) fn hash_reader(mut file: impl Read, at_once: usize) -> io::Result<String> {
     let mut hash = Sha256::new();
-    let mut chunk = vec![0; 64 * 1024];
+    let mut chunk = vec![0; at_once.clamp(4, 64 * 1024)];
     let mut normal = Vec::with_capacity(chunk.len() + 1);
     let mut held = false;
     let mut begun = false;
@@ -121,10 +126,6 @@ pub(crate) fn hash_all<'a>(mut hashes: impl ExactSizeIterator<Item = &'a str>) -
         all.update(b"\n");
     }
     hex(&all.finalize())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -7,8 +7,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Cursor, Read};
+use std::io::{self, Cursor, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::args::Direction;
 use super::conditions::Conditions;
@@ -23,6 +24,9 @@ use crate::msg;
 
 /// Includes may nest this deep, as in psql's own tests; a file that includes itself ends here.
 pub(super) const DEEPEST_INCLUDE: usize = 16;
+
+/// Files up to this many bytes are read once and kept.
+const SMALL_FILE: u64 = 1 << 20;
 
 /// Statements above this many bytes are not held twice.
 const LARGE_STATEMENT: usize = 1 << 20;
@@ -103,6 +107,9 @@ pub(super) struct Frame {
     pub(super) conditions: Conditions,
 }
 
+/// The content of small files, by their paths.
+pub(super) type Kept = BTreeMap<PathBuf, Arc<[u8]>>;
+
 /// A file being read as psql would. See the module.
 pub struct Script {
     pub(super) root: PathBuf,
@@ -117,6 +124,8 @@ pub struct Script {
     pub(super) files: Vec<Found>,
     /// Files that a `\copy .. to` will have written.
     pub(super) written: Vec<PathBuf>,
+    /// What small files hold: read once, so that what was checked is what runs.
+    pub(super) kept: Kept,
     /// Remarks for the plan.
     pub(super) notes: Vec<(Place, String)>,
     options: ScriptOptions,
@@ -133,7 +142,17 @@ impl Script {
         vars: BTreeMap<String, String>,
         opts: ScriptOptions,
     ) -> Result<Self, Fault> {
-        let mut script = Self::empty(root, vars, opts)?;
+        Self::open_kept(root, path, vars, opts, Kept::new())
+    }
+
+    pub(super) fn open_kept(
+        root: &Path,
+        path: &str,
+        vars: BTreeMap<String, String>,
+        opts: ScriptOptions,
+        kept: Kept,
+    ) -> Result<Self, Fault> {
+        let mut script = Self { kept, ..Self::empty(root, vars, opts)? };
         let file = files::existing(&script.root, &script.root, path)?;
         script.enter(file)?;
         Ok(script)
@@ -181,20 +200,36 @@ impl Script {
             validating: false,
             files: Vec::new(),
             written: Vec::new(),
+            kept: Kept::new(),
             notes: Vec::new(),
             options: opts,
         })
     }
 
     pub(super) fn enter(&mut self, file: Found) -> Result<(), Fault> {
-        let reader = File::open(&file.path).map_err(|error| {
+        let reader = self.reader(&file.path).map_err(|error| {
             Fault::usage("sql-read", msg!("sql.read", file = file.shown)).cause(error.to_string())
         })?;
         self.remember(&file);
-        let reader: Box<dyn Read + Send> = Box::new(reader);
         let splitter = Splitter::new(&file.shown, reader);
         self.frames.push(Frame { splitter, file, conditions: Conditions::default() });
         Ok(())
+    }
+
+    fn reader(&mut self, path: &Path) -> io::Result<Box<dyn Read + Send>> {
+        if let Some(content) = self.kept.get(path) {
+            return Ok(Box::new(Cursor::new(content.clone())));
+        }
+        let mut file = File::open(path)?;
+        let bytes = file.metadata()?.len();
+        if bytes > SMALL_FILE {
+            return Ok(Box::new(file));
+        }
+        let mut content = Vec::with_capacity(bytes as usize + 1);
+        file.read_to_end(&mut content)?;
+        let content: Arc<[u8]> = content.into();
+        self.kept.insert(path.to_path_buf(), content.clone());
+        Ok(Box::new(Cursor::new(content)))
     }
 
     pub(super) fn remember(&mut self, file: &Found) {

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::files::{hash_all, hash_file};
-use super::script::{Script, ScriptOptions, Unit};
+use super::files::{hash_all, hash_file, hash_reader};
+use super::script::{Kept, Script, ScriptOptions, Unit};
 use crate::model::{Fault, Place};
 use crate::msg;
 
@@ -23,6 +23,24 @@ pub struct Summary {
     pub files: Vec<(PathBuf, String)>,
     /// Remarks for the plan, with their places.
     pub notes: Vec<(Place, String)>,
+    kept: Kept,
+}
+
+impl Summary {
+    /// Opens the script that this is the summary of: small files are not read again, so that what
+    /// was looked at is what runs.
+    ///
+    /// # Errors
+    /// As [`Script::open`].
+    pub fn open(
+        &self,
+        root: &Path,
+        path: &str,
+        vars: BTreeMap<String, String>,
+        opts: ScriptOptions,
+    ) -> Result<Script, Fault> {
+        Script::open_kept(root, path, vars, opts, self.kept.clone())
+    }
 }
 
 /// Reads a script as it will be run. Values that only statements can give (`\gset`) are taken as
@@ -65,9 +83,13 @@ pub(super) fn summary(script: Script, statements: u32) -> Result<Summary, Fault>
         let unreadable = |error: std::io::Error| {
             Fault::failed("sql-read", msg!("sql.read", file = file.shown)).cause(error.to_string())
         };
-        bytes += file.path.metadata().map_err(unreadable)?.len();
-        files.push((file.path.clone(), hash_file(&file.path).map_err(unreadable)?));
+        let (length, hash) = match script.kept.get(&file.path) {
+            Some(content) => (content.len() as u64, hash_reader(&content[..], content.len() + 1)),
+            None => (file.path.metadata().map_err(unreadable)?.len(), hash_file(&file.path)),
+        };
+        bytes += length;
+        files.push((file.path.clone(), hash.map_err(unreadable)?));
     }
     let sha256 = hash_all(files.iter().map(|(_, hash)| hash.as_str()));
-    Ok(Summary { statements, bytes, sha256, files, notes: script.notes })
+    Ok(Summary { statements, bytes, sha256, files, notes: script.notes, kept: script.kept })
 }

@@ -4,6 +4,7 @@
 
 mod cancel;
 mod child;
+mod clock;
 mod command;
 mod drain;
 mod files;
@@ -11,6 +12,7 @@ mod state_dir;
 
 pub use cancel::{AbortHook, Cancel, Reason, on_abort};
 pub use child::{CHILD_WORD, child_main, offer_trampoline, trampoline};
+pub use clock::{at_home, boot, now};
 pub use command::{Command, OnLine, Output, Stream};
 pub use files::{append_to, create_new, free_bytes, write_atomic, write_fault};
 pub use state_dir::{StateDir, is_run_id, new_run_id};

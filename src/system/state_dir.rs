@@ -67,6 +67,19 @@ impl StateDir {
         }
     }
 
+    /// The id of a new run: behind all that are here, also within one second and where the clock
+    /// was set back.
+    ///
+    /// # Errors
+    /// `read-failed`.
+    pub fn new_run(&self) -> Result<RunId, Fault> {
+        let new = new_run_id();
+        match self.runs()?.pop() {
+            Some(last) if last >= new => Ok(behind(&last, &new)),
+            _ => Ok(new),
+        }
+    }
+
     /// The ids of all runs, oldest first. Folders whose name is no run id are left out.
     ///
     /// # Errors
@@ -132,6 +145,22 @@ pub fn new_run_id() -> RunId {
     RunId(format!("{now}-{random:04x}"))
 }
 
+/// An id behind `last`: its second with greater digits, or the next second.
+fn behind(last: &RunId, new: &RunId) -> RunId {
+    let (second, digits) = last.0.rsplit_once('-').unwrap_or((&last.0, ""));
+    let used = u64::from_str_radix(digits, 16).unwrap_or(0xffff);
+    let random = new.0.rsplit_once('-').and_then(|(_, d)| u64::from_str_radix(d, 16).ok());
+    let room = 0xffff - used;
+    if room > 0 {
+        return RunId(format!("{second}-{:04x}", used + 1 + random.unwrap_or(0) % room));
+    }
+    let next = jiff::fmt::strtime::parse("%Y%m%d-%H%M%S", second)
+        .and_then(|parsed| parsed.to_datetime())
+        .and_then(|at| at.checked_add(jiff::SignedDuration::from_secs(1)))
+        .map_or_else(|_| second.to_string(), |at| at.strftime("%Y%m%d-%H%M%S").to_string());
+    RunId(format!("{next}-{:04x}", random.unwrap_or(0)))
+}
+
 /// True for `YYYYMMDD-HHMMSS-xxxx`.
 pub fn is_run_id(text: &str) -> bool {
     let bytes = text.as_bytes();
@@ -168,6 +197,18 @@ mod tests {
         let root = project.path().join(".runsheet");
         std::os::unix::fs::symlink(elsewhere.path(), &root).unwrap();
         assert_eq!(StateDir::open(&root).unwrap_err().code, "state-dir-unsafe");
+    }
+
+    #[test]
+    fn a_new_run_sorts_behind_all_others_also_when_the_clock_was_set_back() {
+        let project = tempfile::tempdir().unwrap();
+        let state = StateDir::open(&project.path().join(".runsheet")).unwrap();
+        for last in ["20991231-235959-0007", "20991231-235959-ffff"] {
+            state.create_run(&RunId(last.into())).unwrap();
+            let new = state.new_run().unwrap();
+            assert!(new.0.as_str() > last && is_run_id(&new.0), "{new}");
+        }
+        assert!(state.new_run().unwrap().0.starts_with("21000101-000000-"));
     }
 
     #[test]

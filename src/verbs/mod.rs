@@ -14,3 +14,4 @@ mod report;
 mod sql;
 
 pub use list::ALL;
+pub use pg::rung::restore as restore_run;

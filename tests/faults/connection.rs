@@ -51,6 +51,7 @@ fn a_server_that_comes_up_late_is_waited_for() {
     assert_eq!(desk.value("SELECT count(*) FROM items"), "0");
 }
 
+/// F45.
 #[test]
 fn a_role_that_may_not_make_the_ledger_is_told_the_grant() {
     let desk = Desk::new(STEP);
@@ -75,6 +76,7 @@ fn a_right_that_is_missing_inside_a_step_is_named_and_the_step_rolled_back() {
     desk.unchanged();
 }
 
+/// F45.
 #[test]
 fn a_server_of_the_wrong_version_is_refused_by_a_check() {
     let desk = Desk::new(&format!("check(\"version\", || db::require_version(\">=99\"));\n{STEP}"));
@@ -83,6 +85,7 @@ fn a_server_of_the_wrong_version_is_refused_by_a_check() {
     desk.unchanged();
 }
 
+/// F63.
 #[test]
 fn another_database_than_the_environment_expects_is_refused_before_any_statement() {
     let desk = Desk::with(&[("log_statement", "all")], STEP);
@@ -96,6 +99,7 @@ fn another_database_than_the_environment_expects_is_refused_before_any_statement
     assert_eq!(desk.value("SELECT to_regclass('runsheet.run') IS NULL"), "t");
 }
 
+/// F63.
 #[test]
 fn another_server_than_the_environment_expects_is_refused() {
     let desk = Desk::new(STEP);
@@ -108,6 +112,7 @@ fn another_server_than_the_environment_expects_is_refused() {
     desk.unchanged();
 }
 
+/// F65.
 #[test]
 fn a_protected_environment_asks_nobody_without_a_terminal() {
     let desk = Desk::new(STEP);

@@ -3,12 +3,16 @@
 
 mod command;
 mod connection;
+mod journal;
 mod lease;
 mod lock_queue;
 mod pooler;
+mod restore_rung;
 mod resume;
+mod rollback;
 mod script;
 mod secrets;
+mod server;
 mod sql_file;
 mod steps;
 mod takeover;

@@ -39,6 +39,7 @@ fn a_killed_run_is_resumed_and_each_step_happens_once() {
     assert_eq!(desk.value(ADDED), "one two three");
 }
 
+/// F67.
 #[test]
 fn a_playbook_that_was_edited_meanwhile_is_refused_until_the_change_is_accepted() {
     let desk = killed();
@@ -67,6 +68,7 @@ fn a_deleted_state_folder_does_not_stop_a_resume() {
     assert_eq!(desk.value(ADDED), "one two three");
 }
 
+/// F69.
 #[test]
 fn a_line_of_the_journal_that_was_edited_is_named_and_nothing_is_executed() {
     let desk = killed();
@@ -97,6 +99,7 @@ step("two", || db::exec("INSERT INTO items VALUES (102, 'two')"));"#,
     desk.nothing_is_left();
 }
 
+/// F67, F68: a byte order mark and line ends are no change.
 #[test]
 fn an_sql_file_of_a_finished_step_that_was_edited_is_refused() {
     let desk = Desk::new(r#"step("file", || sql::run_file("sql/up.sql"));"#);

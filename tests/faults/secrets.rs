@@ -105,7 +105,8 @@ fn an_address_that_leads_nowhere_gives_no_password_away() {
         format!("postgres://clerk:{PASSWORD}@tail@127.0.0.1/shop"),
         format!("postgres://clerk:{PASSWORD}@127.0.0.1:nine/shop"),
     ] {
-        let ran = desk.project.run(&["run", "it", "--yes", "--unprotected", "--url", &url]);
+        let words = ["run", "it", "--yes", "--unprotected", "--reason", "a test", "--url", &url];
+        let ran = desk.project.run(&words);
         assert_ne!(ran.code, 0, "{url}");
         clean(&desk, &ran);
     }

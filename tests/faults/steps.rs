@@ -154,6 +154,7 @@ fn a_terminated_runner_leaves_the_database_as_before() {
     desk.unchanged().nothing_is_left();
 }
 
+/// F65.
 #[test]
 fn a_manual_item_without_a_terminal_stops_the_run_before_anything_happens() {
     let desk = Desk::new(&format!("{FIRST}\nmanual(\"look\", [\"the site answers\"]);"));

@@ -4,4 +4,6 @@ mod exactly_once;
 mod nobody_is_asked;
 mod one_runner;
 mod plans_change_nothing;
+mod the_journal_can_be_lost;
+mod undone_once;
 mod what_was_approved_is_what_runs;

@@ -43,6 +43,11 @@ impl Cluster {
         Self { server }
     }
 
+    /// The server itself.
+    pub fn scratch(&self) -> &ScratchServer {
+        &self.server
+    }
+
     /// Connection string over the socket.
     pub fn url(&self, database: &str) -> String {
         self.server.url(database)

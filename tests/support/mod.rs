@@ -1,6 +1,7 @@
 //! What tests stand on: a PostgreSQL of their own, a project folder, the real binary.
 
 pub mod cluster;
+pub mod disaster;
 pub mod listener;
 pub mod play;
 pub mod pooler;

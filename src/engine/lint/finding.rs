@@ -4,8 +4,8 @@ use std::path::Path;
 
 use rhai::Position;
 
-use super::flow::Flow;
 use super::forms;
+use super::outline::{self, Outline};
 use super::program::{Program, Unit};
 use super::secrets;
 use crate::config::Config;
@@ -43,12 +43,17 @@ pub struct Finding {
 /// Checks a playbook and everything it imports; findings of the playbook's own file first, each
 /// file's in the order of its lines.
 pub fn check(project: &Path, playbook: &Playbook, config: &Config) -> Vec<Finding> {
+    examine(project, playbook, config).0
+}
+
+/// The findings of [`check`], and what the playbook consists of: both out of one reading.
+pub fn examine(project: &Path, playbook: &Playbook, config: &Config) -> (Vec<Finding>, Outline) {
     let mut findings = Findings::default();
     let program = Program::load(project, playbook, &mut findings);
     forms::look(&program, project, playbook, config, &mut findings);
-    Flow::walk(&program, &mut findings);
+    let outline = outline::of(&program, &mut findings);
     program.add_strict(&mut findings);
-    findings.sorted(&program)
+    (findings.sorted(&program), outline)
 }
 
 /// Gathers findings.

@@ -24,6 +24,6 @@ mod syntax;
 mod tree;
 mod words;
 
-pub use finding::{Finding, Severity, check};
+pub use finding::{Finding, Severity, check, examine};
 pub use imports::load_imports;
 pub use outline::{Outline, OutlineItem, OutlineKind, header, outline, outline_of};

@@ -75,19 +75,22 @@ pub fn header(ast: &AST) -> Option<(String, Option<String>)> {
 /// The outline of a compiled playbook whose texts are in `sources`; the items that its modules
 /// make are not in it.
 pub fn outline(ast: &AST, sources: &Sources) -> Outline {
-    of(&Program::of_texts(ast.source().unwrap_or(""), &sources.files()))
+    let program = Program::of_texts(ast.source().unwrap_or(""), &sources.files());
+    of(&program, &mut Findings::default())
 }
 
 /// The outline of a playbook, the items that its modules make included; empty where it does not
 /// compile.
 pub fn outline_of(project: &Path, playbook: &Playbook) -> Outline {
-    of(&Program::load(project, playbook, &mut Findings::default()))
+    let mut unread = Findings::default();
+    of(&Program::load(project, playbook, &mut unread), &mut unread)
 }
 
-fn of(program: &Program) -> Outline {
+/// The outline; what the walk finds on its way is added to the findings.
+pub(super) fn of(program: &Program, findings: &mut Findings) -> Outline {
     let Some(main) = program.units.first() else { return Outline::default() };
     let declared = Declared::of(main);
-    let items = Flow::walk(program, &mut Findings::default());
+    let items = Flow::walk(program, findings);
     let asks = items
         .iter()
         .filter(|item| item.certain && !item.when)

@@ -1,10 +1,10 @@
 //! Backups and the ladder of ways back in the Markdown report.
 
-use super::super::model::{BackupReport, Report, Rung};
+use super::super::model::{Report, Rung, RungState};
 use super::super::paper::{block, code, code_cell, table, text};
 use super::super::words::{backup_state, name_of};
 use super::heading;
-use crate::model::{ItemKind, ItemState, RungKind, format_bytes};
+use crate::model::{RungKind, format_bytes};
 use crate::msg;
 
 pub(super) fn backups(report: &Report, out: &mut String) {
@@ -50,49 +50,61 @@ pub(super) fn backups(report: &Report, out: &mut String) {
     }
 }
 
+/// All rungs of a run that changed something, each with its state: also those that this run has
+/// not, so that nobody looks for them at night.
 pub(super) fn way_back(report: &Report, out: &mut String) {
-    let without: Vec<_> = report
-        .items()
-        .filter(|entry| entry.item.kind == ItemKind::Step && !entry.item.has_undo)
-        // A backup leaves nothing that would have to be taken back.
-        .filter(|entry| {
-            let makes_backup =
-                |backup: &BackupReport| backup.item.as_deref() == Some(entry.item.title.as_str());
-            !report.backups.iter().any(makes_backup)
-        })
-        .filter(|entry| {
-            matches!(
-                entry.outcome,
-                Some(ItemState::Done { .. } | ItemState::Replayed { .. } | ItemState::Planned)
-            )
-        })
-        .map(|entry| text(&name_of(&entry.item)))
-        .collect();
-    if report.way_back.is_empty() && without.is_empty() {
+    if report.way_back.is_empty() {
         return;
     }
     heading(out, &msg!("report.md.way-back"));
     out.push_str(&format!("{}\n\n", msg!("report.md.way-back-intro")));
-    let mut number = 0;
-    let mut last = None;
-    for rung in &report.way_back {
-        if last != Some(rung.kind) {
-            number += 1;
-            out.push_str(&format!("{number}. **{}**\n", rung_word(rung.kind)));
-            if rung.kind == RungKind::Undo && !report.is_plan() {
-                let command = code(&format!("runsheet rollback {}", report.run));
-                out.push_str(&format!("   - {}\n", msg!("report.ladder.with", command = command)));
-            }
-            last = Some(rung.kind);
+    const ALL: [RungKind; 5] = [
+        RungKind::Transaction,
+        RungKind::Undo,
+        RungKind::RollbackFile,
+        RungKind::BackupTable,
+        RungKind::Restore,
+    ];
+    for (number, kind) in (1..).zip(ALL) {
+        let rungs: Vec<&Rung> = report.way_back.iter().filter(|rung| rung.kind == kind).collect();
+        let state = match rungs.is_empty() {
+            true => format!(": {}", msg!("report.ladder.none")),
+            false => String::new(),
+        };
+        out.push_str(&format!("{number}. **{}**{state}\n", rung_word(kind)));
+        for rung in &rungs {
+            out.push_str(&format!("   - {}\n", rung_line(report, rung)));
         }
-        out.push_str(&format!("   - {}\n", rung_line(report, rung)));
+        if let Some(line) = command_line(report, kind, &rungs) {
+            out.push_str(&format!("   - {line}\n"));
+        }
     }
-    if !without.is_empty() && !report.way_back.is_empty() {
-        out.push('\n');
+}
+
+/// What is typed for a rung; for undo steps once for all of them.
+fn command_line(report: &Report, kind: RungKind, rungs: &[&Rung]) -> Option<String> {
+    let open = |state: RungState| {
+        !matches!(state, RungState::Done | RungState::NotNeeded | RungState::NotPossible)
+    };
+    let left = rungs.iter().any(|rung| open(rung.state));
+    if report.is_plan() || !left || kind == RungKind::Transaction {
+        return None;
     }
-    if !without.is_empty() {
-        let steps = without.join(", ");
-        out.push_str(&format!("{}\n", msg!("report.ladder.without-undo", steps = steps)));
+    match kind {
+        RungKind::Undo => {
+            let command = code(&format!("runsheet rollback {}", report.run));
+            let blocked = rungs.iter().any(|rung| rung.state == RungState::NotPossible);
+            Some(if blocked {
+                msg!("report.ladder.refuses", command = command)
+            } else {
+                format!("**{}**", msg!("report.ladder.with", command = command))
+            })
+        }
+        RungKind::RollbackFile | RungKind::BackupTable => Some(msg!("report.ladder.by-undo")),
+        _ => {
+            let command = rungs.iter().find(|rung| open(rung.state))?.command.as_deref()?;
+            Some(format!("**{}**", msg!("report.ladder.command", command = code(command))))
+        }
     }
 }
 
@@ -107,8 +119,15 @@ fn rung_word(kind: RungKind) -> String {
 }
 
 fn rung_line(report: &Report, rung: &Rung) -> String {
+    if rung.kind == RungKind::Transaction {
+        return text(&rung.what);
+    }
+    let state = rung_state(rung);
+    if rung.what.is_empty() {
+        return state;
+    }
     let mut line = match rung.kind {
-        RungKind::Transaction | RungKind::Undo => text(&rung.what),
+        RungKind::Undo | RungKind::BackupTable => text(&rung.what),
         _ => code(&rung.what),
     };
     if rung.kind == RungKind::Undo
@@ -116,22 +135,32 @@ fn rung_line(report: &Report, rung: &Rung) -> String {
             report.items().find(|entry| Some(&entry.item.title) == rung.item.as_ref())
     {
         let name = text(&name_of(&entry.item));
-        if rung.what != entry.item.title {
-            line = format!("{name}: {line}");
-        }
-        if entry.undone {
-            return format!("{line}: {}", msg!("report.ladder.undone"));
-        }
+        line = if rung.what == entry.item.title { name } else { format!("{name}: {line}") };
     }
-    if rung.kind != RungKind::Transaction {
-        let proof = match &rung.proven {
-            Some(by) => msg!("report.proven", by = text(by)),
-            None => format!("**{}**", msg!("report.unproven")),
-        };
-        line = format!("{line}: {proof}");
-    }
-    match &rung.command {
-        Some(command) => format!("{line}\n     {}", code(command)),
-        None => line,
+    format!("{line}: {state}")
+}
+
+fn rung_state(rung: &Rung) -> String {
+    let why = text(rung.why.as_deref().unwrap_or_default());
+    match rung.state {
+        RungState::Done if rung.kind == RungKind::Undo => msg!("report.ladder.undone"),
+        RungState::Done => match &rung.proven {
+            Some(by) if rung.kind == RungKind::Restore => {
+                msg!("report.ladder.gone-with", by = text(by))
+            }
+            _ => msg!("report.ladder.gone"),
+        },
+        RungState::Failed => format!("**{}**", msg!("report.ladder.failed", why = why)),
+        RungState::NotPossible => {
+            format!("**{}**", msg!("report.ladder.not-possible", why = why))
+        }
+        RungState::NotNeeded => msg!("report.ladder.not-needed"),
+        RungState::Available => {
+            msg!("report.proven", by = text(rung.proven.as_deref().unwrap_or_default()))
+        }
+        RungState::Unproven if rung.kind == RungKind::Restore => {
+            format!("**{}**", msg!("report.ladder.unrestored"))
+        }
+        RungState::Unproven => format!("**{}**", msg!("report.unproven")),
     }
 }

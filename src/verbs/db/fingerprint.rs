@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::about::{about, about_all, texts};
 use crate::host::{Host, Trouble, Verb};
-use crate::model::{Effect, Fault, quote_name};
+use crate::model::{Effect, Fault, hex, quote_name};
 use crate::msg;
 use crate::postgres::{DbError, Session};
 
@@ -84,7 +84,7 @@ fn taken(host: &Rc<Host>, tables: Option<Vec<String>>) -> Result<String, Trouble
         hash.update(line.as_bytes());
         hash.update(b"\n");
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&hash.finalize()))
 }
 
 async fn oids(session: &Session, tables: &[String]) -> Result<Vec<i64>, Fault> {

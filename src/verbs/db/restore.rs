@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::snapshot::{Snapshot, same_rows};
 use crate::host::{Host, Trouble};
-use crate::model::{EventKind, Fault, quote_ident, quote_name};
+use crate::model::{EventKind, Fault, RungKind, quote_ident, quote_name};
 use crate::msg;
 
 /// What has to be known of table and backup. `columns` are those to be written, `lost` those of
@@ -77,6 +77,20 @@ pub(super) fn put_back(host: &Rc<Host>, snapshot: &Snapshot) -> Result<Value, Tr
             changed = changed,
             inserted = inserted
         ),
+    })?;
+    host.emit(EventKind::WayBack {
+        rung: RungKind::BackupTable,
+        item: None,
+        what: msg!(
+            "verbs.snapshot",
+            name = snapshot.name,
+            table = snapshot.table,
+            rows = snapshot.rows
+        ),
+        command: None,
+        proven: None,
+        blocked: None,
+        gone: true,
     })?;
     Ok(json!({ "rows": rows, "removed": removed, "changed": changed, "inserted": inserted }))
 }

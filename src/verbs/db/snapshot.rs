@@ -186,6 +186,8 @@ fn take(host: &Rc<Host>, table: &str) -> Result<Snapshot, Trouble> {
         what: msg!("verbs.snapshot", name = name, table = table, rows = rows),
         command: None,
         proven: None,
+        blocked: None,
+        gone: false,
     })?;
     Ok(Snapshot { name, table: table.into(), rows })
 }

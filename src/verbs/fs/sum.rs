@@ -7,7 +7,7 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use crate::model::Fault;
+use crate::model::{Fault, hex};
 use crate::msg;
 use crate::system::{Cancel, write_fault};
 
@@ -81,9 +81,4 @@ fn copied(
 /// The fault of a file that cannot be read.
 pub(in crate::verbs) fn read_fault(path: &Path, error: &std::io::Error) -> Fault {
     Fault::failed("read-failed", msg!("system.read-failed", path = path.display(), error = error))
-}
-
-/// Bytes in hexadecimal digits.
-pub(in crate::verbs) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -18,9 +18,20 @@ pub(super) struct Seen {
     pub(super) counts: Counts,
     /// Names of the roles: a restored copy needs them for its policies.
     pub(super) roles: Vec<String>,
+    /// Roles that own something in the database, have a right to something or stand in a policy.
+    pub(super) owners: Vec<String>,
     /// Bytes of the database.
     pub(super) size: u64,
 }
+
+/// The roles without which `pg_restore` fails: none of them is in a dump of one database.
+const OWNERS: &str = "SELECT coalesce(json_agg(rolname ORDER BY rolname), '[]') FROM ( \
+    SELECT r.rolname FROM pg_shdepend d JOIN pg_roles r ON r.oid = d.refobjid \
+    WHERE d.refclassid = 'pg_authid'::regclass AND d.deptype IN ('o', 'a', 'r') \
+    AND d.dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+    UNION SELECT pg_get_userbyid(c.relowner) FROM pg_class c \
+    JOIN pg_namespace n ON n.oid = c.relnamespace \
+    WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema') AS needed";
 
 /// Opens a snapshot in a session, counts in it, and leaves it open.
 pub(super) async fn look(
@@ -46,12 +57,14 @@ pub(super) async fn look(
          WHERE rolname !~ '^pg_'",
     )
     .await?;
+    let owners = text(OWNERS).await?;
     let mut counts = tables(session, only).await?;
     counts.remove(without);
     Ok(Seen {
         snapshot: snapshot.as_str().unwrap_or_default().to_string(),
         counts: counted(session, counts).await?,
         roles: serde_json::from_value(roles).unwrap_or_default(),
+        owners: serde_json::from_value(owners).unwrap_or_default(),
         size: size.as_u64().unwrap_or(0),
     })
 }

@@ -45,12 +45,14 @@ All formats and the counts of the manifest show one snapshot. The file is
 manifest beside it: checksums, server, rows of every table. The journal's tables are in it, the
 lease's row is not. Older dumps are removed as `[backup] keep` says, never the last verified one.
 
+Roles are not in a dump: those that a restore needs are in the manifest and in the report.
+
 A dump is *readable* when it was decoded whole. *Verified* it is after `pg::restore_test`.
 
 Options: `formats` (`["custom"]`; also "directory", "plain"), `dir`, `jobs` (for "directory"),
 `tables` (only these).
 
-Gives: `#{files: [#{path, format, bytes, sha256}], state, took, restore, database, counts}`.
+Gives: `#{files: [#{path, format, bytes, sha256}], state, took, restore, database, counts, partial}`.
 
 Errors: `pg-dump-too-old` with both versions, before anything is done; `disk-full` with the sizes;
 `dump-failed` with what pg_dump said; `backup-damaged`.
@@ -163,6 +165,7 @@ fn perform(
         tables: seen.counts,
         partial: !options.tables.is_empty(),
         roles: seen.roles,
+        owners: seen.owners,
         without_rows: vec![lease],
     };
     manifest.write(&dir.join(format!("{base}{ENDING}")))?;
@@ -198,8 +201,14 @@ fn tell(
         rung: RungKind::Restore,
         item: None,
         what,
-        command: Some(restore.clone()),
+        command: (!manifest.partial && written.iter().any(|file| file.format != Format::Plain))
+            .then(|| format!("runsheet rollback {} --restore", host.run_id())),
         proven: None,
+        blocked: None,
+        gone: false,
+    })?;
+    host.emit(EventKind::Note {
+        text: msg!("verbs.pg.owners", roles = manifest.owners.join(", ")),
     })?;
     if let Some(keep) = host.setup.config.backup.keep {
         for path in retain(dir, manifest, keep as usize) {
@@ -210,7 +219,7 @@ fn tell(
     Ok(json!({
         "files": files, "took": format_span(took), "took_ms": took.as_millis() as u64,
         "state": "readable", "restore": restore, "database": database,
-        "counts": manifest.tables,
+        "counts": manifest.tables, "partial": manifest.partial,
     }))
 }
 
@@ -259,7 +268,7 @@ fn backup_dir(host: &Host, given: Option<&str>) -> Result<PathBuf, Fault> {
 
 /// `DATABASE_YYYYMMDD_HHMMSS` that nothing in the folder has yet, and the time in full.
 fn free_base(dir: &Path, database: &str) -> (String, String) {
-    let now = jiff::Zoned::now();
+    let now = crate::system::now();
     let safe: String = database
         .chars()
         .map(|c| if c == '/' || c.is_control() || c.is_whitespace() { '_' } else { c })

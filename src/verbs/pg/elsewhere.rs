@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::tools::same_host;
 use crate::host::{Host, Trouble};
-use crate::model::{quote_ident, quote_literal};
+use crate::model::{Fault, quote_ident, quote_literal};
+use crate::msg;
 use crate::postgres::{ConnectOptions, DbError, Session, Target, connect};
 
 /// How the comment of a database begins that is only a passing one of ours.
@@ -38,8 +39,36 @@ impl Elsewhere {
     /// # Errors
     /// Those of connecting.
     pub(super) fn open(host: &Rc<Host>) -> Result<Self, Trouble> {
+        let (target, _) = same_host(host)?;
+        Self::at(host, target)
+    }
+
+    /// Opens the session in a database that is neither the run's own nor `but`: a database's name
+    /// cannot be changed from inside.
+    ///
+    /// # Errors
+    /// `no-other-database` with what was tried.
+    pub(super) fn aside(host: &Rc<Host>, but: &str) -> Result<Self, Trouble> {
+        let (target, _) = same_host(host)?;
+        let sql = "SELECT coalesce(json_agg(datname ORDER BY datname <> 'postgres', datname), '[]') \
+            FROM pg_database WHERE datallowconn AND datname NOT IN (current_database(), $1) \
+            AND has_database_privilege(oid, 'CONNECT')";
+        let names = host.query(sql, &[json!(but)])?.first().cloned().unwrap_or(Value::Null);
+        let names: Vec<String> = serde_json::from_value(names).unwrap_or_default();
+        for name in &names {
+            if let Ok(there) = Self::at(host, target.with_database(name)) {
+                return Ok(there);
+            }
+        }
+        Err(Fault::failed("no-other-database", msg!("verbs.pg.no-other-database"))
+            .detail(names.join(", "))
+            .cause(msg!("verbs.pg.no-other-database.cause"))
+            .into())
+    }
+
+    fn at(host: &Rc<Host>, target: Target) -> Result<Self, Trouble> {
         let server = host.identity()?.version_number;
-        let (target, direct) = same_host(host)?;
+        let (_, direct) = same_host(host)?;
         let options = ConnectOptions {
             application_name: format!("runsheet/{}/databases", host.run_id()),
             ..ConnectOptions::default()
@@ -67,6 +96,12 @@ impl Elsewhere {
         self.host.wait(self.session.batch(sql))
     }
 
+    /// As [`Elsewhere::attempt`], to its end also after Ctrl-C: nobody may be left not knowing
+    /// whether it happened.
+    pub(super) fn attempt_to_its_end(&self, sql: &str) -> Result<(), DbError> {
+        self.host.wait_out(self.session.batch(sql))
+    }
+
     /// The database of this name.
     pub(super) fn find(&self, name: &str) -> Result<Option<Found>, Trouble> {
         let sql = "SELECT json_build_object('comment', \
@@ -75,6 +110,31 @@ impl Elsewhere {
         let found = self.value(sql, &[json!(name)])?;
         let comment = found.get("comment").and_then(Value::as_str);
         Ok(comment.map(|comment| Found { comment: comment.to_string() }))
+    }
+
+    /// The roles of a list that this server does not have.
+    pub(super) fn missing_roles(&self, roles: &[String]) -> Result<Vec<String>, Trouble> {
+        let sql = "SELECT coalesce(json_agg(name), '[]') FROM unnest($1::text[]) AS name \
+            WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name)";
+        Ok(serde_json::from_value(self.value(sql, &[json!(roles)])?).unwrap_or_default())
+    }
+
+    /// May this role make a database, and change the name of that one?
+    pub(super) fn may_exchange(&self, name: &str) -> Result<bool, Trouble> {
+        let sql = "SELECT r.rolsuper OR (r.rolcreatedb AND pg_has_role(d.datdba, 'USAGE')) \
+            FROM pg_roles r, pg_database d WHERE r.rolname = current_user AND d.datname = $1";
+        Ok(self.value(sql, &[json!(name)])? == Value::Bool(true))
+    }
+
+    /// The sessions of a database that are not this run's, one a line.
+    pub(super) fn others(&self, name: &str) -> Result<Vec<String>, Trouble> {
+        let sql = "SELECT coalesce(json_agg(concat_ws(' ', 'pid ' || pid, usename, \
+            nullif(application_name, ''), coalesce(host(client_addr), 'local'), \
+            'since ' || to_char(backend_start, 'HH24:MI:SS')) ORDER BY pid), '[]') \
+            FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid() \
+            AND backend_type = 'client backend' AND NOT starts_with(application_name, $2)";
+        let own = format!("runsheet/{}", self.host.run_id());
+        Ok(serde_json::from_value(self.value(sql, &[json!(name), json!(own)])?).unwrap_or_default())
     }
 
     /// An empty database with encoding and locale of the run's own, marked as a passing one.

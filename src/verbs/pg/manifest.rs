@@ -58,6 +58,9 @@ pub(super) struct Manifest {
     /// Roles of the server.
     #[serde(default)]
     pub(super) roles: Vec<String>,
+    /// Roles that a restore with owners and rights needs.
+    #[serde(default)]
+    pub(super) owners: Vec<String>,
     /// Tables without their rows.
     #[serde(default)]
     pub(super) without_rows: Vec<String>,
@@ -162,6 +165,7 @@ mod tests {
             tables: Counts::new(),
             partial: false,
             roles: Vec::new(),
+            owners: Vec::new(),
             without_rows: Vec::new(),
         };
         std::fs::write(folder.join(format!("{stem}.dump")), "x").unwrap();

@@ -12,6 +12,7 @@ pub(super) mod manifest;
 pub(super) mod produce;
 pub(super) mod restore;
 pub(super) mod restore_test;
+pub(super) mod rung;
 pub(super) mod source;
 pub(super) mod tools;
 pub(super) mod verify;

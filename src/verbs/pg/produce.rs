@@ -13,11 +13,11 @@ use sha2::{Digest, Sha256};
 
 use super::tools::{Access, plain_command};
 use crate::host::{Host, Trouble};
-use crate::model::{EventKind, Fault, format_bytes};
+use crate::model::{EventKind, Fault, format_bytes, hex};
 use crate::msg;
 use crate::postgres::programs::Program;
 use crate::system::{Cancel, Output, create_new, free_bytes, write_fault};
-use crate::verbs::fs::sum::{hex, read_fault, sha256_of};
+use crate::verbs::fs::sum::{read_fault, sha256_of};
 
 /// How a dump is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize)]

@@ -42,13 +42,14 @@ the restored one takes its place with the same owner, rights and settings. Nothi
 over data, and nothing is dropped.
 
 The run's own database cannot be replaced by it: the run's session, lease and journal are in it.
+That is what `runsheet rollback RUN --restore` is for.
 
 Options: `into`, `replace`.
 
 Gives: `#{database, old, state: "verified", tables, rows, took}`; `old` is the old one's new name.
 
 Errors: `database-exists`, `restore-own-database`, `backup-damaged`, `restore-failed`,
-`restore-differs`, `plain-only`, `no-manifest`, `database-in-use`.
+`restore-differs`, `roles-missing`, `plain-only`, `no-manifest`, `database-in-use`.
 
 ```rhai
 step("Restore beside", || pg::restore("backups/shop_20261121_031542.dump", #{ into: "shop_back" }));
@@ -78,7 +79,7 @@ step("Restore beside", || pg::restore("backups/shop_20261121_031542.dump", #{ in
 };
 
 /// The comment of a database that this run has restored from this dump.
-fn mark_of(host: &Rc<Host>, source: &Source) -> Result<String, Fault> {
+pub(super) fn mark_of(host: &Rc<Host>, source: &Source) -> Result<String, Fault> {
     let part = source.restorable()?;
     let name = part.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     Ok(format!("restored from {name} by runsheet run {}", host.run_id()))
@@ -110,8 +111,9 @@ fn perform(host: &Rc<Host>, source: &Source, options: &RestoreOptions) -> Result
             .remedy(msg!("verbs.pg.exists.restore-remedy"))
             .into());
     }
+    roles_are_there(&server, source)?;
     look_through(host, source, std::slice::from_ref(part))?;
-    let time = jiff::Zoned::now().strftime("%Y%m%d_%H%M%S").to_string();
+    let time = crate::system::now().strftime("%Y%m%d_%H%M%S").to_string();
     let passing = with_suffix(name, &format!("_restore_{time}"));
     server.create(&passing)?;
     let done = fill(host, &server, source, &passing, exists.then_some(name));
@@ -133,7 +135,25 @@ fn perform(host: &Rc<Host>, source: &Source, options: &RestoreOptions) -> Result
     }))
 }
 
-fn fill(
+/// Roles are not in a dump: a restore that lacks one would fail half-way.
+///
+/// # Errors
+/// `roles-missing` with the statements that make them.
+pub(super) fn roles_are_there(server: &Elsewhere, source: &Source) -> Result<(), Trouble> {
+    let missing = server.missing_roles(&source.known()?.owners)?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let statements: Vec<String> =
+        missing.iter().map(|role| format!("CREATE ROLE {};", quote_ident(role))).collect();
+    Err(Fault::failed("roles-missing", msg!("verbs.pg.roles-missing", roles = missing.join(", ")))
+        .detail(statements.join("\n"))
+        .cause(msg!("verbs.pg.roles-missing.cause"))
+        .remedy(msg!("verbs.pg.roles-missing.remedy"))
+        .into())
+}
+
+pub(super) fn fill(
     host: &Rc<Host>,
     server: &Elsewhere,
     source: &Source,
@@ -196,7 +216,7 @@ fn exchange(
 }
 
 /// A name with a suffix, cut so that the server does not cut the suffix.
-fn with_suffix(name: &str, suffix: &str) -> String {
+pub(super) fn with_suffix(name: &str, suffix: &str) -> String {
     let mut end = name.len().min(LONGEST_NAME - suffix.len());
     while !name.is_char_boundary(end) {
         end -= 1;

@@ -67,16 +67,20 @@ impl Found {
     /// # Errors
     /// As [`Script::open`].
     pub fn open(&self) -> Result<Script, Fault> {
-        Script::open(&self.root, &self.path, self.vars.clone(), self.options)
+        self.summary.open(&self.root, &self.path, self.vars.clone(), self.options)
     }
 
     /// Binds its content, includes and all, to the step that uses it.
-    pub fn note(&self, host: &Host) {
+    ///
+    /// # Errors
+    /// As [`Host::note_file`].
+    pub fn note(&self, host: &Host) -> Result<(), Fault> {
         for (index, (path, hash)) in self.summary.files.iter().enumerate() {
             let inside = path.strip_prefix(&self.root).unwrap_or(path);
             let name = if index == 0 { self.shown.clone() } else { inside.display().to_string() };
-            host.note_file(&name, hash);
+            host.note_file(&name, hash)?;
         }
+        Ok(())
     }
 }
 

@@ -41,7 +41,7 @@ check("The file is no more dangerous than said", || sql::review("sql/003_up.sql"
         host.pass(action, call.planned(), || {
             let (root, file) = file_of(host, &path)?;
             let review = review(&root, &file, vars)?;
-            host.note_file(&path, &review.sha256);
+            host.note_file(&path, &review.sha256)?;
             serde_json::to_value(&review)
                 .map_err(|error| Trouble::from(Fault::failed("internal", error.to_string())))
         })

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::progress::Progress;
 use super::send::refused;
 use crate::host::{Host, StatementTrouble, Trouble, Verb};
-use crate::model::{Action, Effect, Fault, format_span};
+use crate::model::{Action, Effect, EventKind, Fault, RungKind, format_span};
 use crate::msg;
 use crate::playbook::resolve_sql;
 use crate::sql::{
@@ -48,11 +48,38 @@ step("Migrate", #{ undo: || sql::run_rollback_section("sql/up.sql") }, || sql::r
         action.opaque = true;
         action.statement = Some(sql.trim().to_string());
         host.pass(action, call.planned(), || {
-            host.note_file(&path, &crate::playbook::hash_bytes(&bytes));
+            host.note_file(&path, &crate::playbook::hash_bytes(&bytes))?;
             run(host, &path, &sql)
         })
     },
 };
+
+/// A file with more bytes is not searched for a section that nobody may want.
+const SEARCHED: usize = 1 << 20;
+
+/// Reports the way back that a file holds in its comments, where it holds one.
+pub(super) fn tell_section(host: &Rc<Host>, path: &str) -> Result<(), Fault> {
+    let setup = &host.setup;
+    let Ok(bytes) = resolve_sql(&setup.project, &setup.playbook, path)?.read() else {
+        return Ok(());
+    };
+    if bytes.len() > SEARCHED {
+        return Ok(());
+    }
+    let text = String::from_utf8_lossy(&bytes).replace("\r\n", "\n");
+    if rollback_section::find(&text, path).is_err() {
+        return Ok(());
+    }
+    host.emit(EventKind::WayBack {
+        rung: RungKind::RollbackFile,
+        item: None,
+        what: path.to_string(),
+        command: None,
+        proven: None,
+        blocked: None,
+        gone: false,
+    })
+}
 
 fn run(host: &Rc<Host>, path: &str, sql: &str) -> Result<Value, Trouble> {
     let started = Instant::now();
@@ -83,6 +110,15 @@ fn run(host: &Rc<Host>, path: &str, sql: &str) -> Result<Value, Trouble> {
             }
         }
     }
+    host.emit(EventKind::WayBack {
+        rung: RungKind::RollbackFile,
+        item: None,
+        what: path.to_string(),
+        command: None,
+        proven: None,
+        blocked: None,
+        gone: true,
+    })?;
     Ok(json!({
         "statements": progress.done,
         "rows": progress.rows,

@@ -9,6 +9,7 @@ fn mode(path: &std::path::Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
+/// F59: 0600 files in a 0700 folder. F55: the manifest says whose dump it is, with its counts.
 #[test]
 fn all_formats_are_written_decoded_and_described() {
     let cluster = shop();
@@ -58,7 +59,11 @@ fn all_formats_are_written_decoded_and_described() {
         EventKind::WayBack { command, .. } => command.clone(),
         _ => None,
     });
-    assert_eq!(ways, [dump["restore"].as_str().unwrap()]);
+    let runs = played.all(|kind| match kind {
+        EventKind::RunStarted { run, .. } => Some(run.0.clone()),
+        _ => None,
+    });
+    assert_eq!(ways, [format!("runsheet rollback {} --restore", runs[0])]);
 }
 
 #[test]
@@ -89,6 +94,7 @@ fn a_dump_of_single_tables_holds_those() {
     stage.run(r#"step("dump", || pg::dump(#{ tables: ["no_such"] }));"#).fails_with("dump-failed");
 }
 
+/// F51: an older pg_dump is found out before it is started.
 #[test]
 fn a_pg_dump_older_than_the_server_is_refused_before_anything() {
     let cluster = shop();
@@ -104,6 +110,7 @@ fn a_pg_dump_older_than_the_server_is_refused_before_anything() {
     assert!(played.all(|kind| matches!(kind, EventKind::Intent { .. }).then_some(())).is_empty());
 }
 
+/// F49: pg_dump's own exit code counts, no pipe hides it.
 #[test]
 fn a_dump_that_fails_leaves_nothing_behind() {
     let cluster = shop();
@@ -161,6 +168,7 @@ fn a_password_is_in_no_argument_event_or_file() {
     assert_eq!(left, 0, "password files are removed");
 }
 
+/// F48: a full disk is no backup.
 #[test]
 fn a_full_disk_is_said_with_the_sizes_and_leaves_nothing() {
     let cluster = shop();
@@ -209,4 +217,26 @@ fn a_plan_dumps_nothing_and_goes_on_with_what_will_be() {
         )
         .fine();
     assert!(!stage.path().join("backups").exists());
+}
+
+/// F60: whoever can write into the folder cannot have another file overwritten.
+#[test]
+fn a_symlink_at_the_path_of_a_dump_is_not_followed() {
+    let cluster = shop();
+    let stage = Stage::on(&cluster, "shop");
+    let backups = stage.path().join("backups");
+    std::fs::create_dir(&backups).unwrap();
+    stage.project.file("victim", "mine");
+    let victim = stage.path().join("victim");
+    let now = jiff::Zoned::now();
+    for second in 0..90 {
+        let at = &now + jiff::Span::new().seconds(second);
+        let base = format!("shop_{}", at.strftime("%Y%m%d_%H%M%S"));
+        for name in [format!(".{base}.dump.partial"), format!(".{base}.manifest.json.partial")] {
+            std::os::unix::fs::symlink(&victim, backups.join(name)).unwrap();
+        }
+    }
+    let played = stage.run(r#"step("dump", || pg::dump());"#);
+    assert!(played.exit.is_ok_and(|exit| exit != 0), "what lies there is not taken away");
+    assert_eq!(stage.project.read("victim"), "mine");
 }

@@ -101,6 +101,7 @@ fn a_dump_is_restored_into_a_new_database() {
     assert_eq!(databases(&cluster).iter().filter(|name| name.contains("_restore_")).count(), 0);
 }
 
+/// F52: an existing database is left alone, or replaced and kept, as told.
 #[test]
 fn an_existing_database_is_replaced_only_when_told_and_is_kept() {
     let cluster = shop();
@@ -142,6 +143,7 @@ fn the_runs_own_database_is_never_replaced_by_it() {
     assert_eq!(cluster.value("shop", "SELECT count(*) FROM users"), "500");
 }
 
+/// F50: the sum is looked at before use, too.
 #[test]
 fn a_damaged_dump_is_not_even_begun_with() {
     let cluster = shop();

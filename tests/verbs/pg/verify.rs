@@ -39,6 +39,7 @@ fn a_sound_dump_is_readable_whether_by_value_or_by_path() {
     }
 }
 
+/// F50: flipped, cut, emptied.
 #[test]
 fn every_damage_is_found_with_file_and_sums() {
     let cluster = shop();
@@ -63,6 +64,7 @@ fn every_damage_is_found_with_file_and_sums() {
     }
 }
 
+/// F50: also where no checksum is known.
 #[test]
 fn a_truncated_dump_is_found_without_any_manifest() {
     let cluster = shop();
