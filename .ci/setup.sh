@@ -224,6 +224,22 @@ pg_by_unpacking() {
     [ $got = yes ]
 }
 
+# pgbouncer, for the tests of what a transaction pooler does to a run. Without it they say so and
+# pass: nobody else needs it.
+setup_pooler() {
+    have pgbouncer || [ -x /usr/sbin/pgbouncer ] && return 0
+    have apt-get && can_be_root || return 0
+    # Nobody asked for a service: the package must not start one.
+    as_root sh -c '[ -e /usr/sbin/policy-rc.d ]' || {
+        printf '#!/bin/sh\nexit 101\n' | as_root tee /usr/sbin/policy-rc.d >/dev/null
+        as_root chmod 755 /usr/sbin/policy-rc.d
+        REMOVE_POLICY=yes
+    }
+    apt_install pgbouncer || say "without pgbouncer, then"
+    [ "${REMOVE_POLICY:-}" = yes ] && as_root rm -f /usr/sbin/policy-rc.d
+    return 0
+}
+
 # Ends with RUNSHEET_PG_BIN set where runsheet would not find the programs by itself.
 setup_postgres() {
     if [ -n "${RUNSHEET_PG_BIN:-}" ]; then
