@@ -260,6 +260,7 @@ impl Desk<'_> {
             wishes: Wishes {
                 wait: Duration::from_secs(5),
                 take_over: false,
+                take_over_run: None,
                 on_failure: OnFailure::Stop,
                 again: false,
                 accept_changes: false,
