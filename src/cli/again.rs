@@ -9,13 +9,12 @@ use super::database::Database;
 use super::desk::Desk;
 use super::known::{Known, Runs};
 use super::road::{go, setup};
-use crate::config::nearest;
 use crate::engine::{Outline, walk_back_by_restore};
 use crate::host::Mode;
 use crate::journal::{
     IntentRow, IntentState, KnownEpoch, Lease, LeaseWish, RunState, TakeOver, started_by,
 };
-use crate::model::{Fault, RunId};
+use crate::model::{Fault, RunId, nearest};
 use crate::msg;
 use crate::playbook::{Origin, Playbook};
 

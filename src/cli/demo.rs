@@ -1,7 +1,8 @@
 //! demo: a private PostgreSQL, a database that needs a migration, and the shipped playbook for it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::args::Road;
@@ -13,7 +14,7 @@ use crate::postgres::programs::Programs;
 use crate::postgres::scratch::{ScratchOptions, ScratchServer};
 use crate::postgres::{ConnectOptions, Session, Target, connect};
 use crate::sql::{Follow, Script, ScriptOptions, Unit};
-use crate::system::{Cancel, write_atomic};
+use crate::system::{Cancel, StateDir, write_atomic, write_fault};
 
 /// The shipped playbook that is shown.
 const PLAYBOOK: &str = "iamvet";
@@ -23,7 +24,7 @@ const DATABASE: &str = "iamvet_db";
 pub(super) fn demo(desk: &Desk, rows: u32, keep: bool) -> Result<u8, Fault> {
     let cancel = Cancel::install()?;
     let state = desk.state()?;
-    let project = state.folder("demo")?;
+    let project = own_folder(&state)?;
     let shipped = crate::playbook::materialise(state.root())?;
     let programs = Programs::new(desk.config.postgres_bin.as_deref(), Some(state.root()));
     desk.talk(&msg!("cli.demo.starting"));
@@ -49,6 +50,18 @@ pub(super) fn demo(desk: &Desk, rows: u32, keep: bool) -> Result<u8, Fault> {
         }
     }
     Ok(exit)
+}
+
+/// A project of this demo's own: another one may be at work at the same time. Those of earlier
+/// demos are kept with their reports.
+fn own_folder(state: &StateDir) -> Result<PathBuf, Fault> {
+    let all = state.folder("demo")?;
+    tempfile::Builder::new()
+        .prefix(&jiff::Zoned::now().strftime("%Y%m%d-%H%M%S-").to_string())
+        .permissions(std::fs::Permissions::from_mode(0o700))
+        .tempdir_in(&all)
+        .map(tempfile::TempDir::keep)
+        .map_err(|error| write_fault(&all, &error))
 }
 
 /// Check, plan and run, each announced as the command that a user would type.

@@ -18,7 +18,11 @@ use crate::system::free_bytes;
 /// Less than this beside the backups is said.
 const LITTLE_BYTES: u64 = 1 << 30;
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// The majors that the tests were run on: docs/servers.md.
+const OLDEST: u32 = 13;
+const NEWEST: u32 = 18;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mark {
     Ok,
     Warn,
@@ -157,7 +161,10 @@ fn database(desk: &Desk, all: &mut Findings) -> Option<u32> {
             let standby = found.standby.then(|| msg!("cli.doctor.standby"));
             let mark = if found.standby { Mark::Fail } else { Mark::Ok };
             all.add(mark, what, says, standby);
-            Some(found.version_number / 10_000)
+            let major = found.version_number / 10_000;
+            let (mark, says) = supported(major);
+            all.add(mark, msg!("cli.doctor.versions"), says, None);
+            Some(major)
         }
         Err(fault) => {
             all.fault(Mark::Fail, what, fault);
@@ -170,6 +177,18 @@ fn database(desk: &Desk, all: &mut Findings) -> Option<u32> {
     }
     rights(&database, all);
     major
+}
+
+/// Whether a server of this major version is one that runsheet is meant for.
+fn supported(major: u32) -> (Mark, String) {
+    let (oldest, newest) = (OLDEST, NEWEST);
+    match major {
+        ..OLDEST => (Mark::Fail, msg!("cli.doctor.server-old", oldest = oldest)),
+        OLDEST..=NEWEST => {
+            (Mark::Ok, msg!("cli.doctor.server-fits", oldest = oldest, newest = newest))
+        }
+        _ => (Mark::Warn, msg!("cli.doctor.server-new", oldest = oldest, newest = newest)),
+    }
 }
 
 fn rights(database: &Database, all: &mut Findings) {
@@ -211,6 +230,21 @@ fn programs(desk: &Desk, server: Option<u32>, all: &mut Findings) {
                 all.add(Mark::Ok, name.into(), says, None);
             }
             Err(fault) => all.fault(Mark::Warn, name.into(), fault),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_supported_versions_are_those_that_were_tried() {
+        let marks = [12, 13, 18, 19].map(|major| supported(major).0);
+        assert_eq!(marks, [Mark::Fail, Mark::Ok, Mark::Ok, Mark::Warn]);
+        let page = include_str!("../../docs/servers.md");
+        for major in OLDEST..=NEWEST {
+            assert!(page.contains(&format!("\n| {major} | ")), "docs/servers.md lacks {major}");
         }
     }
 }

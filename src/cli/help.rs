@@ -7,9 +7,8 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, CommandFactory};
 
 use super::args::Arguments;
-use crate::config::nearest;
 use crate::message::find;
-use crate::model::Fault;
+use crate::model::{Fault, nearest};
 use crate::msg;
 
 /// The command line with every help text in place.

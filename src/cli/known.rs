@@ -5,9 +5,8 @@
 
 use super::database::Database;
 use super::desk::Desk;
-use crate::config::nearest;
 use crate::journal::{RunRow, RunState, read_events};
-use crate::model::{EventKind, Fault, FinalState};
+use crate::model::{EventKind, Fault, FinalState, nearest};
 use crate::msg;
 use crate::report::Report;
 

@@ -3,9 +3,8 @@
 use serde_json::{Value, json};
 
 use super::args::Common;
-use crate::config::nearest;
 use crate::host::Verb;
-use crate::model::{Effect, Fault};
+use crate::model::{Effect, Fault, nearest};
 use crate::msg;
 use crate::report::Table;
 use crate::verbs::ALL;

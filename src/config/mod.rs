@@ -7,7 +7,6 @@
 
 mod environment;
 mod load;
-mod nearest;
 mod parameters;
 mod policy;
 mod reader;
@@ -15,7 +14,6 @@ mod settings;
 
 pub use environment::{Environment, UrlSource};
 pub use load::{FILE_NAME, find_project};
-pub use nearest::nearest;
 pub use parameters::{Declared, Layers, ParamSource, Resolved, missing, parse_assignment, resolve};
 pub use policy::{BackupNeed, Policy, Rule, Way};
 pub use settings::{

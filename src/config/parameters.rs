@@ -6,10 +6,10 @@
 
 use serde_json::Value;
 
+use super::Environment;
 use super::reader::neighbours;
 use super::settings::{Config, Values, nfc};
-use super::{Environment, nearest};
-use crate::model::{Fault, Redactor};
+use crate::model::{Fault, Redactor, nearest};
 use crate::msg;
 
 /// A parameter as the playbook declares it.

@@ -10,9 +10,8 @@ use std::time::Duration;
 use serde_json::Value;
 use toml::de::{DeTable, DeValue};
 
-use super::nearest;
 use super::settings::Values;
-use crate::model::{Fault, Place, Redactor, parse_span};
+use crate::model::{Fault, Place, Redactor, nearest, parse_span};
 use crate::msg;
 
 /// The text of the file, and what there is to say about it.

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use rhai::Dynamic;
 use serde_json::Value;
 
+use super::failpoint::{failpoint, sent};
 use super::gate::{Host, Mode};
 use super::stop::Trouble;
 use super::transaction::StatementTrouble;
@@ -41,18 +42,16 @@ impl Host {
             let settled = worker.ledger.mark_sql(&self.run_id().0, &frame.key, frame.ordinal);
             (lead, format!("RESET ROLE; {settled}; COMMIT; {}", worker.pin))
         };
-        let answer = self.wait(async {
-            session.batch(&lead).await?;
+        let answer = self.wait_for_whole(&session, async {
+            sent("after-begin", session.batch(&lead)).await?;
             let rows = session.execute(sql, params).await?;
-            session.batch(&tail).await.map(|()| rows)
+            sent("commit-sent", session.batch(&tail)).await.map(|()| rows)
         });
+        failpoint!("commit-answered");
         self.notices(&session)?;
         match answer? {
             Ok(rows) => Ok(rows),
-            Err(error) => {
-                let _ = self.wait_out(session.batch("ROLLBACK"));
-                Err(StatementTrouble::Server(Box::new(error)))
-            }
+            Err(error) => Err(StatementTrouble::Server(Box::new(error))),
         }
     }
 

@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
+use super::failpoint::{failpoint, sent};
 use super::gate::Host;
 use super::scope::Transaction;
 use super::stop::Trouble;
@@ -21,6 +22,8 @@ use crate::msg;
 pub enum Repeat<'a> {
     /// Yes: a dump, a verification.
     Harmless,
+    /// It is settled in the transaction that performs it: while it is open, it did not happen.
+    Marked,
     /// Ask this: `Some(true)` it happened, `Some(false)` it did not, `None` nobody can tell.
     Probe(&'a dyn Fn() -> Result<Option<bool>, Trouble>),
     /// A person has to say.
@@ -102,6 +105,7 @@ impl Host {
     pub(super) fn announce_and_perform(
         self: &Rc<Self>,
         external: External<'_>,
+        changes: bool,
     ) -> Result<Value, Trouble> {
         let (key, title, ordinal) = {
             let mut frames = self.frames.borrow_mut();
@@ -119,24 +123,32 @@ impl Host {
         }
         let known = self.replay.borrow().intent(&key, ordinal);
         match known {
-            Some((IntentState::Done, value)) => return Ok(value),
+            Some((IntentState::Done, value)) => {
+                self.took_effect(changes);
+                return Ok(value);
+            }
             Some((IntentState::Open, _)) => {
                 let happened = match &external.repeat {
-                    Repeat::Harmless => Some(false),
+                    Repeat::Harmless | Repeat::Marked => Some(false),
                     Repeat::Probe(probe) => probe()?,
                     Repeat::Ask => None,
                 };
                 match happened {
                     Some(true) => {
+                        self.took_effect(changes);
                         self.settle(&key, &title, ordinal, &external.probed)?;
                         return Ok(external.probed);
                     }
                     Some(false) => {}
-                    None => return Err(Self::fatal(self.open_intent(&title, &external.action))),
+                    None => {
+                        self.took_effect(changes);
+                        return Err(Self::fatal(self.open_intent(&title, &external.action)));
+                    }
                 }
             }
             Some((IntentState::Redo, _)) | None => {}
         }
+        failpoint!("before-intent");
         let action = serde_json::to_value(&external.action).unwrap_or(Value::Null);
         let action = self.setup.redactor.clean_value(&action);
         if self.has_lease() {
@@ -149,32 +161,32 @@ impl Host {
             action: external.action.clone(),
         })?;
         self.recorder.borrow_mut().sync()?;
-        super::failpoint::failpoint!("after-intent");
+        self.replay.borrow_mut().note_intent(&key, ordinal, action, IntentState::Open, Value::Null);
+        failpoint!("after-intent");
         let value = match (external.perform)() {
             Ok(value) => value,
             Err(trouble) => {
-                // Its failure is known: whoever mends the cause may have it done again.
-                if self.has_lease() && matches!(trouble, Trouble::Fault(_)) {
-                    let _ = self.ledger_write(|ledger, run| {
-                        ledger.settle_sql(run, &key, Some(ordinal), IntentState::Redo, &Value::Null)
-                    });
-                }
+                let at = (key.as_str(), title.as_str(), ordinal);
+                let stands = self.effect_broke(&trouble, at, &external.repeat, &external.probed);
+                self.took_effect(changes && stands);
                 return Err(trouble);
             }
         };
-        super::failpoint::failpoint!("after-effect");
-        self.replay.borrow_mut().note_intent(
-            &key,
-            ordinal,
-            action,
-            IntentState::Done,
-            value.clone(),
-        );
+        failpoint!("after-effect");
+        self.took_effect(changes);
+        self.replay.borrow_mut().settle_intent(&key, ordinal, IntentState::Done, value.clone());
         self.settle(&key, &title, ordinal, &value)?;
         Ok(value)
     }
 
-    fn settle(
+    /// Something stands that no rollback of the step's transaction takes back.
+    fn took_effect(&self, changes: bool) {
+        if let Some(frame) = self.frames.borrow_mut().last_mut() {
+            frame.took_effect |= changes;
+        }
+    }
+
+    pub(super) fn settle(
         self: &Rc<Self>,
         key: &str,
         title: &str,
@@ -217,9 +229,11 @@ impl Host {
                 sql(&worker.ledger, &run.0)
             )
         };
-        let answer = self.wait_out(session.simple(&text));
+        let answer = self.decisive("mark-sent", &session, &text);
         if let Err(error) = answer {
-            let _ = self.wait_out(session.batch("ROLLBACK"));
+            if !error.connection_lost {
+                let _ = self.wait_out(session.batch("ROLLBACK"));
+            }
             return Err(self.db_fault(error).into());
         }
         Ok(())
@@ -248,10 +262,14 @@ impl Host {
     pub fn run_alone_raw(self: &Rc<Self>, sql: &str) -> Result<u64, StatementTrouble> {
         let session = self.own_session()?;
         let pin = self.worker.borrow().as_ref().map(|worker| worker.pin.clone());
-        let free = "SET lock_timeout = 0; SET statement_timeout = 0";
+        let free = match self.is_tidying() {
+            false => "SET lock_timeout = 0; SET statement_timeout = 0",
+            // Nobody can stop it any more: it must stop by itself.
+            true => "SET lock_timeout = '3s'; SET statement_timeout = '3s'",
+        };
         let answer = self.wait(async {
             session.batch(free).await?;
-            session.simple(sql).await
+            sent("alone-sent", session.simple(sql)).await
         });
         if let Some(pin) = pin {
             let _ = self.wait_out(session.simple(&pin));
@@ -292,7 +310,9 @@ impl Host {
         };
         let body = sql.trim_end().trim_end_matches(';');
         // The line break ends a comment that the mark and the COMMIT would be lost in.
-        let answer = self.wait(session.simple(&format!("{lead}{body}\n{tail}")));
+        let text = format!("{lead}{body}\n{tail}");
+        let answer = self.wait_for_whole(&session, sent("commit-sent", session.simple(&text)));
+        failpoint!("commit-answered");
         self.notices(&session)?;
         match answer? {
             Ok(results) => {
@@ -301,7 +321,6 @@ impl Host {
                 Ok(results.iter().skip(4).take(own).filter_map(|result| result.rows).sum())
             }
             Err(mut error) => {
-                let _ = self.wait_out(session.batch("ROLLBACK"));
                 let shift = lead.chars().count() as u32;
                 error.position =
                     error.position.and_then(|at| at.checked_sub(shift)).filter(|at| *at > 0);

@@ -265,6 +265,8 @@ impl Host {
                 fault.next.clone_from(&next);
             }
         }
+        self.wait_for_no_standby();
+        super::failpoint::failpoint!("before-close");
         let recording = self.is_begun();
         if recording {
             self.tell_end_of_ladder();
@@ -283,6 +285,7 @@ impl Host {
         } else if recording {
             self.write_report(state);
         }
+        super::failpoint::failpoint!("after-close");
         let _ = self.give_lease_back();
         self.recorder.borrow_mut().finish();
         exit

@@ -169,6 +169,8 @@ pub struct Host {
     pub(super) remedies: RefCell<BTreeMap<String, String>>,
     /// Texts of the playbook and everything it imports.
     pub sources: Rc<Sources>,
+    /// A COMMIT of this run waited for a synchronous standby.
+    pub(super) unreplicated: Cell<bool>,
     tripped: Tripped,
 }
 
@@ -232,6 +234,7 @@ impl Host {
             xid: RefCell::default(),
             remedies: RefCell::new(remedies),
             sources,
+            unreplicated: Cell::new(false),
             tripped: Tripped::default(),
             setup,
         }))
@@ -361,10 +364,7 @@ impl Host {
         }
         self.note_effect(&external.action)?;
         let changes = external.action.opaque || !external.action.touches.is_empty();
-        let value = self.announce_and_perform(external)?;
-        if let Some(frame) = self.frames.borrow_mut().last_mut() {
-            frame.took_effect |= changes;
-        }
+        let value = self.announce_and_perform(external, changes)?;
         Ok(from_json(value))
     }
 

@@ -121,7 +121,10 @@ impl Host {
     }
 
     fn is_lock_trouble(&self, fault: &Fault) -> bool {
-        fault.sqlstate.as_deref().is_some_and(|state| TRY_AGAIN.contains(&state))
+        // Of a step whose COMMIT never arrived nothing happened: it is run again, like one that
+        // lost a deadlock.
+        (fault.code == "commit-absent"
+            || fault.sqlstate.as_deref().is_some_and(|state| TRY_AGAIN.contains(&state)))
             && self.frames.borrow().is_empty()
             && !fault.code.starts_with("external")
     }

@@ -23,7 +23,8 @@ impl Host {
         if looked {
             // A reconnect in the middle of a run: only the lease has to be taken anew.
             if self.begun.borrow().as_ref().is_some_and(|begun| begun.recording) {
-                return self.take_lease();
+                self.take_lease()?;
+                return self.reload_intents();
             }
             return Ok(());
         }

@@ -9,7 +9,9 @@ mod apart;
 mod approval;
 mod aside;
 mod begin;
+mod decisive;
 mod diagnose;
+mod doubt;
 mod effects;
 mod failpoint;
 mod finish;
@@ -36,6 +38,7 @@ pub use approval::Terminal;
 pub use begin::declared;
 pub use diagnose::{Sources, diagnose};
 pub use effects::{External, Repeat};
+pub use failpoint::POINTS;
 #[cfg(feature = "failpoints")]
 pub use failpoint::reach;
 pub use gate::{Host, HostSetup, Mode, OnFailure, Wishes};

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::value::to_json;
-use crate::model::{Fault, Risk, parse_estimate, parse_span};
+use crate::model::{Fault, Risk, nearest, parse_estimate, parse_span};
 use crate::msg;
 
 /// A checked option map of a verb.
@@ -34,16 +34,11 @@ fn unknown_field(verb: &str, text: &str) -> Option<Fault> {
     let rest = text.strip_prefix("unknown field `")?;
     let (given, rest) = rest.split_once('`')?;
     let known: Vec<&str> = rest.split('`').skip(1).step_by(2).collect();
-    let nearest = known
-        .iter()
-        .map(|name| (strsim::damerau_levenshtein(given, name), *name))
-        .min()
-        .filter(|(distance, name)| *distance <= 2.max(name.len() / 3));
     let fault =
         Fault::usage("unknown-option", msg!("host.unknown-option", verb = verb, option = given))
             .detail(msg!("host.known-options", options = known.join(", ")));
-    Some(match nearest {
-        Some((_, name)) => fault.remedy(msg!("host.did-you-mean", name = name)),
+    Some(match nearest(given, known.iter().copied()) {
+        Some(name) => fault.remedy(msg!("host.did-you-mean", name = name)),
         None => fault.remedy(msg!("host.see-verb", verb = verb)),
     })
 }

@@ -30,6 +30,7 @@ impl Host {
         let mut known = Vec::new();
         if connected {
             self.take_lease()?;
+            super::failpoint::failpoint!("after-lease");
             known = self.known_runs()?;
             let newest = known
                 .iter()

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::failpoint::{failpoint, sent};
 use super::gate::{Host, Mode};
 use super::scope::Transaction;
 use super::stop::Trouble;
@@ -18,6 +19,10 @@ use crate::journal::{Lease, StepRow, StepState};
 use crate::model::{EventKind, Fault, FinalState, parse_span, quote_ident, quote_name};
 use crate::msg;
 use crate::postgres::{DbError, Rows, Session, SimpleResult};
+
+/// A step that says done must survive the server's crash, whatever its own SQL has set.
+const DURABLE: &str = "SELECT pg_catalog.set_config('synchronous_commit', 'on', true) \
+    WHERE pg_catalog.current_setting('synchronous_commit') = 'off'";
 
 /// How a statement of a step failed: with the server's words, or before it got there.
 #[derive(Debug)]
@@ -136,8 +141,10 @@ impl Host {
     pub fn ensure_transaction(self: &Rc<Self>) -> Result<(), Trouble> {
         let session = self.session()?;
         if let Some((prefix, _)) = self.prefix() {
-            let results = self.wait(session.simple(&prefix))?;
+            self.mark_open();
+            let results = self.wait(sent("after-begin", session.simple(&prefix)))?;
             self.opened_transaction(&results.map_err(|error| self.db_fault(error))?);
+            failpoint!("after-fence");
         }
         Ok(())
     }
@@ -159,13 +166,21 @@ impl Host {
         let prefix = self.prefix();
         let leading = prefix.as_ref().map_or(0, |(_, count)| *count);
         let lead = prefix.as_ref().map_or("", |(sql, _)| sql.as_str());
+        if prefix.is_some() {
+            self.mark_open();
+        }
         let answer = self.wait(async {
-            let results = session.simple(&format!("{lead}{sql}")).await?;
+            let text = format!("{lead}{sql}");
+            let results = match lead {
+                "" => session.simple(&text).await?,
+                _ => sent("after-begin", session.simple(&text)).await?,
+            };
             if catches {
                 session.batch("RELEASE SAVEPOINT runsheet_verb").await?;
             }
             Ok(results)
         })?;
+        failpoint!("after-sql");
         self.notices(&session)?;
         match answer {
             Ok(mut results) => {
@@ -180,10 +195,6 @@ impl Host {
                 let shift = lead.chars().count() as u32;
                 error.position =
                     error.position.and_then(|at| at.checked_sub(shift)).filter(|at| *at > 0);
-                if prefix.is_some() {
-                    // Whatever of it failed, a transaction may be open and aborted.
-                    self.mark_open();
-                }
                 if catches && !error.connection_lost {
                     self.back_to_savepoint(&session)?;
                 }
@@ -192,12 +203,29 @@ impl Host {
         }
     }
 
+    /// From the message with BEGIN on a transaction may be open, answered or not: whoever leaves
+    /// the step now, also by Ctrl-C, has to roll it back, or the next COMMIT of ours takes it along.
     fn mark_open(&self) {
         if let Some(frame) = self.frames.borrow_mut().last_mut()
             && frame.transaction == Transaction::None
         {
             frame.transaction = Transaction::Open { xid: String::new() };
         }
+    }
+
+    /// Waits for a message that begins a transaction and ends it; leaves none open.
+    pub(super) fn wait_for_whole<T>(
+        &self,
+        session: &Session,
+        work: impl Future<Output = Result<T, DbError>>,
+    ) -> Result<Result<T, DbError>, Trouble> {
+        let answer = self.wait(work);
+        if !matches!(answer, Ok(Ok(_))) && !session.is_closed() {
+            let _ = self.wait_out(async {
+                tokio::time::timeout(Duration::from_secs(10), session.batch("ROLLBACK")).await
+            });
+        }
+        answer
     }
 
     fn back_to_savepoint(&self, session: &Session) -> Result<(), Trouble> {
@@ -248,6 +276,7 @@ impl Host {
             }
             answer
         })?;
+        failpoint!("after-sql");
         self.notices(&session)?;
         answer.map_err(|error| {
             if catches && !error.connection_lost {
@@ -290,13 +319,16 @@ impl Host {
         let more: String = more.iter().map(|sql| format!("{sql}; ")).collect();
         // The row names the file's last line: it has to be there.
         self.recorder.borrow_mut().flush()?;
-        super::failpoint::failpoint!("before-commit");
+        failpoint!("before-commit");
         let text = format!(
-            "{prefix}RESET ROLE; SET CONSTRAINTS ALL IMMEDIATE; {more}{done}; COMMIT; {pin}{look}"
+            "{prefix}RESET ROLE; SET CONSTRAINTS ALL IMMEDIATE; {more}{DURABLE}; {done}; COMMIT; \
+             {pin}{look}"
         );
+        // Where the connection was lost before, this message never left: nothing to look up.
+        let lost_before = session.is_closed();
         // Ctrl-C must not tear this message: it is the shortest of all, and it decides.
-        let answer = self.wait_out(session.simple(&text));
-        super::failpoint::failpoint!("after-commit");
+        let answer = self.decisive("commit-sent", &session, &text);
+        failpoint!("commit-answered");
         match answer {
             Ok(results) => {
                 if !prefix.is_empty() {
@@ -314,7 +346,9 @@ impl Host {
                 }
                 Ok(true)
             }
-            Err(error) if error.connection_lost => self.look_up_commit(row),
+            Err(error) if error.connection_lost && !lost_before => {
+                self.tidying(|| self.look_up_commit(row))
+            }
             Err(error) => {
                 self.abort_step();
                 Err(self.db_fault(error).into())
@@ -392,8 +426,9 @@ impl Host {
         }
     }
 
-    /// How the run ended where nobody can say what a lost answer did.
+    /// How the run ended where nobody here can say how the database stands: what a lost answer
+    /// did, or what the runner did that took the lease over.
     pub(super) fn state_unknown(fault: &Fault) -> Option<FinalState> {
-        (fault.code == "commit-unknown").then_some(FinalState::Unknown)
+        matches!(fault.code.as_str(), "commit-unknown" | "fenced").then_some(FinalState::Unknown)
     }
 }

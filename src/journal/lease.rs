@@ -33,6 +33,8 @@ const ALIVE: &str = "l.run IS NOT NULL AND CASE WHEN l.backend_pid IS NULL
 const LOCKED: &str = "FROM pg_locks k WHERE k.locktype = 'advisory' AND k.granted
         AND k.objsubid = 1 AND (k.classid::bigint << 32 | k.objid::bigint) = 7310027716305216
         AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+/// How long the ended sessions of a dead process's commands may take to go.
+const CHILDREN_LIMIT: Duration = Duration::from_secs(10);
 
 /// Who holds the lease, as far as the server can say.
 #[derive(Clone, Debug, Default)]
@@ -283,6 +285,9 @@ async fn raise_where_free(
     if !ledger.exists(session).await.map_err(DbError::into_fault)? {
         ledger.create(session).await?;
     }
+    if !pooled {
+        end_children(session, wish.run).await?;
+    }
     let before = raise(session, ledger, wish, pooled).await;
     let (epoch, was, died) = match before {
         Ok(Some(raised)) => raised,
@@ -388,6 +393,26 @@ async fn terminate(session: &Session, ledger: &Ledger, holder: &Holder) -> Resul
         WHERE pid = $1::integer AND backend_start::text = $2";
     let values = [json!(holder.pid), json!(holder.backend_start)];
     session.query(sql, &values).await.map(drop)
+}
+
+/// Commands that a dead process of this run had started may have left statements running on the
+/// server; they are ended before anybody asks what they did.
+async fn end_children(session: &Session, run: &str) -> Result<(), Fault> {
+    let sql = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+        WHERE pid <> pg_backend_pid() AND starts_with(application_name, 'runsheet/' || $1 || '/')";
+    let since = Instant::now();
+    loop {
+        let left = match session.query(sql, &[json!(run)]).await {
+            Ok(rows) => rows.first().and_then(Value::as_i64).unwrap_or(0),
+            // They belong to a role that this one may not end: the step's probe has to judge.
+            Err(error) if error.is("42501") => 0,
+            Err(error) => return Err(error.into_fault()),
+        };
+        if left == 0 || since.elapsed() > CHILDREN_LIMIT {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// Raises the epoch where nobody who lives is in the row: the new epoch, and the run that died

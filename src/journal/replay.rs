@@ -139,6 +139,13 @@ impl Replay {
         self.intents.insert((key.to_string(), ordinal), row);
     }
 
+    /// An announced effect is known to stand so.
+    pub fn settle_intent(&mut self, key: &str, ordinal: u32, state: IntentState, value: Value) {
+        let known = self.intents.get(&(key.to_string(), ordinal));
+        let action = known.map_or(Value::Null, |row| row.action.clone());
+        self.note_intent(key, ordinal, action, state, value);
+    }
+
     /// The recorded value of an outer read.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Action, Fault, Risk};
+use super::{Action, Backup, Fault, Risk};
 
 /// A run's id: sorts by time, `20261121-031542-7f3a`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -409,7 +409,7 @@ pub enum EventKind {
     /// A backup was made.
     Backup {
         /// Files, formats, sizes, sums, state, restore command.
-        backup: Value,
+        backup: Backup,
     },
     /// Who ticked or decided what.
     Attested {

@@ -3,14 +3,17 @@
 //! Plain data with a stable serde form. Nothing here performs anything.
 
 mod action;
+mod backup;
 mod event;
 mod fault;
 mod hex;
 mod names;
+mod nearest;
 mod risk;
 mod span;
 
 pub use action::{Action, Effect};
+pub use backup::{Backup, BackupFile};
 pub use event::{
     Attestation, EventKind, FinalState, Item, ItemKind, ItemState, RunEvent, RunId, RungKind,
     StatementReport,
@@ -18,5 +21,6 @@ pub use event::{
 pub use fault::{Fault, FaultKind, Place};
 pub use hex::hex;
 pub use names::{Redactor, quote_ident, quote_literal, quote_name};
+pub use nearest::nearest;
 pub use risk::Risk;
 pub use span::{format_bytes, format_span, parse_estimate, parse_span};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::library::{Found, Library, SHIPPED};
 use super::{paths, scan, text};
-use crate::model::{Fault, Risk};
+use crate::model::{Fault, Risk, nearest};
 use crate::msg;
 
 /// Where a playbook comes from.
@@ -148,7 +148,7 @@ impl Library<'_> {
         let stem = wanted.rsplit('/').next().unwrap_or(wanted);
         let stem = stem.strip_suffix(".rhai").unwrap_or(stem);
         let fault = Fault::usage("playbook-unknown", msg!("playbook.unknown", name = wanted));
-        let remedy = match paths::nearest(stem, known.iter().copied().chain(ids)) {
+        let remedy = match nearest(stem, known.iter().copied().chain(ids)) {
             Some(guess) => msg!("playbook.did-you-mean", guess = guess),
             None if known.is_empty() => msg!("playbook.none.remedy", name = stem),
             None => msg!("playbook.known", names = known.join(", ")),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::library::{Found, Library, SHIPPED};
 use super::{paths, text};
-use crate::model::Fault;
+use crate::model::{Fault, nearest};
 use crate::msg;
 
 /// Finds a module: its file as people see it, and its text.
@@ -62,7 +62,7 @@ impl Library<'_> {
         let fault = Fault::usage("import-unknown", msg!("playbook.import-unknown", spec = spec))
             .detail(msg!("playbook.looked-at", paths = looked.join(", ")));
         let library = known.iter().filter(|name| name.starts_with("std/"));
-        match paths::nearest(stem, known.iter().map(String::as_str)) {
+        match nearest(stem, known.iter().map(String::as_str)) {
             Some(guess) => fault.remedy(msg!("playbook.did-you-mean", guess = guess)),
             None if stem.starts_with("std/") && library.clone().next().is_some() => {
                 let names = library.map(String::as_str).collect::<Vec<_>>().join(", ");

@@ -89,19 +89,3 @@ pub(super) fn display(project: &Path, path: &Path) -> String {
     let shown = path.strip_prefix(&root).or_else(|_| path.strip_prefix(project)).unwrap_or(path);
     nfc(&shown.to_string_lossy())
 }
-
-/// "Did you mean": the candidate nearest to a word; None where nothing is near.
-pub(super) fn nearest<'c>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'c str>,
-) -> Option<&'c str> {
-    let word = nfc(word).to_lowercase();
-    let allowed = (word.chars().count() / 3).max(1);
-    let distance = |candidate: &str| strsim::damerau_levenshtein(&word, &candidate.to_lowercase());
-    candidates
-        .into_iter()
-        .map(|candidate| (distance(candidate), candidate))
-        .filter(|(distance, _)| *distance <= allowed)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
-}

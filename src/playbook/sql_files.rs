@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::library::{Found, Library, SHIPPED};
 use super::{Playbook, materialise, paths};
-use crate::model::Fault;
+use crate::model::{Fault, nearest};
 use crate::msg;
 
 /// Where a file's content is.
@@ -130,7 +130,7 @@ fn neighbour<'k>(plain: &str, known: &'k [String]) -> Option<&'k str> {
     }
     let all = || known.iter().map(String::as_str);
     all().find(|path| name_of(path) == name_of(plain)).or_else(|| {
-        let near = paths::nearest(name_of(plain), all().map(name_of))?;
+        let near = nearest(name_of(plain), all().map(name_of))?;
         // Of several files with the near name, the one in the nearest folder.
         all()
             .filter(|path| name_of(path) == near)

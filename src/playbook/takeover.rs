@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::library::{Found, Library};
 use super::{paths, scan, text};
-use crate::model::Fault;
+use crate::model::{Fault, nearest};
 use crate::msg;
 
 /// Copies the shipped playbook `from` to `playbooks/NAME.rhai`, and its folder (`playbooks/FROM/`,
@@ -67,7 +67,7 @@ impl Library<'_> {
         let names: Vec<&str> =
             self.shipped_in("playbooks", ".rhai").map(|(name, ..)| name).collect();
         let fault = Fault::usage("playbook-unknown", msg!("playbook.not-shipped", name = from));
-        match paths::nearest(from, names.iter().copied()) {
+        match nearest(from, names.iter().copied()) {
             Some(guess) => fault.remedy(msg!("playbook.did-you-mean", guess = guess)),
             None if names.is_empty() => fault,
             None => fault.remedy(msg!("playbook.known", names = names.join(", "))),

@@ -80,7 +80,7 @@ impl Fold {
             }
             EventKind::Backup { backup } => {
                 let item = self.entry().map(|entry| entry.item.title.clone());
-                self.backup(BackupReport::from_value(item, backup));
+                self.backup(BackupReport { item, backup: backup.clone() });
             }
             EventKind::WayBack { .. } => self.way_back(&event.kind),
             EventKind::IntentDone { item, ordinal, .. } => self.intent_done(item, *ordinal),
@@ -129,15 +129,15 @@ impl Fold {
     /// A backup that was looked at again is the same backup, known better.
     fn backup(&mut self, backup: BackupReport) {
         let paths = |backup: &BackupReport| -> Vec<String> {
-            backup.files.iter().map(|file| file.path.clone()).collect()
+            backup.backup.files.iter().map(|file| file.path.clone()).collect()
         };
         let known = self
             .report
             .backups
             .iter_mut()
-            .find(|known| !known.files.is_empty() && paths(known) == paths(&backup));
+            .find(|known| !known.backup.files.is_empty() && paths(known) == paths(&backup));
         match known {
-            Some(known) => known.state = backup.state.or(known.state.take()),
+            Some(known) => known.backup.state = backup.backup.state.or(known.backup.state.take()),
             None => self.report.backups.push(backup),
         }
     }

@@ -9,6 +9,7 @@ mod fold;
 mod harmless;
 mod json;
 mod line;
+mod log;
 mod markdown;
 mod model;
 mod paper;
@@ -34,8 +35,8 @@ pub use harmless::{harmless, one_line};
 pub use json::JsonSink;
 pub use markdown::markdown;
 pub use model::{
-    BackupFile, BackupReport, Evidence, FaultReport, FileStatements, ItemAction, ItemReport,
-    Process, Report, Rung, SectionReport, Timing, Verdict,
+    BackupReport, Evidence, FaultReport, FileStatements, ItemAction, ItemReport, Process, Report,
+    Rung, SectionReport, Timing, Verdict,
 };
 pub use plain::PlainSink;
 pub use plan::plan_text;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::model::{
-    Action, Attestation, Fault, FinalState, Item, ItemState, RungKind, StatementReport,
+    Action, Attestation, Backup, Fault, FinalState, Item, ItemState, RungKind, StatementReport,
 };
 
 /// One run over all its processes: the first, resumes, the rollback.
@@ -270,30 +270,14 @@ pub struct Timing {
     pub verdict: Option<Verdict>,
 }
 
-/// A backup.
+/// A backup, and which item made it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct BackupReport {
     /// Title of the item that made it.
     pub item: Option<String>,
-    /// Its files.
-    pub files: Vec<BackupFile>,
-    /// `checksummed`, `readable`, `verified`, `external`.
-    pub state: Option<String>,
-    /// The command that restores it.
-    pub restore: Option<String>,
-}
-
-/// One file of a backup.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct BackupFile {
-    /// Its path.
-    pub path: String,
-    /// `custom`, `directory`, `plain`.
-    pub format: Option<String>,
-    /// Bytes.
-    pub bytes: Option<u64>,
-    /// SHA-256.
-    pub sha256: Option<String>,
+    /// The backup.
+    #[serde(flatten)]
+    pub backup: Backup,
 }
 
 /// A failure, and where it happened.
@@ -349,30 +333,6 @@ pub enum RungState {
     NotPossible,
     /// Another rung has taken everything back.
     NotNeeded,
-}
-
-impl BackupReport {
-    /// From a backup event's value: `{files: [{path, format, bytes, sha256}], state, restore}`, or
-    /// one file's fields at the top. What is missing stays empty.
-    pub fn from_value(item: Option<String>, value: &Value) -> Self {
-        let text = |value: &Value, name: &str| {
-            value.get(name).and_then(Value::as_str).map(str::to_string).filter(|t| !t.is_empty())
-        };
-        let file = |value: &Value| {
-            Some(BackupFile {
-                path: text(value, "path")?,
-                format: text(value, "format"),
-                bytes: value.get("bytes").and_then(Value::as_u64),
-                sha256: text(value, "sha256"),
-            })
-        };
-        let files = match value.get("files").and_then(Value::as_array) {
-            Some(files) => files.iter().filter_map(file).collect(),
-            None => file(value).into_iter().collect(),
-        };
-        let restore = text(value, "restore").or_else(|| text(value, "restore_command"));
-        Self { item, files, state: text(value, "state"), restore }
-    }
 }
 
 impl Report {

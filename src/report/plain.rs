@@ -1,18 +1,19 @@
 //! The log where there is no terminal: one line per fact behind a clock, no control characters.
 //!
 //! Cheap by design: lines are buffered and flushed when an item ends, so a file with ten thousand
-//! statements costs ten thousand short lines and a handful of writes.
+//! statements costs ten thousand short lines and a handful of writes. An item that ends soon costs
+//! one line and its facts.
 
-use std::borrow::Cow;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 
 use super::fault::render;
-use super::harmless::{harmless, is_plain, one_line};
+use super::harmless::{harmless, one_line};
 use super::line::Line;
+use super::log::Log;
 use super::sink::{Sink, cleaned};
 use super::statement::StatementWords;
 use super::tell::{Teller, beginning};
-use super::words::{clock, grouped};
+use super::words::grouped;
 use crate::model::{EventKind, Redactor, RunEvent, StatementReport, format_bytes};
 use crate::msg;
 
@@ -27,7 +28,7 @@ const PROGRESS_EVERY_MS: u64 = 5_000;
 
 /// Writes plain lines to `out` and the fault at the end to `faults`.
 pub struct PlainSink {
-    out: BufWriter<Box<dyn Write + Send>>,
+    log: Log,
     faults: Box<dyn Write + Send>,
     redactor: Redactor,
     verbose: bool,
@@ -48,7 +49,7 @@ impl PlainSink {
         verbose: bool,
     ) -> Self {
         Self {
-            out: BufWriter::with_capacity(64 * 1024, out),
+            log: Log::new(out, redactor.clone()),
             faults,
             redactor,
             verbose,
@@ -60,21 +61,13 @@ impl PlainSink {
         }
     }
 
-    fn write(&mut self, at: &str, text: &str) {
-        let text = if self.redactor.is_empty() { text } else { &self.redactor.clean(text) };
-        let indent = text.len() - text.trim_start_matches(' ').len();
-        let text: Cow<'_, str> = if is_plain(text) {
-            text.into()
-        } else {
-            format!("{}{}", &text[..indent], harmless(&text[indent..]).replace(['\n', '\t'], " "))
-                .into()
-        };
-        for part in ["[", clock(at), "] ", &text, "\n"] {
-            let _ = self.out.write_all(part.as_bytes());
-        }
+    /// Announces an item that takes long also where no event comes.
+    pub fn watched(self) -> Self {
+        self.log.watched();
+        self
     }
 
-    fn statement(&mut self, at: &str, done: &StatementReport) {
+    fn statement(&mut self, event: &RunEvent, done: &StatementReport) {
         if !self.verbose && done.of > STATEMENTS_TOLD && done.took_ms < SLOW_MS {
             let every = done.of.div_ceil(20);
             if !done.number.is_multiple_of(every) && done.number != done.of && done.number != 1 {
@@ -85,7 +78,7 @@ impl PlainSink {
         line.clear();
         line.push_str("    ");
         self.statements.line(&mut line, done);
-        self.write(at, &line);
+        self.log.line(&event.at, event.elapsed_ms, &line);
         self.line = line;
     }
 
@@ -108,7 +101,8 @@ impl PlainSink {
         }
         self.progress = (!ended).then(|| (what.to_string(), event.elapsed_ms));
         let text = format!("    {what}: {}", amount(done, total, unit));
-        self.write(&event.at, &text);
+        self.log.announce();
+        self.log.line(&event.at, event.elapsed_ms, &text);
     }
 }
 
@@ -152,18 +146,25 @@ pub(super) fn shape(line: &Line) -> String {
 impl Sink for PlainSink {
     fn event(&mut self, event: &RunEvent) {
         match &event.kind {
-            EventKind::Statement(done) => return self.statement(&event.at, done),
+            EventKind::Statement(done) => return self.statement(event, done),
             EventKind::Progress { what, done, total, unit } => {
                 return self.progress(event, what, *done, *total, unit);
             }
-            EventKind::ItemStarted { item } => self.lines.push(beginning(item)),
+            EventKind::ItemStarted { item } => {
+                self.log.begin(&event.at, event.elapsed_ms, shape(&beginning(item)));
+            }
+            // Somebody waits, and wants to know for what; or what follows is of no item.
+            EventKind::Waiting { .. }
+            | EventKind::Retry { .. }
+            | EventKind::Section { .. }
+            | EventKind::RunFinished { .. } => self.log.announce(),
             _ => {}
         }
         let mut lines = std::mem::take(&mut self.lines);
         self.teller.tell(event, &mut lines);
         if let EventKind::RunFinished { fault, .. } = &event.kind {
             if let Some(fault) = fault {
-                let _ = self.out.flush();
+                self.log.flush();
                 let mut fault = cleaned(fault, &self.redactor);
                 fault.next = fault.next.or_else(|| self.teller.tally.next().map(str::to_string));
                 let _ = self.faults.write_all(render(&fault, FAULT_WIDTH, false).as_bytes());
@@ -171,20 +172,27 @@ impl Sink for PlainSink {
             }
             lines.extend(self.teller.tally.lines());
         }
-        for line in lines.drain(..) {
-            self.write(&event.at, &shape(&line));
+        if matches!(event.kind, EventKind::ItemFinished { .. }) {
+            let lines: Vec<String> = lines.iter().map(shape).collect();
+            self.log.end(&event.at, &lines);
+        } else {
+            for line in &lines {
+                self.log.line(&event.at, event.elapsed_ms, &shape(line));
+            }
         }
+        lines.clear();
         self.lines = lines;
         if !matches!(event.kind, EventKind::Notice { .. } | EventKind::Compared { .. }) {
-            let _ = self.out.flush();
+            self.log.flush();
         }
     }
 
     fn quiet(&mut self) {
-        let _ = self.out.flush();
+        self.log.announce();
+        self.log.flush();
     }
 
     fn finish(&mut self) {
-        let _ = self.out.flush();
+        self.quiet();
     }
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::model::{Report, Rung, RungState, Timing, Verdict};
+use super::model::{BackupReport, Report, Rung, RungState, Timing, Verdict};
 use super::words::name_of;
 use crate::model::{FinalState, ItemState, RungKind, parse_estimate};
 use crate::msg;
@@ -77,10 +77,10 @@ pub(super) fn ladder(report: &Report, named: Vec<Rung>) -> Vec<Rung> {
             rungs.push(rung(RungKind::Undo, Some(title), title.to_string()));
         }
     }
-    for backup in &report.backups {
+    for BackupReport { item, backup } in &report.backups {
         let Some(first) = backup.files.first() else {
             let what = backup.state.clone().unwrap_or_default();
-            let mut restore = rung(RungKind::Restore, backup.item.as_deref(), what);
+            let mut restore = rung(RungKind::Restore, item.as_deref(), what);
             restore.command.clone_from(&backup.restore);
             rungs.push(restore);
             continue;
@@ -91,7 +91,7 @@ pub(super) fn ladder(report: &Report, named: Vec<Rung>) -> Vec<Rung> {
             rung.kind == RungKind::Restore && backup.files.iter().any(|file| file.path == rung.what)
         });
         let at = at.unwrap_or_else(|| {
-            let mut restore = rung(RungKind::Restore, backup.item.as_deref(), first.path.clone());
+            let mut restore = rung(RungKind::Restore, item.as_deref(), first.path.clone());
             restore.command.clone_from(&backup.restore);
             rungs.push(restore);
             rungs.len() - 1

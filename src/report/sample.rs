@@ -4,8 +4,8 @@
 use serde_json::{Value, json};
 
 use crate::model::{
-    Action, Attestation, Effect, EventKind, Fault, FinalState, Item, ItemKind, ItemState, Place,
-    Risk, RunEvent, RunId, RungKind, StatementReport,
+    Action, Attestation, Backup, BackupFile, Effect, EventKind, Fault, FinalState, Item, ItemKind,
+    ItemState, Place, Risk, RunEvent, RunId, RungKind, StatementReport,
 };
 
 /// Builds a stream: sequence numbers and both clocks are right by themselves.
@@ -177,14 +177,19 @@ fn until_the_sql(night: &mut Night) -> Item {
         unit: "bytes".into(),
     });
     night.tell(EventKind::Backup {
-        backup: json!({
-            "files": [
-                {"path": "backups/iamvet_db-20261121-0213.dump", "format": "custom",
-                 "bytes": 40_056_000, "sha256": "9f86d081884c7d65"},
-            ],
-            "state": "verified",
-            "restore": "pg_restore --dbname iamvet_new backups/iamvet_db-20261121-0213.dump",
-        }),
+        backup: Backup {
+            files: vec![BackupFile {
+                path: "backups/iamvet_db-20261121-0213.dump".into(),
+                format: Some("custom".into()),
+                bytes: Some(40_056_000),
+                sha256: Some("9f86d081884c7d65".into()),
+            }],
+            state: Some("verified".into()),
+            restore: Some(
+                "pg_restore --dbname iamvet_new backups/iamvet_db-20261121-0213.dump".into(),
+            ),
+            ..Backup::default()
+        },
     });
     night.tell(EventKind::IntentDone {
         item: "G1.01 전체 백업".into(),

@@ -46,7 +46,7 @@ pub fn for_terminal(
     let faults = Box::new(std::io::stderr());
     match mode {
         Output::Live => Box::new(LiveSink::new(out, faults, redactor, colour, verbose)),
-        Output::Plain => Box::new(PlainSink::new(out, faults, redactor, verbose)),
+        Output::Plain => Box::new(PlainSink::new(out, faults, redactor, verbose).watched()),
         Output::Json => Box::new(JsonSink::new(out, redactor)),
     }
 }

@@ -12,7 +12,8 @@ use super::sink::Sink;
 use super::*;
 use crate::message::{Language, in_language};
 use crate::model::{
-    Action, Effect, EventKind, Fault, FinalState, ItemKind, ItemState, Place, Redactor, RunEvent,
+    Action, Backup, BackupFile, Effect, EventKind, Fault, FinalState, ItemKind, ItemState, Place,
+    Redactor, RunEvent,
 };
 
 /// A writer that can be read afterwards, and counts its writes.
@@ -195,7 +196,11 @@ fn hostile() -> Night {
         EventKind::Text { markdown: evil.into() },
         EventKind::Table { title: evil.into(), rows: serde_json::json!([{ evil: evil }]) },
         EventKind::Backup {
-            backup: serde_json::json!({"files": [{"path": evil}], "restore": evil}),
+            backup: Backup {
+                files: vec![BackupFile { path: evil.into(), ..BackupFile::default() }],
+                restore: Some(evil.into()),
+                ..Backup::default()
+            },
         },
         EventKind::Progress { what: evil.into(), done: 1, total: Some(2), unit: evil.into() },
         EventKind::Action { action: action.clone(), planned: true },
@@ -342,6 +347,37 @@ fn a_thousand_quick_steps_and_ten_thousand_statements_do_not_flood_a_terminal() 
     let frames = began.elapsed().as_millis() as usize / 100 + 4;
     assert_eq!(text.matches("점검 ").count(), 1_000, "one line each");
     assert!(out.writes() <= frames, "{} writes in {frames} frames", out.writes());
+}
+
+#[test]
+fn a_thousand_quick_steps_are_a_thousand_lines_of_a_log() {
+    let mut night = Night::new();
+    night.start("run");
+    for number in 0..1_000 {
+        night.check(&format!("점검 {number}"), 1);
+    }
+    night.finish(FinalState::Done, 0, None, None);
+    let (text, _) = plain(&night.events, false);
+    assert_eq!(text.matches("점검 ").count(), 1_000, "one line each");
+}
+
+#[test]
+fn a_log_announces_an_item_that_is_silent_for_long() {
+    let mut night = Night::new();
+    night.start("run");
+    night.item(ItemKind::Step, "백필", Some("1m..2m"));
+    let out = Paper::default();
+    let (to, err) = (Box::new(out.clone()), Box::new(Paper::default()));
+    let mut sink = PlainSink::new(to, err, Redactor::default(), false).watched();
+    night.events.iter().for_each(|event| sink.event(event));
+    assert!(!out.text().contains("백필"), "{}", out.text());
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while !out.text().contains("백필") && std::time::Instant::now() < deadline {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    assert!(out.text().contains("백필"), "{}", out.text());
+    sink.finish();
+    assert_eq!(out.text().matches("백필").count(), 1);
 }
 
 #[test]

@@ -11,7 +11,9 @@ use super::words::{
     Tone, count_text, exceeds, grid, kind_word, mark, name_of, span, target_words, took_beside,
     value_text,
 };
-use crate::model::{EventKind, Item, ItemKind, ItemState, RunEvent, format_bytes, parse_estimate};
+use crate::model::{
+    Backup, EventKind, Item, ItemKind, ItemState, RunEvent, format_bytes, parse_estimate,
+};
 use crate::msg;
 
 /// Rows of a playbook's table that are shown while the run goes on; the report has them all.
@@ -258,8 +260,7 @@ fn attested(attestation: &crate::model::Attestation) -> Line {
     }
 }
 
-fn backup_lines(value: &serde_json::Value, out: &mut Vec<Line>) {
-    let backup = super::BackupReport::from_value(None, value);
+fn backup_lines(backup: &Backup, out: &mut Vec<Line>) {
     for file in &backup.files {
         let facts = [
             file.format.clone().unwrap_or_default(),
@@ -271,7 +272,7 @@ fn backup_lines(value: &serde_json::Value, out: &mut Vec<Line>) {
         out.push(Line::fact(msg!("report.backup", path = file.path, facts = facts)));
     }
     if backup.files.is_empty() {
-        let state = backup.state.unwrap_or_else(|| value_text(value));
+        let state = backup.state.as_deref().unwrap_or_default();
         out.push(Line::fact(msg!("report.backup-external", state = state)));
     }
     if let Some(restore) = &backup.restore {

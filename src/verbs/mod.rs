@@ -3,6 +3,7 @@
 //! A verb describes what it is about to do and hands it to the gate; it never looks at the mode.
 
 mod app;
+mod compared;
 mod db;
 mod fs;
 mod given;

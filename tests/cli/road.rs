@@ -74,7 +74,9 @@ fn a_failed_run_is_resumed_without_its_name_and_without_its_local_files() {
 
     project.file("sql/fill.sql", "INSERT INTO shop VALUES (1);\n");
     std::fs::remove_dir_all(project.path().join(".runsheet")).unwrap();
-    project.run(&["resume"]).exits(0).stdout_shows("done before: make");
+    // The mended file is a change: it is said, and meant.
+    project.run(&["resume"]).exits(2).stderr_shows("sql/fill.sql").stderr_shows("--accept-changes");
+    project.run(&["resume", "--accept-changes"]).exits(0).stdout_shows("done before: make");
     assert_eq!(cluster.value("shop", "SELECT count(*) FROM shop"), "1");
     project.run(&["resume"]).exits(0).stderr_shows("no run is open");
 }

@@ -3,6 +3,7 @@
 
 mod command;
 mod connection;
+mod death;
 mod journal;
 mod lease;
 mod lock_queue;
@@ -136,6 +137,12 @@ impl Desk {
         ));
     }
 
+    /// For after a kill: see [`Cluster::end_the_dead`].
+    pub fn end_the_dead(&self) -> &Self {
+        self.cluster.end_the_dead(self.database);
+        self
+    }
+
     /// The newest run.
     pub fn newest_run(&self) -> String {
         let mut runs: Vec<String> = std::fs::read_dir(self.project.path().join(".runsheet/runs"))
@@ -152,17 +159,33 @@ impl Desk {
     }
 }
 
+/// The tables and views of the schemas whose name fits the condition.
+pub fn tables(cluster: &Cluster, database: &str, schemas: &str) -> Vec<String> {
+    let rows = cluster.query(
+        database,
+        &format!(
+            "SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+             WHERE c.relkind IN ('r', 'v', 'm') AND n.nspname {schemas} ORDER BY 1"
+        ),
+    );
+    rows.into_iter().map(|row| row[0].clone().unwrap()).collect()
+}
+
 /// One text that is the same if and only if schema and rows are the same; the ledger not counted.
+/// Needs nothing that a server may be built without (the XML functions would).
 pub fn fingerprint(cluster: &Cluster, database: &str) -> String {
-    cluster.value(
+    let mut lines = tables(cluster, database, "!~ '^(pg_|information_schema|runsheet)'");
+    for table in &mut lines {
+        let rows =
+            format!("SELECT md5(string_agg(t::text, E'\\n' ORDER BY t::text)) FROM {table} AS t");
+        let [row] = &cluster.query(database, &rows)[..] else { panic!("one row: {rows}") };
+        *table = format!("table {table} {}", row[0].as_deref().unwrap_or("empty"));
+    }
+    let schema = cluster.value(
         database,
         "SELECT coalesce(string_agg(line, E'\\n' ORDER BY line), '') FROM (
-           SELECT format('table %s %s', c.oid::regclass, md5(query_to_xml(
-                format('SELECT * FROM %s AS t ORDER BY t::text', c.oid::regclass), true, false, '')::text)) AS line
-             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-             WHERE c.relkind IN ('r', 'v', 'm') AND n.nspname !~ '^(pg_|information_schema|runsheet)'
-           UNION ALL SELECT format('column %s %s %s %s', a.attrelid::regclass, a.attname,
-                format_type(a.atttypid, a.atttypmod), a.attnotnull)
+           SELECT format('column %s %s %s %s', a.attrelid::regclass, a.attname,
+                format_type(a.atttypid, a.atttypmod), a.attnotnull) AS line
              FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
              WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind = 'r'
                AND n.nspname !~ '^(pg_|information_schema|runsheet)'
@@ -171,5 +194,6 @@ pub fn fingerprint(cluster: &Cluster, database: &str) -> String {
              FROM pg_constraint WHERE conrelid <> 0 AND connamespace::regnamespace::text !~ '^(pg_|information_schema|runsheet)'
            UNION ALL SELECT format('schema %s', nspname) FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema|runsheet)'
          ) AS lines",
-    )
+    );
+    format!("{}\n{schema}", lines.join("\n"))
 }

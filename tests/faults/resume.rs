@@ -21,12 +21,13 @@ fn killed() -> Desk {
     run.signal("KILL");
     run.wait().exits(137);
     // The server notices that its client is gone; then nothing waits any more.
-    desk.nothing_is_left();
+    desk.end_the_dead().nothing_is_left();
     assert_eq!(desk.value(ADDED), "one");
     desk.sql("ALTER DATABASE shop SET work_mem = '8MB'");
     desk
 }
 
+/// F02.
 #[test]
 fn a_killed_run_is_resumed_and_each_step_happens_once() {
     let desk = killed();
@@ -112,6 +113,7 @@ fn an_sql_file_of_a_finished_step_that_was_edited_is_refused() {
     assert_eq!(desk.value(ADDED), "one");
 }
 
+/// F36, F37, P2.
 #[test]
 fn an_index_built_outside_of_transactions_and_killed_half_way_becomes_one_valid_index() {
     let desk =
@@ -127,7 +129,7 @@ fn an_index_built_outside_of_transactions_and_killed_half_way_becomes_one_valid_
     desk.wait_until("SELECT EXISTS (SELECT FROM pg_stat_progress_create_index)");
     run.signal("KILL");
     run.wait().exits(137);
-    desk.nothing_is_left();
+    desk.end_the_dead().nothing_is_left();
     drop(reader);
     desk.call(&["resume", "--yes"]).exits(0);
     let indexes = "SELECT string_agg(indexrelid::regclass || ' ' || indisvalid, ', ') FROM pg_index

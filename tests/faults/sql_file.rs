@@ -44,6 +44,7 @@ fn an_error_in_the_seventeenth_statement_is_shown_in_its_own_line_and_nothing_st
     desk.unchanged().nothing_is_left();
 }
 
+/// F10.
 #[test]
 fn a_commit_in_the_middle_is_refused_before_the_first_statement() {
     let desk = with_file(b"DELETE FROM items WHERE id = 1;\nCOMMIT;\nDELETE FROM items;\n");
@@ -51,6 +52,7 @@ fn a_commit_in_the_middle_is_refused_before_the_first_statement() {
     desk.unchanged();
 }
 
+/// F10.
 #[test]
 fn a_commit_that_nobody_could_see_beforehand_does_not_pass_as_done() {
     let desk = with_file(b"DELETE FROM items WHERE id = 1;\nDO $$ BEGIN COMMIT; END $$;\n");

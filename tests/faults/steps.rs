@@ -116,6 +116,7 @@ step("needed", || db::exec("CREATE TABLE made (id int)"));"#,
     assert_eq!(desk.value("SELECT count(*) FROM made"), "0");
 }
 
+/// F13.
 #[test]
 fn ctrl_c_in_a_long_statement_leaves_the_database_as_before() {
     let desk = Desk::new(
@@ -130,6 +131,7 @@ fn ctrl_c_in_a_long_statement_leaves_the_database_as_before() {
     desk.unchanged().nothing_is_left();
 }
 
+/// F13.
 #[test]
 fn ctrl_c_behind_a_finished_step_says_that_it_stands() {
     let desk =
@@ -142,6 +144,7 @@ fn ctrl_c_behind_a_finished_step_says_that_it_stands() {
     desk.nothing_is_left();
 }
 
+/// F13.
 #[test]
 fn a_terminated_runner_leaves_the_database_as_before() {
     let desk = Desk::new(
@@ -172,6 +175,7 @@ fn a_manual_item_passed_by_yes_is_not_attested_in_the_report() {
     assert!(desk.of_run("report.md").contains("not attested"));
 }
 
+/// F09: the client library says Ok for a COMMIT that was a ROLLBACK; the row does not.
 #[test]
 fn a_statement_that_the_step_swallowed_does_not_make_it_done() {
     let desk = Desk::new(

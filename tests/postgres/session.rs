@@ -155,8 +155,11 @@ fn a_terminated_session_says_so_and_stays_closed() {
     wait(async {
         let session = open(&cluster.url("postgres")).await;
         let killer = open(&cluster.url("postgres")).await;
-        let kill = "SELECT pg_terminate_backend($1, 5000)";
-        killer.query(kill, &[session.backend_pid().into()]).await.unwrap();
+        let pid: serde_json::Value = session.backend_pid().into();
+        let kill = "SELECT pg_terminate_backend($1)";
+        killer.query(kill, std::slice::from_ref(&pid)).await.unwrap();
+        let there = "SELECT 1 FROM pg_stat_activity WHERE pid = $1";
+        while killer.query(there, std::slice::from_ref(&pid)).await.unwrap().first().is_some() {}
         let error = session.query("SELECT 1", &[]).await.unwrap_err();
         assert!(error.connection_lost, "{error:?}");
         assert_eq!(error.clone().into_fault().kind, FaultKind::NoConnection);

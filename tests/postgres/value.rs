@@ -4,10 +4,12 @@ use serde_json::{Value, json};
 
 use super::{open, wait};
 use crate::support::Cluster;
+use crate::support::cluster::query;
 
 #[test]
 fn every_type_has_its_json() {
     let cluster = Cluster::start();
+    let xml = query(&cluster.url("postgres"), "SELECT '<a/>'::xml").is_ok();
     wait(async {
         let session = open(&cluster.url("postgres")).await;
         session
@@ -83,6 +85,10 @@ fn every_type_has_its_json() {
             ("'pg_class'::regclass", json!("pg_class")),
             ("ARRAY[int4range(1, 5)]", json!("{\"[1,5)\"}")),
         ] {
+            if sql.ends_with("::xml") && !xml {
+                eprintln!("skipped: this PostgreSQL was built without XML");
+                continue;
+            }
             let rows = session.query(&format!("SELECT {sql} AS \"v 1\" -- {sql}"), &[]).await;
             let rows = rows.unwrap_or_else(|error| panic!("{sql}: {error}"));
             assert_eq!(rows.columns, ["v 1"], "{sql}");

@@ -12,6 +12,7 @@ for n in 1..=5 {
 }
 "#;
 
+/// F02, P1, P4.
 #[test]
 fn a_run_killed_in_every_one_of_its_steps_ends_like_one_that_was_never_killed() {
     let desk = Desk::new(FIVE);
@@ -86,6 +87,7 @@ fn a_run_that_waited_for_one_that_failed_does_not_repeat_its_steps() {
     desk.nothing_is_left();
 }
 
+/// F07, P1.
 #[test]
 fn a_server_that_crashes_inside_a_step_loses_that_step_and_no_other() {
     let mut desk = Desk::new(FIVE);
@@ -104,6 +106,7 @@ fn a_server_that_crashes_inside_a_step_loses_that_step_and_no_other() {
     desk.nothing_is_left();
 }
 
+/// F16, P1.
 #[test]
 fn five_runs_that_start_together_do_the_work_once() {
     let desk = Desk::new(FIVE);

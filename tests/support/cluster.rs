@@ -32,12 +32,19 @@ impl Cluster {
     }
 
     fn launch(settings: &[(&str, &str)], fresh: bool) -> Self {
-        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("clusters");
+        let folder = option_env!("CARGO_TARGET_TMPDIR")
+            .map_or_else(std::env::temp_dir, PathBuf::from)
+            .join("clusters");
         let mut options = ScratchOptions::new(Programs::new(None, None), folder, "c");
         options.tcp = true;
         options.fresh = fresh;
-        options.settings =
-            settings.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        // The default from 14 on: what tests say of passwords is the same for every version.
+        let scram = [("password_encryption", "scram-sha-256")];
+        options.settings = scram
+            .iter()
+            .chain(settings)
+            .map(|(name, value)| (name.to_string(), value.to_string()))
+            .collect();
         let server = ScratchServer::start(&options)
             .unwrap_or_else(|fault| panic!("no server for this test: {fault}\n{fault:#?}"));
         Self { server }
@@ -68,6 +75,16 @@ impl Cluster {
         self.server.version().0
     }
 
+    /// Whether it was built with TLS; the packages that are unpacked without root's help are not.
+    pub fn speaks_tls(&self) -> bool {
+        let library = "SELECT setting FROM pg_settings WHERE name = 'ssl_library'";
+        let speaks = !self.value("postgres", library).is_empty();
+        if !speaks {
+            eprintln!("skipped: this PostgreSQL was built without TLS");
+        }
+        speaks
+    }
+
     /// Makes an empty database.
     pub fn create_database(&self, name: &str) {
         self.server.create_database(name).unwrap_or_else(|fault| panic!("{fault}"));
@@ -91,6 +108,19 @@ impl Cluster {
         match self.query(database, text).as_slice() {
             [row] if row.len() == 1 => row[0].clone().unwrap_or_else(|| panic!("NULL: {text}")),
             rows => panic!("not one value but {rows:?}: {text}"),
+        }
+    }
+
+    /// After a runner was killed in the middle of a statement: from 14 on the server notices it
+    /// within a second; before, somebody has to end the statement, as docs/servers.md says.
+    pub fn end_the_dead(&self, database: &str) {
+        if self.major() < 14 {
+            self.sql(
+                database,
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                 WHERE application_name LIKE 'runsheet%' AND state = 'active' \
+                 AND application_name NOT LIKE '%/watch' AND pid <> pg_backend_pid()",
+            );
         }
     }
 

@@ -85,12 +85,17 @@ pub fn trial(server: &ScratchServer, number: u64, seed: u64) -> Result<(Disaster
     desk.sql("CREATE TABLE log (step int)")?;
     let kept = chance.below(STEPS - 2) + 1;
     let reached = kept + 1 + chance.below(STEPS - kept);
-    desk.copy("before")?;
+    // A copy costs a checkpoint: only those that this disaster needs are made.
+    let needs = |name: &str, when: &[Disaster]| match when.contains(&disaster) {
+        true => desk.copy(name),
+        false => Ok(()),
+    };
+    needs("before", &[Disaster::RestoredToBefore])?;
     desk.walk(Some(kept), None, false)?.well()?;
-    desk.copy("kept")?;
+    needs("kept", &[Disaster::Restored, Disaster::RestoredAndDeleted])?;
     let until = Some(reached).filter(|reached| *reached < STEPS);
     let run = desk.walk(until, None, false)?.well()?;
-    desk.copy("whole")?;
+    needs("whole", &[Disaster::RowDeleted, Disaster::LedgerDropped])?;
     let events = desk.folder.join(".runsheet/runs").join(&run.0).join("events.jsonl");
     let stands = match disaster {
         Disaster::Restored | Disaster::RestoredAndDeleted => kept,

@@ -3,7 +3,7 @@
 pub mod cluster;
 pub mod disaster;
 pub mod listener;
-pub mod play;
+pub mod played;
 pub mod pooler;
 pub mod project;
 pub mod stage;
@@ -11,7 +11,8 @@ pub mod wire;
 
 pub use cluster::Cluster;
 pub use listener::Listener;
-pub use play::{Asked, Played, Stage};
+pub use played::Played;
 pub use pooler::Pooler;
 pub use project::{Project, Ran};
+pub use stage::Stage;
 pub use wire::Wire;

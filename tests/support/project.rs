@@ -10,6 +10,12 @@ use std::time::{Duration, Instant};
 /// No single call of the program takes longer in a test.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// The real program. The chaos harness is no test and has none beside it: it is the program itself.
+pub fn program() -> PathBuf {
+    option_env!("CARGO_BIN_EXE_runsheet")
+        .map_or_else(|| std::env::current_exe().expect("this program"), PathBuf::from)
+}
+
 /// A temporary project.
 pub struct Project {
     folder: tempfile::TempDir,
@@ -64,7 +70,7 @@ impl Project {
 
     /// The program with its arguments, ready to be changed and started.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_runsheet"));
+        let mut command = Command::new(program());
         command
             .args(args)
             .current_dir(self.folder.path())

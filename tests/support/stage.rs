@@ -1,6 +1,7 @@
 //! A playbook played through the library, in this process: every event is kept, so that a test
 //! can ask what was done and what was said.
 
+use std::cell::Cell;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -8,13 +9,13 @@ use std::time::Duration;
 use runsheet::config::{Config, Environment};
 use runsheet::engine::{Limits, RoadSetup, walk};
 use runsheet::host::{HostSetup, Mode, OnFailure, Terminal, Wishes};
-use runsheet::model::{EventKind, Fault, ItemState, Redactor, RunEvent};
+use runsheet::model::{Redactor, RunEvent, RunId};
 use runsheet::playbook::Playbook;
 use runsheet::postgres::Target;
 use runsheet::report::Sink;
 use runsheet::system::{Cancel, StateDir, offer_trampoline};
-use serde_json::Value;
 
+use super::played::Played;
 use super::{Cluster, Project};
 
 /// A project and a database, ready to be played on.
@@ -23,11 +24,17 @@ pub struct Stage {
     url: Option<String>,
     own: Option<Cluster>,
     set: Vec<(String, String)>,
+    played: Cell<u32>,
     /// Stops what is being played.
     pub cancel: Cancel,
 }
 
 impl Stage {
+    /// For a connection string.
+    pub fn new(url: &str) -> Self {
+        Self::at(Some(url.into()))
+    }
+
     /// On a database of a cluster.
     pub fn on(cluster: &Cluster, database: &str) -> Self {
         Self::at(Some(cluster.url(database)))
@@ -49,8 +56,15 @@ impl Stage {
 
     /// On whatever this connection string leads to.
     pub fn at(url: Option<String>) -> Self {
-        offer_trampoline(env!("CARGO_BIN_EXE_runsheet").into());
-        Self { project: Project::new(), url, own: None, set: Vec::new(), cancel: Cancel::new() }
+        offer_trampoline(super::project::program());
+        Self {
+            project: Project::new(),
+            url,
+            own: None,
+            set: Vec::new(),
+            played: Cell::new(0),
+            cancel: Cancel::new(),
+        }
     }
 
     /// Writes runsheet.toml.
@@ -76,24 +90,34 @@ impl Stage {
         self.project.path()
     }
 
-    /// Runs a playbook: its text behind `playbook("it")`, unless it begins one itself.
+    /// Runs a playbook: its text behind `playbook(..)` with an id of its own, unless it begins one
+    /// itself.
     pub fn run(&self, text: &str) -> Played {
-        self.play(Mode::Run, text)
+        self.play(Mode::Run, text, None)
     }
 
     /// Plans it.
     pub fn plan(&self, text: &str) -> Played {
-        self.play(Mode::Plan, text)
+        self.play(Mode::Plan, text, None)
     }
 
-    fn play(&self, mode: Mode, text: &str) -> Played {
+    /// Goes on with a run.
+    pub fn resume(&self, run: RunId, text: &str) -> Played {
+        self.play(Mode::Run, text, Some(run))
+    }
+
+    fn play(&self, mode: Mode, text: &str, resume: Option<RunId>) -> Played {
+        self.played.set(self.played.get() + 1);
         let text = if text.contains("playbook(") {
             text.to_string()
         } else {
-            format!("let p = playbook(\"it\", #{{ repeatable: true }});\n{text}")
+            format!("let p = playbook(\"it{}\");\n{text}", self.played.get())
         };
         let nothing = |_: &str| None;
-        let config = Config::load(self.path()).expect("the project's file");
+        let mut config = Config::load(self.path()).expect("the project's file");
+        if config.file.is_none() {
+            config.run.connect_tries = 1;
+        }
         let environment: Environment = config
             .environment(None, Some(self.url.as_deref().unwrap_or("postgres:///none")), &nothing)
             .expect("an environment");
@@ -120,7 +144,7 @@ impl Stage {
                     take_over: false,
                     take_over_run: None,
                     on_failure: OnFailure::Stop,
-                    again: true,
+                    again: resume.is_none(),
                     accept_changes: false,
                     accept_database: false,
                     unprotected: false,
@@ -128,7 +152,7 @@ impl Stage {
                     reason: None,
                     until: None,
                     allow_pooler: false,
-                    resume: None,
+                    resume,
                 },
                 redactor,
                 terminal: Terminal { interactive: false, yes: true },
@@ -139,8 +163,16 @@ impl Stage {
         };
         let ended = walk(setup);
         let events = kept.0.lock().expect("the events").clone();
-        let exit = ended.map(|ended| ended.exit);
-        Played { exit, events, folder: self.path().join(".runsheet") }
+        let folder = self.path().join(".runsheet");
+        match ended {
+            Ok(ended) => {
+                Played { exit: ended.exit, run: Some(ended.run), early: None, events, folder }
+            }
+            Err(fault) => {
+                let exit = fault.kind.exit_code();
+                Played { exit, run: None, early: Some(fault), events, folder }
+            }
+        }
     }
 }
 
@@ -163,104 +195,4 @@ impl Sink for Kept {
     }
 
     fn finish(&mut self) {}
-}
-
-/// What happened.
-pub struct Played {
-    /// The exit code, or the fault before the first item.
-    pub exit: Result<u8, Fault>,
-    pub events: Vec<RunEvent>,
-    folder: std::path::PathBuf,
-}
-
-impl Played {
-    /// Everything went well.
-    #[track_caller]
-    pub fn fine(self) -> Self {
-        assert!(matches!(self.exit, Ok(0)), "{:?}\n{:#?}", self.exit, self.faults());
-        self
-    }
-
-    /// It failed with this code; gives the fault.
-    #[track_caller]
-    pub fn fails_with(&self, code: &str) -> Fault {
-        let faults = self.faults();
-        let found = faults.iter().find(|fault| fault.code == code);
-        assert!(self.exit.as_ref().is_ok_and(|exit| *exit != 0), "{:?}\n{faults:#?}", self.exit);
-        found.unwrap_or_else(|| panic!("{code} was expected\n{faults:#?}")).clone()
-    }
-
-    /// The faults of items and of the run.
-    pub fn faults(&self) -> Vec<Fault> {
-        let of = |event: &RunEvent| match &event.kind {
-            EventKind::ItemFinished { outcome: ItemState::Failed { fault, .. }, .. } => {
-                Some((**fault).clone())
-            }
-            EventKind::RunFinished { fault: Some(fault), .. } => Some((**fault).clone()),
-            _ => None,
-        };
-        self.events.iter().filter_map(of).collect()
-    }
-
-    /// The value of an item.
-    #[track_caller]
-    pub fn value(&self, title: &str) -> Value {
-        let of = |event: &RunEvent| match &event.kind {
-            EventKind::ItemFinished { item, outcome: ItemState::Done { value }, .. }
-                if item.title == title =>
-            {
-                Some(value.clone())
-            }
-            _ => None,
-        };
-        let found = self.events.iter().find_map(of);
-        found.unwrap_or_else(|| panic!("{title} was not done\n{:#?}", self.faults()))
-    }
-
-    /// How an item ended.
-    #[track_caller]
-    pub fn outcome(&self, title: &str) -> ItemState {
-        let of = |event: &RunEvent| match &event.kind {
-            EventKind::ItemFinished { item, outcome, .. } if item.title == title => {
-                Some(outcome.clone())
-            }
-            _ => None,
-        };
-        self.events.iter().find_map(of).unwrap_or_else(|| panic!("no item {title}"))
-    }
-
-    /// The events of a kind.
-    pub fn all<T>(&self, pick: impl Fn(&EventKind) -> Option<T>) -> Vec<T> {
-        self.events.iter().filter_map(|event| pick(&event.kind)).collect()
-    }
-
-    /// The events as they are journaled, one JSON line each.
-    pub fn journal(&self) -> String {
-        self.events.iter().map(|event| serde_json::to_string(event).expect("json") + "\n").collect()
-    }
-
-    /// Neither an event nor a file of the state folder holds the text.
-    #[track_caller]
-    pub fn shows_nowhere(&self, canary: &str) {
-        assert!(!self.journal().contains(canary), "an event gives away {canary}");
-        if let Some(file) = holds(&self.folder, canary.as_bytes()) {
-            panic!("{} gives away {canary}", file.display());
-        }
-    }
-}
-
-fn holds(folder: &Path, canary: &[u8]) -> Option<std::path::PathBuf> {
-    for entry in std::fs::read_dir(folder).ok()?.filter_map(Result::ok) {
-        let path = entry.path();
-        let found = match path.is_dir() {
-            true => holds(&path, canary),
-            false => std::fs::read(&path)
-                .is_ok_and(|bytes| bytes.windows(canary.len()).any(|part| part == canary))
-                .then(|| path.clone()),
-        };
-        if found.is_some() {
-            return found;
-        }
-    }
-    None
 }

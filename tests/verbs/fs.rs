@@ -1,6 +1,6 @@
 //! Twin of `src/verbs/fs`.
 
-use crate::support::stage::Stage;
+use crate::support::Stage;
 use serde_json::json;
 
 #[test]

@@ -1,7 +1,7 @@
 //! Twin of `src/verbs/http`.
 
+use crate::support::Stage;
 use crate::support::listener::{Listener, closed_port};
-use crate::support::stage::Stage;
 
 #[test]
 fn an_answer_is_status_and_body() {

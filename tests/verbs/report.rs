@@ -1,6 +1,6 @@
 //! Twin of `src/verbs/report`.
 
-use crate::support::stage::Stage;
+use crate::support::Stage;
 use runsheet::model::EventKind;
 
 #[test]

@@ -8,9 +8,8 @@ use super::forms::Forms;
 use super::program::Function;
 use super::tree::{call_position, namespace, written};
 use super::{tree, words};
-use crate::config::nearest;
 use crate::host::Verb;
-use crate::model::Fault;
+use crate::model::{Fault, nearest};
 use crate::msg;
 
 impl Forms<'_> {

@@ -10,8 +10,8 @@ use super::program::{Program, Unit};
 use super::scope::{Holds, Scope};
 use super::tree::{self, Part};
 use super::{secrets, words};
-use crate::config::{Config, nearest};
-use crate::model::{Fault, ItemKind};
+use crate::config::Config;
+use crate::model::{Fault, ItemKind, nearest};
 use crate::msg;
 use crate::playbook::Playbook;
 

@@ -7,9 +7,8 @@ use super::arguments::Matched;
 use super::declared::{PARAMETER_KEYS, RESERVED, is_spelled};
 use super::forms::Forms;
 use super::{secrets, tree, words};
-use crate::config::nearest;
 use crate::host::Verb;
-use crate::model::{Fault, Risk, parse_estimate, parse_span};
+use crate::model::{Fault, Risk, nearest, parse_estimate, parse_span};
 use crate::msg;
 
 /// Options of verbs that are durations, whichever verb has them.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Fault, quote_ident};
+use crate::model::{Fault, nearest, quote_ident};
 use crate::msg;
 
 /// Whose words they are.
@@ -186,9 +186,8 @@ fn unknown(key: &str) -> Fault {
     } else {
         msg!("postgres.keyvalue-form")
     };
-    let nearest = KNOWN.iter().find(|known| strsim::damerau_levenshtein(known, key) <= 2);
     let fault = Fault::usage("url-parameter", message);
-    match nearest {
+    match nearest(key, KNOWN.iter().copied()) {
         Some(known) if plain => fault.remedy(msg!("postgres.url-parameter-near", name = known)),
         _ => fault.remedy(msg!("postgres.url-parameter-remedy")),
     }

@@ -1,6 +1,6 @@
 //! Backups and the ladder of ways back in the Markdown report.
 
-use super::super::model::{Report, Rung, RungState};
+use super::super::model::{BackupReport, Report, Rung, RungState};
 use super::super::paper::{block, code, code_cell, table, text};
 use super::super::words::{backup_state, name_of};
 use super::heading;
@@ -13,7 +13,7 @@ pub(super) fn backups(report: &Report, out: &mut String) {
     }
     heading(out, &msg!("report.md.backup"));
     let mut rows = Vec::new();
-    for backup in &report.backups {
+    for BackupReport { backup, .. } in &report.backups {
         let state = backup.state.as_deref().map(backup_state).unwrap_or_default();
         if backup.files.is_empty() {
             rows.push(vec!["–".into(), String::new(), String::new(), text(&state)]);
@@ -37,13 +37,14 @@ pub(super) fn backups(report: &Report, out: &mut String) {
     let sums: Vec<_> = report
         .backups
         .iter()
-        .flat_map(|backup| &backup.files)
+        .flat_map(|entry| &entry.backup.files)
         .filter_map(|file| Some(format!("{}  {}", file.sha256.as_ref()?, file.path)))
         .collect();
     if !sums.is_empty() {
         out.push_str(&format!("\nSHA-256:\n\n{}", block("text", &sums.join("\n"))));
     }
-    let commands: Vec<_> = report.backups.iter().filter_map(|b| b.restore.as_deref()).collect();
+    let commands: Vec<_> =
+        report.backups.iter().filter_map(|b| b.backup.restore.as_deref()).collect();
     if !commands.is_empty() {
         out.push_str(&format!("\n{}:\n\n", msg!("report.md.restore")));
         out.push_str(&block("sh", &commands.join("\n")));

@@ -2,9 +2,8 @@
 
 use serde_json::Value;
 
-use crate::config::nearest;
 use crate::host::{Call, Host};
-use crate::model::Fault;
+use crate::model::{Fault, nearest};
 use crate::msg;
 
 /// Program and arguments from an array of texts and numbers.

@@ -19,6 +19,8 @@ pub(super) enum Trace {
     Harmless,
     /// An index of this name (as SQL), there or not there.
     Index { name: String, there: bool },
+    /// Copies of indexes beside this index or table (as SQL).
+    Reindexed { name: String },
     /// A database of this name, there or not there.
     Database { name: String, there: bool },
     /// Nobody can tell.
@@ -33,7 +35,10 @@ impl Alone {
         let (length, trace) = match (word(0), word(1)) {
             ("vacuum", _) => (1, Trace::Harmless),
             ("reindex", "database" | "system") => (2, Trace::Harmless),
-            ("reindex", _) if concurrently.is_some() => (1, Trace::Harmless),
+            ("reindex", _) if concurrently.is_some() => {
+                let (name, _) = name_at(words, concurrently? + 1);
+                (1, Trace::Reindexed { name: sql_name(&name) })
+            }
             ("cluster", "") => (1, Trace::Harmless),
             ("alter", "system") => (2, Trace::Harmless),
             ("create", "index" | "unique") if concurrently.is_some() => {

@@ -60,7 +60,7 @@ fn exec(host: &Rc<Host>, call: &Call<'_, '_>) -> Result<Dynamic, Trouble> {
                 action,
                 repeat: Repeat::Probe(&probe),
                 probed: json!(0),
-                perform: Box::new(|| Ok(json!(host.run_alone(&sql)?))),
+                perform: Box::new(|| Ok(json!(probe::run(host, &sql, || host.run_alone(&sql))?))),
             },
             call.planned(),
         );
@@ -81,8 +81,7 @@ fn exec(host: &Rc<Host>, call: &Call<'_, '_>) -> Result<Dynamic, Trouble> {
     let given = host.pass_external(
         External {
             action,
-            // It is settled in its own transaction: where it is open, it did not happen.
-            repeat: Repeat::Harmless,
+            repeat: Repeat::Marked,
             probed: Value::Null,
             perform: Box::new(|| {
                 let rows = host.run_apart(&sql, &call.params(1)?);

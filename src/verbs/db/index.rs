@@ -48,9 +48,8 @@ step("Index for the search", || db::index_concurrently(
         host.pass_external(
             External {
                 action,
-                // It looks at what is there before it does anything.
-                repeat: Repeat::Harmless,
-                probed: Value::Null,
+                repeat: Repeat::Probe(&|| stands(host, &wish)),
+                probed: result(&wish, true, false, Instant::now()),
                 perform: Box::new(|| build(host, &wish)),
             },
             call.planned(),
@@ -180,14 +179,8 @@ fn build(host: &Rc<Host>, wish: &Wish) -> Result<Value, Trouble> {
         None => {}
     }
     if let Err(trouble) = host.run_alone(&wish.sql("CONCURRENTLY ", &quote_name(&wish.table))) {
-        // After Ctrl-C nothing more is done here; whoever goes on finds the wreck and clears it.
-        if matches!(trouble, Trouble::Fault(_))
-            && let Ok(Some(wreck)) = there(host, wish)
-            && !wreck.valid
-            && wreck.same_table
-        {
-            let _ = host.run_alone(&format!("DROP INDEX CONCURRENTLY {}", wreck.sql));
-        }
+        // After Ctrl-C within limits; else whoever goes on finds the wreck and clears it.
+        let _ = host.tidying(|| stands(host, wish));
         return Err(trouble);
     }
     match there(host, wish)? {
@@ -196,6 +189,19 @@ fn build(host: &Rc<Host>, wish: &Wish) -> Result<Value, Trouble> {
             .cause(msg!("verbs.invalid-index.cause"))
             .into()),
     }
+}
+
+/// Does the announced index stand? Clears its wreck away where it does not.
+fn stands(host: &Rc<Host>, wish: &Wish) -> Result<Option<bool>, Trouble> {
+    Ok(match there(host, wish)? {
+        Some(index) if !index.same_table || index.being_built => None,
+        Some(index) if index.valid => Some(true),
+        Some(wreck) => {
+            host.run_alone(&format!("DROP INDEX CONCURRENTLY {}", wreck.sql))?;
+            Some(false)
+        }
+        None => Some(false),
+    })
 }
 
 fn result(wish: &Wish, built: bool, repaired: bool, started: Instant) -> Value {

@@ -28,7 +28,8 @@ pub(crate) static READ_ONLY: Verb = Verb {
 Sets `default_transaction_read_only` of the database, which needs its owner's right. It binds sessions
 that begin from now on; those that are connected already may go on writing: they are listed in the
 report, and ended where you say so. Lifted when the body ends, also where it throws or the run is
-interrupted; where the run is killed, a server process that watches it lifts it within two seconds.
+interrupted; where the run is killed, a server process that watches it lifts it within two seconds (on PostgreSQL
+13, once the statement of that moment is done).
 
 Not promised: a session that sets `transaction_read_only` off for itself writes on; so does a role with
 a setting of its own. The step's own changes are committed when the step ends, a moment after

@@ -9,8 +9,9 @@ use super::about::listed;
 use super::query::{count_sql, data_read};
 use super::words::{Word, statements};
 use crate::host::{Host, Trouble, Verb};
-use crate::model::{Effect, EventKind, Fault, quote_ident};
+use crate::model::{Effect, quote_ident};
 use crate::msg;
+use crate::verbs::compared::settle;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -65,7 +66,7 @@ fn numbers(host: &Rc<Host>, what: &str, a: &str, b: &str) -> Result<Value, Troub
     let rows = host.query(&sql, &[])?;
     let mut cells = rows.rows.into_iter().next().unwrap_or_default().into_iter();
     let (left, right) = (cells.next().unwrap_or_default(), cells.next().unwrap_or_default());
-    settle(host, what, left, right, Vec::new())
+    settle(host, what, left, right, &[])
 }
 
 /// The number that a query stands for, as an SQL expression. The line break ends its last comment.
@@ -75,52 +76,6 @@ fn number_of(sql: &str) -> String {
     } else {
         format!("(SELECT count(*) FROM ({sql}\n) AS q)")
     }
-}
-
-fn settle(
-    host: &Rc<Host>,
-    what: &str,
-    left: Value,
-    right: Value,
-    lines: Vec<String>,
-) -> Result<Value, Trouble> {
-    let same =
-        left == right || matches!((exact(&left), exact(&right)), (Some(a), Some(b)) if a == b);
-    let holds = same && lines.is_empty();
-    host.emit(EventKind::Compared {
-        what: what.into(),
-        left: left.clone(),
-        right: right.clone(),
-        holds,
-    })?;
-    if holds {
-        return Ok(Value::Null);
-    }
-    let shown = |value: &Value| match (value, exact(value)) {
-        (_, Some(number)) => number.to_string(),
-        (Value::String(text), None) => text.clone(),
-        (value, None) => value.to_string(),
-    };
-    let (left, right) = (shown(&left), shown(&right));
-    let message = if same {
-        msg!("verbs.keys-differ", what = what, count = left)
-    } else {
-        msg!("verbs.not-equal", what = what, left = left, right = right)
-    };
-    let mut fault = Fault::failed("not-equal", message);
-    if !lines.is_empty() {
-        fault = fault.detail(lines.join("\n"));
-    }
-    Err(fault.into())
-}
-
-/// 5, 5.0 and the exact 5.00 are one number.
-fn exact(value: &Value) -> Option<rust_decimal::Decimal> {
-    let text = match value {
-        Value::Number(number) => number.to_string(),
-        value => value.get("$decimal")?.as_str()?.to_string(),
-    };
-    text.parse::<rust_decimal::Decimal>().ok().map(|number| number.normalize())
 }
 
 fn keys(host: &Rc<Host>, what: &str, a: &str, b: &str, key: &[String]) -> Result<Value, Trouble> {
@@ -155,7 +110,7 @@ fn keys(host: &Rc<Host>, what: &str, a: &str, b: &str, key: &[String]) -> Result
     if !list("only_b").is_empty() {
         lines.push(msg!("verbs.only-right", keys = list("only_b").join("; ")));
     }
-    settle(host, what, json!(found["a"]), json!(found["b"]), lines)
+    settle(host, what, json!(found["a"]), json!(found["b"]), &lines)
 }
 
 /// Does the query select exactly one aggregate of everything?
@@ -206,12 +161,5 @@ mod tests {
         ] {
             assert!(!is_lone_aggregate(sql), "{sql}");
         }
-    }
-
-    #[test]
-    fn numbers_are_equal_whatever_their_scale() {
-        assert_eq!(exact(&json!(5)), exact(&json!({"$decimal": "5.00"})));
-        assert_ne!(exact(&json!(5)), exact(&json!({"$decimal": "5.01"})));
-        assert_eq!(exact(&json!("5")), None);
     }
 }

@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::host::{Trouble, Verb};
-use crate::model::{Action, Effect, EventKind, Fault};
+use crate::host::Verb;
+use crate::model::{Action, Effect, Fault};
 use crate::msg;
+use crate::verbs::compared::settle;
 
 /// `expect`
 pub static EXPECT: Verb = Verb {
@@ -49,7 +50,7 @@ expect_equal("users", before, db::count("users"));
     call: |host, call| {
         let what = call.text(0);
         let action = Action::new("expect_equal", Effect::None, what.clone());
-        host.pass(action, call.planned(), || compared(host, &what, call.json(1)?, call.json(2)?))
+        host.pass(action, call.planned(), || settle(host, &what, call.json(1)?, call.json(2)?, &[]))
     },
 };
 
@@ -68,31 +69,6 @@ expect_zero("users without an address", db::count("SELECT count(*) FROM users WH
     call: |host, call| {
         let what = call.text(0);
         let action = Action::new("expect_zero", Effect::None, what.clone());
-        host.pass(action, call.planned(), || compared(host, &what, call.json(1)?, json!(0)))
+        host.pass(action, call.planned(), || settle(host, &what, call.json(1)?, json!(0), &[]))
     },
 };
-
-fn compared(
-    host: &crate::host::Host,
-    what: &str,
-    left: Value,
-    right: Value,
-) -> Result<Value, Trouble> {
-    let holds =
-        left == right || matches!((left.as_f64(), right.as_f64()), (Some(a), Some(b)) if a == b);
-    host.emit(EventKind::Compared {
-        what: what.into(),
-        left: left.clone(),
-        right: right.clone(),
-        holds,
-    })?;
-    if holds {
-        return Ok(Value::Null);
-    }
-    let shown = |value: &Value| value.as_str().map_or(value.to_string(), String::from);
-    Err(Fault::failed(
-        "not-equal",
-        msg!("verbs.not-equal", what = what, left = shown(&left), right = shown(&right)),
-    )
-    .into())
-}

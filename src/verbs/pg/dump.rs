@@ -14,7 +14,9 @@ use super::manifest::{ENDING, FileEntry, Manifest, Server, retain};
 use super::produce::{Format, Work, Written, decode, read_to_its_end, remove_old_partials};
 use super::tools::{Access, pg_dump, pg_restore, same_host};
 use crate::host::{Call, External, Host, Repeat, Trouble, Verb};
-use crate::model::{Action, Effect, EventKind, Fault, RungKind, format_span, quote_name};
+use crate::model::{
+    Action, Backup, BackupFile, Effect, EventKind, Fault, RungKind, format_span, quote_name,
+};
 use crate::msg;
 use crate::postgres::programs::Program;
 use crate::postgres::{ConnectOptions, HostSpec, Session, Target, connect};
@@ -181,20 +183,22 @@ fn tell(
     dir: &Path,
     started: Instant,
 ) -> Result<Value, Trouble> {
-    let files: Vec<Value> = written
-        .iter()
-        .map(|file| {
-            json!({
-                "path": file.path.display().to_string(), "format": file.format.word(),
-                "bytes": file.bytes, "sha256": file.sha256,
-            })
-        })
-        .collect();
+    let told = |file: &Written| BackupFile {
+        path: file.path.display().to_string(),
+        format: Some(file.format.word().into()),
+        bytes: Some(file.bytes),
+        sha256: Some(file.sha256.clone()),
+    };
+    let files: Vec<BackupFile> = written.iter().map(told).collect();
     let restore = restore_command(written, target);
     let database = &manifest.database;
-    let backup = json!({
-        "files": files, "state": "readable", "restore": restore, "database": database,
-    });
+    let backup = Backup {
+        files: files.clone(),
+        state: Some("readable".into()),
+        restore: Some(restore.clone()).filter(|command| !command.is_empty()),
+        database: Some(database.clone()),
+        at: None,
+    };
     host.emit(EventKind::Backup { backup })?;
     let what = written.first().map_or(String::new(), |file| file.path.display().to_string());
     host.emit(EventKind::WayBack {

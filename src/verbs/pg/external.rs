@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::host::{External, Host, Repeat, Trouble, Verb};
-use crate::model::{Action, Effect, EventKind, Fault, format_span};
+use crate::model::{Action, Backup, Effect, EventKind, Fault, format_span};
 use crate::msg;
 use crate::system::{Command, Output, trampoline};
 use crate::verbs::app::argv::{allowed, argv, quoted};
@@ -111,7 +111,7 @@ fn external(
         }
     }
     let at = at.map(|at| at.to_string());
-    let backup = json!({ "files": [], "state": "external", "at": at });
+    let backup = Backup { state: Some("external".into()), at: at.clone(), ..Backup::default() };
     host.emit(EventKind::Backup { backup })?;
     let took = started.elapsed();
     Ok(json!({

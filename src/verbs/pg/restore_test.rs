@@ -4,15 +4,16 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::elsewhere::{Elsewhere, SCRATCH};
 use super::load::{Load, roles_sql};
+use super::manifest::FileEntry;
 use super::source::{Source, shown, source};
 use super::tools::programs;
 use super::verify::look_through;
 use crate::host::{Host, Planned, Trouble, Verb};
-use crate::model::{Action, Effect, EventKind, Fault, format_span};
+use crate::model::{Action, Backup, BackupFile, Effect, EventKind, Fault, format_span};
 use crate::msg;
 use crate::postgres::Target;
 use crate::postgres::scratch::{ScratchOptions, ScratchServer};
@@ -132,16 +133,17 @@ fn proven(host: &Rc<Host>, source: &Source) -> Result<(), Trouble> {
     let mut manifest = manifest.clone();
     manifest.state = "verified".into();
     manifest.write(path)?;
-    let files: Vec<Value> = manifest
-        .files
-        .iter()
-        .map(|file| {
-            json!({
-                "path": path.with_file_name(&file.name).display().to_string(),
-                "format": file.format, "bytes": file.bytes, "sha256": file.sha256,
-            })
-        })
-        .collect();
-    let backup = json!({ "files": files, "state": "verified", "database": manifest.database });
+    let told = |file: FileEntry| BackupFile {
+        path: path.with_file_name(&file.name).display().to_string(),
+        format: Some(file.format),
+        bytes: Some(file.bytes),
+        sha256: Some(file.sha256),
+    };
+    let backup = Backup {
+        files: manifest.files.into_iter().map(told).collect(),
+        state: Some("verified".into()),
+        database: Some(manifest.database),
+        ..Backup::default()
+    };
     host.emit(EventKind::Backup { backup }).map_err(Into::into)
 }

@@ -76,7 +76,10 @@ fn one(
     let started = Instant::now();
     let done = progress.done;
     let perform = || -> Result<Value, Trouble> {
-        let answer = if transactional { host.run_marked(text) } else { host.run_alone_raw(text) };
+        let answer = match transactional {
+            true => host.run_marked(text),
+            false => crate::verbs::db::probe::run(host, text, || host.run_alone_raw(text)),
+        };
         match answer {
             Ok(rows) => Ok(json!({ "rows": rows })),
             Err(crate::host::StatementTrouble::Server(error)) => {
@@ -86,7 +89,7 @@ fn one(
         }
     };
     let probe = || crate::verbs::db::probe::happened(host, text);
-    let repeat = if transactional { Repeat::Harmless } else { Repeat::Probe(&probe) };
+    let repeat = if transactional { Repeat::Marked } else { Repeat::Probe(&probe) };
     let given = host.pass_external(
         External { action, repeat, probed: json!({ "rows": 0 }), perform: Box::new(perform) },
         None,

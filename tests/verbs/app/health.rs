@@ -1,5 +1,5 @@
+use crate::support::Stage;
 use crate::support::listener::{Listener, closed_port};
-use crate::support::stage::Stage;
 use runsheet::model::{EventKind, ItemState};
 
 #[test]
@@ -72,7 +72,7 @@ fn a_watch_counts_and_ends_at_the_first_failure_too_many() {
     let url = well.url("/");
     let played = stage
         .run(&format!(
-            r#"verify("stays", || app::watch_health("{url}", #{{ during: "50ms", every: "10ms" }}));"#
+            r#"verify("stays", || app::watch_health("{url}", #{{ during: "500ms", every: "10ms" }}));"#
         ))
         .fine();
     let value = played.value("stays");

@@ -1,11 +1,9 @@
 //! `db::exec`.
 
-use runsheet::host::Mode;
 use runsheet::model::ItemState;
 use serde_json::json;
 
 use super::shop;
-use crate::support::Asked;
 
 const USERS: &str = "CREATE TABLE users (id int PRIMARY KEY, name text); \
     INSERT INTO users SELECT n, 'user ' || n FROM generate_series(1, 5) n";
@@ -108,12 +106,11 @@ fn an_index_that_was_announced_and_built_is_not_built_twice_on_resume() {
         step("index", || { db::exec("CREATE INDEX CONCURRENTLY by_name ON users (name)");
             if db::count("gate") == 0 { fail("closed"); } });"#;
     cluster.sql("shop", "CREATE TABLE gate (a int)");
-    let first = stage.play(Mode::Run, text, Asked::default());
+    let first = stage.run(text);
     first.fails("failed");
     // As if the process had died between the statement and its settlement.
     cluster.sql("shop", "UPDATE runsheet.intent SET state = 'open'; INSERT INTO gate VALUES (1)");
-    let resumed = Asked { resume: first.run, ..Asked::default() };
-    stage.play(Mode::Run, text, resumed).ok();
+    stage.resume(first.run.unwrap(), text).ok();
     assert_eq!(
         cluster.value("shop", "SELECT count(*) FROM pg_class WHERE relname = 'by_name'"),
         "1"

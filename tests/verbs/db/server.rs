@@ -1,10 +1,8 @@
 //! `wait_ready`, `identity`, `require_*` of the server, rights, room, sessions.
 
-use runsheet::host::Mode;
 use serde_json::json;
 
 use super::{reader, shop};
-use crate::support::Asked;
 
 #[test]
 fn the_server_says_who_it_is() {
@@ -85,8 +83,8 @@ fn room_is_known_here_asked_for_elsewhere_and_never_guessed() {
         "{:?}",
         played.remarks()
     );
-    let asked = Asked { free_bytes_query: Some("SELECT 999::bigint".into()), ..Asked::default() };
-    blind.play(Mode::Plan, r#"check("room", || db::require_free(1000));"#, asked).fails("no-room");
+    let told = blind.config("[server]\nfree_bytes_query = \"SELECT 999::bigint\"\n");
+    told.plan(r#"check("room", || db::require_free(1000));"#).fails("no-room");
 }
 
 #[test]

@@ -1,5 +1,5 @@
 use super::shop;
-use crate::support::stage::Stage;
+use crate::support::Stage;
 use runsheet::model::EventKind;
 
 const SHELL: &str = "[commands]\nallow = [\"sh\"]\n";
@@ -16,7 +16,7 @@ fn a_backup_of_another_tool_is_external_and_not_proven() {
     assert_eq!(played.value("b")["state"], "external");
     assert!(played.value("b")["at"].is_string());
     let states = played.all(|kind| match kind {
-        EventKind::Backup { backup } => Some(backup["state"].clone()),
+        EventKind::Backup { backup } => backup.state.clone(),
         _ => None,
     });
     assert_eq!(states, ["external"]);

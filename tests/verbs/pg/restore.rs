@@ -1,6 +1,6 @@
 use super::shop;
 use crate::support::Cluster;
-use crate::support::stage::Stage;
+use crate::support::Stage;
 use serde_json::Value;
 
 fn databases(cluster: &Cluster) -> Vec<String> {

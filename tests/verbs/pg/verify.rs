@@ -1,5 +1,5 @@
 use super::shop;
-use crate::support::stage::Stage;
+use crate::support::Stage;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ fn made(stage: &Stage, format: &str) -> PathBuf {
     PathBuf::from(played.value("dump")["files"][0]["path"].as_str().unwrap())
 }
 
-fn verify(stage: &Stage, path: &Path) -> crate::support::stage::Played {
+fn verify(stage: &Stage, path: &Path) -> crate::support::Played {
     stage.run(&format!(r#"check("sound", || pg::verify("{}"));"#, path.display()))
 }
 

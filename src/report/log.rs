@@ -1,0 +1,161 @@
+//! The paper of the plain log: lines behind a clock, and the item that has only just begun.
+//!
+//! An item that ends soon is told in one line, with its facts below it. Only one that takes longer
+//! is announced first: when something is known of its progress, or after a moment without a word.
+//! Nothing is left out; what is held back is written at the latest when the log is put away.
+
+use std::borrow::Cow;
+use std::io::{BufWriter, Write};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::harmless::{harmless, is_plain};
+use super::words::clock;
+use crate::model::Redactor;
+
+/// An item that takes longer than this is announced.
+pub(super) const SOON: Duration = Duration::from_secs(2);
+/// No more lines than this are held back.
+const HELD: usize = 200;
+
+/// A log that several threads may write to.
+#[derive(Clone)]
+pub(super) struct Log(Arc<Mutex<Inner>>);
+
+struct Inner {
+    out: BufWriter<Box<dyn Write + Send>>,
+    redactor: Redactor,
+    /// Counts the items, so that the watch knows whether it is still the same one.
+    item: u64,
+    young: Option<Young>,
+    watch: Option<Sender<u64>>,
+}
+
+/// An item of which nothing is written yet.
+struct Young {
+    since_ms: u64,
+    at: String,
+    begins: String,
+    held: Vec<(String, String)>,
+}
+
+impl Log {
+    pub(super) fn new(out: Box<dyn Write + Send>, redactor: Redactor) -> Self {
+        let out = BufWriter::with_capacity(64 * 1024, out);
+        Self(Arc::new(Mutex::new(Inner { out, redactor, item: 0, young: None, watch: None })))
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Announces an item also where no event says that it takes long. The thread ends with the log.
+    pub(super) fn watched(&self) {
+        let (sender, items) = channel();
+        let inner = Arc::downgrade(&self.0);
+        let watch = move || {
+            watch(&items, |item| {
+                let Some(inner) = inner.upgrade() else { return };
+                let mut inner = inner.lock().unwrap_or_else(PoisonError::into_inner);
+                if inner.item == item && inner.young.is_some() {
+                    inner.announce();
+                    let _ = inner.out.flush();
+                }
+            });
+        };
+        // Without the thread the log is as true, only later.
+        if std::thread::Builder::new().name("log".into()).spawn(watch).is_ok() {
+            self.inner().watch = Some(sender);
+        }
+    }
+
+    /// An item begins; `begins` is what announces it.
+    pub(super) fn begin(&self, at: &str, elapsed_ms: u64, begins: String) {
+        let mut inner = self.inner();
+        inner.announce();
+        inner.item += 1;
+        let at = at.to_string();
+        inner.young = Some(Young { since_ms: elapsed_ms, at, begins, held: Vec::new() });
+        if let Some(watch) = &inner.watch {
+            let _ = watch.send(inner.item);
+        }
+    }
+
+    /// The item ended: the lines of its end, and between the first of them and the rest the facts
+    /// that were held back.
+    pub(super) fn end(&self, at: &str, lines: &[String]) {
+        let mut inner = self.inner();
+        let held = inner.young.take().map(|young| young.held).unwrap_or_default();
+        let (first, rest) = lines.split_at(lines.len().min(1));
+        let held = held.iter().map(|(_, text)| text);
+        for text in first.iter().chain(held).chain(rest) {
+            inner.write(at, text);
+        }
+    }
+
+    /// Writes a line, or holds it back where its item has only just begun.
+    pub(super) fn line(&self, at: &str, elapsed_ms: u64, text: &str) {
+        let mut inner = self.inner();
+        let soon = |young: &Young| {
+            elapsed_ms.saturating_sub(young.since_ms) < SOON.as_millis() as u64
+                && young.held.len() < HELD
+        };
+        match &mut inner.young {
+            Some(young) if soon(young) => young.held.push((at.into(), text.into())),
+            _ => {
+                inner.announce();
+                inner.write(at, text);
+            }
+        }
+    }
+
+    /// From here on the item is written as it goes.
+    pub(super) fn announce(&self) {
+        self.inner().announce();
+    }
+
+    pub(super) fn flush(&self) {
+        let _ = self.inner().out.flush();
+    }
+}
+
+impl Inner {
+    fn announce(&mut self) {
+        let Some(young) = self.young.take() else { return };
+        self.write(&young.at, &young.begins);
+        for (at, text) in &young.held {
+            self.write(at, text);
+        }
+    }
+
+    fn write(&mut self, at: &str, text: &str) {
+        let text = if self.redactor.is_empty() { text } else { &self.redactor.clean(text) };
+        let indent = text.len() - text.trim_start_matches(' ').len();
+        let text: Cow<'_, str> = if is_plain(text) {
+            text.into()
+        } else {
+            format!("{}{}", &text[..indent], harmless(&text[indent..]).replace(['\n', '\t'], " "))
+                .into()
+        };
+        for part in ["[", clock(at), "] ", &text, "\n"] {
+            let _ = self.out.write_all(part.as_bytes());
+        }
+    }
+}
+
+/// Calls `late` with every item after which none began for a moment.
+fn watch(items: &Receiver<u64>, late: impl Fn(u64)) {
+    while let Ok(mut item) = items.recv() {
+        loop {
+            match items.recv_timeout(SOON) {
+                Ok(next) => item = next,
+                Err(RecvTimeoutError::Timeout) => {
+                    late(item);
+                    break;
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+}
