@@ -255,18 +255,17 @@ impl Host {
             let undone = (item.kind == ItemKind::Undo)
                 .then(|| key.strip_prefix("undo: ").map(String::from))
                 .flatten();
-            let mut more: Vec<String> = match (undone, self.worker.borrow().as_ref()) {
+            let more: Vec<String> = match (undone, self.worker.borrow().as_ref()) {
                 (Some(step), Some(worker)) => {
                     vec![worker.ledger.undone_sql(&self.run_id().0, &step)]
                 }
                 _ => Vec::new(),
             };
-            more.extend(self.snapshot_sql());
-            (
-                Self::taken_inputs(frame.inputs.clone(), text, frame.changes),
-                frame.effects.clone(),
-                more,
-            )
+            let mut inputs = Self::taken_inputs(frame.inputs.clone(), text, frame.changes);
+            if let Some((key, after)) = &*self.snapshot.borrow() {
+                inputs["prior"] = serde_json::json!({ "key": key, "after": after });
+            }
+            (inputs, frame.effects.clone(), more)
         };
         let row = StepRow {
             key: key.into(),

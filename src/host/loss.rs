@@ -87,8 +87,8 @@ impl Host {
 
 impl Host {
     /// Takes the snapshot behind a step's COMMIT out of the server's answer: in it, all of the
-    /// step's own rows are seen, those of its savepoints too. It is written with whatever is
-    /// written next; a process that dies before that leaves the one from inside the step.
+    /// step's own rows are seen, those of its savepoints too. It is written with the next step's
+    /// row, or at the end; a process that dies before that leaves the one from inside the step.
     pub(super) fn committed(&self, step: &StepRow, results: &[SimpleResult]) {
         let cell = |result: &SimpleResult| result.cells.first()?.first()?.clone();
         let seen =

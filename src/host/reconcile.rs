@@ -77,13 +77,11 @@ impl Host {
         let clean = |text: &str| self.setup.redactor.clean(text);
         let mut effects = Vec::new();
         if heads.is_some() {
-            let rows = self.wait(async {
-                Ok((
-                    ledger.steps(&session, &run.0).await?,
-                    ledger.intents(&session, &run.0).await?,
-                    ledger.missing_steps(&session, &run.0).await?,
-                ))
-            })?;
+            let rows = self.wait(futures_util::future::try_join3(
+                ledger.steps(&session, &run.0),
+                ledger.intents(&session, &run.0),
+                ledger.missing_steps(&session, &run.0),
+            ))?;
             let (steps, intents, missing) = rows.map_err(|error| self.db_fault(error))?;
             lost.extend(file.unknown_steps(&steps, clean));
             lost.extend(missing);

@@ -20,9 +20,8 @@ use crate::model::{EventKind, Fault, FinalState, parse_span, quote_ident, quote_
 use crate::msg;
 use crate::postgres::{DbError, Rows, Session, SimpleResult};
 
-/// A step that says done must survive the server's crash, whatever its own SQL has set.
-const DURABLE: &str = "SELECT pg_catalog.set_config('synchronous_commit', 'on', true) \
-    WHERE pg_catalog.current_setting('synchronous_commit') = 'off'";
+/// Between two looks at the lease's lock.
+const LOCK_LOOK: Duration = Duration::from_secs(1);
 
 /// How a statement of a step failed: with the server's words, or before it got there.
 #[derive(Debug)]
@@ -314,14 +313,14 @@ impl Host {
         };
         let look = lease.as_ref().map_or(String::new(), |lease| {
             let apart = if pin.is_empty() { "" } else { "; " };
-            format!("{apart}{}", lease.after_step_sql(&ledger))
+            format!("{apart}{}", lease.after_step_sql(&ledger, self.lock_is_due()))
         });
         let more: String = more.iter().map(|sql| format!("{sql}; ")).collect();
         // The row names the file's last line: it has to be there.
         self.recorder.borrow_mut().flush()?;
         failpoint!("before-commit");
         let text = format!(
-            "{prefix}RESET ROLE; SET CONSTRAINTS ALL IMMEDIATE; {more}{DURABLE}; {done}; COMMIT; \
+            "{prefix}RESET ROLE; SET CONSTRAINTS ALL IMMEDIATE; {more}{done}; COMMIT; \
              {pin}{look}"
         );
         // Where the connection was lost before, this message never left: nothing to look up.
@@ -354,6 +353,17 @@ impl Host {
                 Err(self.db_fault(error).into())
             }
         }
+    }
+
+    /// Is it time to look whether the lock is still held? Correctness rests on the epoch, so a
+    /// look a second is enough, and a look costs as much as a small step.
+    fn lock_is_due(&self) -> bool {
+        let last = self.lock_looked_at.get();
+        let due = last.is_none_or(|at| at.elapsed() >= LOCK_LOOK);
+        if due {
+            self.lock_looked_at.set(Some(std::time::Instant::now()));
+        }
+        due
     }
 
     /// The step's own SQL let the lease's lock go. Correctness rests on the epoch, but others

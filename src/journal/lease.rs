@@ -189,7 +189,7 @@ impl Lease {
             return Ok(ours);
         }
         let unlocked =
-            session.query("SELECT pg_advisory_unlock($1::bigint)", &[json!(LEASE_KEY)]).await?;
+            session.ask("SELECT pg_advisory_unlock($1::bigint)", &[json!(LEASE_KEY)]).await?;
         Ok(ours && unlocked.first() == Some(&Value::Bool(true)))
     }
 
@@ -200,8 +200,8 @@ impl Lease {
 
     /// One statement, to be sent behind a step's COMMIT: the snapshot that sees all of the step, and
     /// does this session still hold the lock? (`DISCARD ALL` and `pg_advisory_unlock_all()` drop
-    /// it.) Behind a pooler: the sign of life.
-    pub fn after_step_sql(&self, ledger: &Ledger) -> String {
+    /// it.) Asked only where `look` says so. Behind a pooler: the sign of life.
+    pub fn after_step_sql(&self, ledger: &Ledger, look: bool) -> String {
         if self.pooled {
             return format!(
                 "UPDATE {}.lease SET since = clock_timestamp() WHERE epoch = {} \
@@ -209,6 +209,9 @@ impl Lease {
                 ledger.schema(),
                 self.epoch
             );
+        }
+        if !look {
+            return "SELECT pg_catalog.pg_current_snapshot()::text".into();
         }
         format!(
             "SELECT pg_catalog.pg_current_snapshot()::text, \
@@ -242,7 +245,7 @@ impl Lease {
             return Ok(None);
         }
         let sql = format!("SELECT epoch FROM {}.lease", ledger.schema());
-        Ok(session.query(&sql, &[]).await?.first().and_then(Value::as_i64))
+        Ok(session.ask(&sql, &[]).await?.first().and_then(Value::as_i64))
     }
 }
 
@@ -306,7 +309,7 @@ async fn raise_where_free(
     if let Some(run) = died.filter(|_| wish.had.is_none()) {
         // What a killed runner's commands left running must not write beside us. Sessions of
         // other roles may be out of our reach.
-        let _ = session.query(&orphans_sql(), &[json!(run)]).await;
+        let _ = session.ask(&orphans_sql(), &[json!(run)]).await;
     }
     Ok(Some((epoch, was)))
 }
@@ -320,8 +323,7 @@ fn orphans_sql() -> String {
 }
 
 async fn try_lock(session: &Session) -> Result<bool, DbError> {
-    let rows =
-        session.query("SELECT pg_try_advisory_lock($1::bigint)", &[json!(LEASE_KEY)]).await?;
+    let rows = session.ask("SELECT pg_try_advisory_lock($1::bigint)", &[json!(LEASE_KEY)]).await?;
     Ok(rows.first() == Some(&Value::Bool(true)))
 }
 
@@ -340,7 +342,7 @@ async fn holder(session: &Session, ledger: &Ledger) -> Result<Option<Holder>, Db
                     AND a.application_name = 'runsheet/' || l.run))",
             ledger.schema()
         );
-        if let Some(row) = session.query(&sql, &[]).await?.rows.into_iter().next() {
+        if let Some(row) = session.ask(&sql, &[]).await?.rows.into_iter().next() {
             found = Some(Holder {
                 run: text(row.first()),
                 holder: text(row.get(1)),
@@ -361,7 +363,7 @@ async fn holder(session: &Session, ledger: &Ledger) -> Result<Option<Holder>, Db
          FROM pg_stat_activity a WHERE a.pid <> pg_backend_pid()
          AND a.pid IN (SELECT k.pid {LOCKED})"
     );
-    let row = session.query(&sql, &[]).await?.rows.into_iter().next();
+    let row = session.ask(&sql, &[]).await?.rows.into_iter().next();
     Ok(row.map(|row| Holder {
         pid: row.first().and_then(Value::as_i64).unwrap_or(0),
         backend_start: text(row.get(1)).unwrap_or_default(),
@@ -374,7 +376,7 @@ async fn holder(session: &Session, ledger: &Ledger) -> Result<Option<Holder>, Db
 /// Behind a pooler the holder has no backend of its own: its row stops counting.
 async fn terminate(session: &Session, ledger: &Ledger, holder: &Holder) -> Result<(), DbError> {
     if let Some(run) = &holder.run {
-        let _ = session.query(&orphans_sql(), &[json!(run)]).await;
+        let _ = session.ask(&orphans_sql(), &[json!(run)]).await;
     }
     if holder.pid == 0 {
         let sql = format!(
@@ -392,7 +394,7 @@ async fn terminate(session: &Session, ledger: &Ledger, holder: &Holder) -> Resul
     let sql = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
         WHERE pid = $1::integer AND backend_start::text = $2";
     let values = [json!(holder.pid), json!(holder.backend_start)];
-    session.query(sql, &values).await.map(drop)
+    session.ask(sql, &values).await.map(drop)
 }
 
 /// Commands that a dead process of this run had started may have left statements running on the
@@ -402,7 +404,7 @@ async fn end_children(session: &Session, run: &str) -> Result<(), Fault> {
         WHERE pid <> pg_backend_pid() AND starts_with(application_name, 'runsheet/' || $1 || '/')";
     let since = Instant::now();
     loop {
-        let left = match session.query(sql, &[json!(run)]).await {
+        let left = match session.ask(sql, &[json!(run)]).await {
             Ok(rows) => rows.first().and_then(Value::as_i64).unwrap_or(0),
             // They belong to a role that this one may not end: the step's probe has to judge.
             Err(error) if error.is("42501") => 0,
@@ -457,7 +459,7 @@ async fn raise(
         }
         return Err(error);
     }
-    let rows = session.query(&sql, &values).await;
+    let rows = session.ask(&sql, &values).await;
     session.batch(if rows.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
     let row = rows?.rows.into_iter().next();
     Ok(row.and_then(|row| {

@@ -140,18 +140,12 @@ pub struct IntentRow {
 #[derive(Clone, Debug)]
 pub struct Ledger {
     schema: String,
-    bare: String,
 }
 
 impl Ledger {
     /// The ledger in a schema, usually `runsheet`.
     pub fn new(schema: &str) -> Self {
-        Self { schema: quote_ident(schema), bare: schema.to_string() }
-    }
-
-    /// The schema without quotes.
-    pub(super) fn bare_schema(&self) -> String {
-        self.bare.clone()
+        Self { schema: quote_ident(schema) }
     }
 
     /// The quoted schema.
@@ -171,7 +165,10 @@ impl Ledger {
     /// # Errors
     /// `ledger-right` with the GRANT where the role may not make a schema.
     pub async fn create(&self, session: &Session) -> Result<(), Fault> {
-        let sql = include_str!("ledger.sql").replace("{schema}", &self.schema);
+        let step = quote_literal(&format!("{}.step", self.schema));
+        let sql = include_str!("ledger.sql")
+            .replace("'{schema}.step'", &step)
+            .replace("{schema}", &self.schema);
         // Fifty containers may get here at once: IF NOT EXISTS alone still collides in the catalog.
         let sql = format!("BEGIN; SELECT pg_advisory_xact_lock(7310027716305217); {sql}\nCOMMIT");
         match session.batch(&sql).await {
@@ -181,7 +178,7 @@ impl Ledger {
                 if error.sqlstate.as_deref() != Some("42501") {
                     return Err(error.into_fault());
                 }
-                let who = session.query("SELECT current_database()::text, current_user::text", &[]);
+                let who = session.ask("SELECT current_database()::text, current_user::text", &[]);
                 let row = who.await.map_err(DbError::into_fault)?.rows.into_iter().next();
                 let row = row.unwrap_or_default();
                 let name = |at: usize| {
@@ -327,7 +324,7 @@ impl Ledger {
              UNION SELECT head FROM {0}.run WHERE run = $1 AND head <> ''",
             self.schema
         );
-        let rows = session.query(&sql, &[json!(run)]).await?.rows;
+        let rows = session.ask(&sql, &[json!(run)]).await?.rows;
         Ok(rows.into_iter().filter_map(|row| row.into_iter().next()).map(text).collect())
     }
 
@@ -348,7 +345,7 @@ impl Ledger {
                     WHERE s.run = r.run AND s.title = i->'item'->>'title')",
             self.schema
         );
-        let rows = session.query(&sql, &[json!(run)]).await?.rows;
+        let rows = session.ask(&sql, &[json!(run)]).await?.rows;
         Ok(rows.into_iter().filter_map(|row| row.into_iter().next()).map(text).collect())
     }
 

@@ -75,5 +75,34 @@ BEGIN
     IF pg_catalog.pg_current_xact_id_if_assigned()::text IS DISTINCT FROM mine THEN
         RAISE EXCEPTION 'the step left its transaction %', mine USING ERRCODE = 'RSF02';
     END IF;
+    -- A step that says done must survive the server's crash, whatever its own SQL has set.
+    PERFORM pg_catalog.set_config('synchronous_commit', 'on', true)
+        WHERE pg_catalog.current_setting('synchronous_commit') = 'off';
     RETURN mine;
 END $same$;
+-- The tables that the present transaction changed or locked, oid to name: those on which it holds a
+-- lock that writers or DDL take. A DO block over ten thousand partitions must not fill the ledger.
+CREATE OR REPLACE FUNCTION {schema}.touched() RETURNS jsonb LANGUAGE plpgsql AS $touched$
+DECLARE
+    found jsonb;
+BEGIN
+    SELECT coalesce(pg_catalog.jsonb_object_agg(t.oid, t.name), '{}') INTO found FROM (
+        SELECT DISTINCT c.oid::text AS oid, pg_catalog.format('%I.%I', n.nspname, c.relname) AS name
+        FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid = l.relation
+        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE l.locktype = 'relation' AND l.granted AND l.pid = pg_catalog.pg_backend_pid()
+            AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d
+                WHERE d.datname = pg_catalog.current_database())
+            AND l.mode NOT IN ('AccessShareLock', 'RowShareLock')
+            AND c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_'
+            AND c.relnamespace <> (SELECT s.relnamespace FROM pg_catalog.pg_class s
+                WHERE s.oid = '{schema}.step'::pg_catalog.regclass)
+        LIMIT 1000) AS t;
+    RETURN found;
+END $touched$;
+-- What a step leaves beside its row: its snapshot and the tables that it touched.
+CREATE OR REPLACE FUNCTION {schema}.since() RETURNS jsonb LANGUAGE plpgsql AS $since$
+BEGIN
+    RETURN pg_catalog.jsonb_build_object('since', pg_catalog.jsonb_build_object(
+        'snapshot', pg_catalog.pg_current_snapshot()::text, 'tables', {schema}.touched()));
+END $since$;

@@ -12,10 +12,6 @@ use super::{IntentState, Ledger};
 use crate::model::quote_literal;
 use crate::postgres::{DbError, Session};
 
-/// A changed table keeps so many of a step's names; a DO block over ten thousand partitions would
-/// fill the ledger.
-const MOST: usize = 1_000;
-
 /// What the steps of a run left, for one table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trace {
@@ -46,31 +42,10 @@ pub struct Traces {
 }
 
 impl Ledger {
-    /// An object of the tables that the present transaction changed or locked: oid to name.
-    fn touched_sql(&self) -> String {
-        format!(
-            "(SELECT coalesce(jsonb_object_agg(t.oid, t.name), '{{}}') FROM (
-                SELECT DISTINCT c.oid::text AS oid, pg_catalog.format('%I.%I', n.nspname, c.relname) AS name
-                FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid = l.relation
-                JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-                WHERE l.locktype = 'relation' AND l.granted AND l.pid = pg_catalog.pg_backend_pid()
-                AND l.database = (SELECT oid FROM pg_catalog.pg_database
-                    WHERE datname = pg_catalog.current_database())
-                AND l.mode NOT IN ('AccessShareLock', 'RowShareLock')
-                AND c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_'
-                AND pg_catalog.quote_ident(n.nspname) <> pg_catalog.quote_ident({})
-                LIMIT {MOST}) AS t)",
-            quote_literal(&self.bare_schema())
-        )
-    }
-
-    /// What is added to the inputs of a step's row.
+    /// What is added to the inputs of a step's row. A function of the ledger: planned in place, it
+    /// would take longer than a small step.
     pub(super) fn since_sql(&self) -> String {
-        format!(
-            "pg_catalog.jsonb_build_object('since', pg_catalog.jsonb_build_object(
-                'snapshot', pg_catalog.pg_current_snapshot()::text, 'tables', {}))",
-            self.touched_sql()
-        )
+        format!("{}.since()", self.schema())
     }
 
     /// Adds the snapshot behind a step's COMMIT to its row.
@@ -90,7 +65,7 @@ impl Ledger {
         let value = json!({ "rows": 0 });
         let settled = self.settle_sql(run, key, Some(ordinal), IntentState::Done, &value);
         // Not in the value, which is the script's.
-        let touched = self.touched_sql();
+        let touched = format!("{}.touched()", self.schema());
         let traced =
             format!("SET action = action || pg_catalog.jsonb_build_object('touched', {touched}), ");
         settled.replacen("SET ", &traced, 1)
@@ -107,16 +82,18 @@ impl Ledger {
                     'title', s.title, 'xid', s.xid, 'stands', s.kind = 'step' AND s.state = 'done',
                     'at', pg_catalog.to_char(s.at, 'YYYY-MM-DD HH24:MI:SS TZH:TZM'),
                     'since', s.inputs -> 'since', 'changes', s.inputs -> 'changes',
+                    'after', n.inputs -> 'prior' -> 'after',
                     'more', (SELECT coalesce(pg_catalog.json_agg(i.action -> 'touched'), '[]')
                         FROM {0}.intent i WHERE i.run = s.run AND i.key = s.key
                         AND pg_catalog.jsonb_typeof(i.action -> 'touched') = 'object')
-                ) ORDER BY s.at), '[]') FROM {0}.step s
+                ) ORDER BY s.at), '[]') FROM {0}.step s LEFT JOIN {0}.step n
+                    ON n.run = s.run AND n.inputs -> 'prior' ->> 'key' = s.key
                     WHERE s.run = $1 AND s.kind IN ('step', 'undo')),
                 'own', (SELECT coalesce(pg_catalog.json_agg((xid::bigint & 4294967295)::text), '[]')
                     FROM {0}.step WHERE run = $1 AND xid IS NOT NULL))",
             self.schema()
         );
-        let rows = session.query(&sql, &[json!(run)]).await?;
+        let rows = session.ask(&sql, &[json!(run)]).await?;
         Ok(traces_of(rows.first().unwrap_or(&Value::Null)))
     }
 }
@@ -153,12 +130,20 @@ fn traces_of(found: &Value) -> Traces {
                 table,
                 name: text(&name),
                 xid: step["xid"].as_str().and_then(|xid| xid.parse().ok()).unwrap_or(0),
-                snapshot: text(since.get("after").unwrap_or(&since["snapshot"])),
+                snapshot: snapshot_of(step),
             });
         }
     }
     traces.tables.retain(|trace| wanted.contains(&trace.table));
     traces
+}
+
+/// The one behind the COMMIT, which the next step's row or the end of the run wrote; else the one
+/// from inside the step.
+fn snapshot_of(step: &Value) -> String {
+    let since = &step["since"];
+    let known = [&since["after"], &step["after"], &since["snapshot"]];
+    known.iter().find_map(|value| value.as_str()).unwrap_or_default().to_string()
 }
 
 #[cfg(test)]
