@@ -206,7 +206,7 @@ fn f24_a_restored_lease_gets_an_epoch_above_every_one_that_this_machine_knows() 
     desk.call(&["lock"]).exits(0).shows("nobody holds");
     desk.sql("CREATE TABLE go ()");
     desk.call(&["resume", "--yes"]).exits(0).shows("the database was restored");
-    assert_eq!(epoch(), highest + 1);
+    assert!(epoch() > highest);
     // Backups made by runsheet leave the lease's row out altogether.
     desk.sql("DELETE FROM runsheet.lease");
     desk.body(&format!("{THREE}\nstep(\"four\", || db::exec(\"INSERT INTO log VALUES (4)\"));"));
