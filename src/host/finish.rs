@@ -337,6 +337,9 @@ impl Host {
     fn write_report(self: &Rc<Self>, state: FinalState) {
         let folder = self.run_folder();
         let _ = self.recorder.borrow_mut().flush();
+        if self.recorder.borrow().overtaken() {
+            return;
+        }
         let report = match read_events(&folder) {
             Ok(events) => crate::report::Report::from_events(&events),
             Err(_) => return,

@@ -385,6 +385,8 @@ impl Host {
             frame.transaction = Transaction::None;
         }
         let session = self.session().map_err(|trouble| match trouble {
+            // Somebody took over: what the ledger says is theirs to go on from.
+            Trouble::Fault(fault) if fault.code == "fenced" => Trouble::Fault(fault),
             Trouble::Fault(fault) => Trouble::Fault(Box::new(
                 fault
                     .cause(msg!("host.commit-unknown"))

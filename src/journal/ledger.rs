@@ -3,9 +3,12 @@
 //! A step's row is written last in the step's own transaction, so that it says exactly what has
 //! been applied to this data. Nothing here decides; it reads and writes rows.
 
+mod rows;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use self::rows::{run_row, step_row, text};
 use super::Recorded;
 use crate::model::{Fault, quote_ident, quote_literal};
 use crate::msg;
@@ -478,48 +481,4 @@ impl Ledger {
 
 fn first(rows: Vec<Vec<Value>>) -> Value {
     rows.into_iter().next().and_then(|row| row.into_iter().next()).unwrap_or(Value::Null)
-}
-
-fn text(value: Value) -> String {
-    match value {
-        Value::String(text) => text,
-        _ => String::new(),
-    }
-}
-
-fn run_row(row: Vec<Value>) -> RunRow {
-    let mut row = row.into_iter();
-    let mut next = || row.next().unwrap_or(Value::Null);
-    RunRow {
-        run: text(next()),
-        playbook: text(next()),
-        title: text(next()),
-        file: text(next()),
-        state: serde_json::from_value(next()).unwrap_or(RunState::Failed),
-        inputs: next(),
-        started_by: text(next()),
-        environment: next().as_str().map(String::from),
-        started_at: text(next()),
-        finished_at: next().as_str().map(String::from),
-        head: text(next()),
-        steps: next().as_i64().unwrap_or(0),
-    }
-}
-
-fn step_row(row: Vec<Value>) -> StepRow {
-    let mut row = row.into_iter();
-    let mut next = || row.next().unwrap_or(Value::Null);
-    StepRow {
-        key: text(next()),
-        number: next().as_i64().unwrap_or(0),
-        title: text(next()),
-        kind: text(next()),
-        state: serde_json::from_value(next()).unwrap_or(StepState::Done),
-        value: next(),
-        before: serde_json::from_value(next()).unwrap_or_default(),
-        inputs: next(),
-        effects: serde_json::from_value(next()).unwrap_or_default(),
-        took_ms: next().as_i64().unwrap_or(0),
-        head: text(next()),
-    }
 }

@@ -8,11 +8,12 @@ use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::fenced;
 use crate::model::{EventKind, Fault, Place, Redactor, RunEvent, hex};
 use crate::msg;
 use crate::report::Sink;
@@ -34,6 +35,36 @@ pub struct Recorder {
     pending: Vec<u8>,
     file: Option<File>,
     path: PathBuf,
+    /// Where the file ended when this recorder wrote last.
+    end: u64,
+    overtaken: bool,
+}
+
+/// The right to look at the end of a run's file and write behind it. Whoever was stopped in the
+/// middle of that (SIGSTOP) is not waited for long: then the chain of hashes shows it.
+struct Turn(Option<File>);
+
+impl Turn {
+    fn of(file: &File) -> Self {
+        use rustix::fs::{FlockOperation, flock};
+        let since = Instant::now();
+        let Ok(handle) = file.try_clone() else { return Self(None) };
+        while flock(&handle, FlockOperation::NonBlockingLockExclusive).is_err() {
+            if since.elapsed() > Duration::from_secs(2) {
+                return Self(None);
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Self(Some(handle))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if let Some(file) = &self.0 {
+            let _ = rustix::fs::flock(file, rustix::fs::FlockOperation::Unlock);
+        }
+    }
 }
 
 /// So many bytes do not wait for the next thing to happen.
@@ -53,6 +84,8 @@ impl Recorder {
             pending: Vec::new(),
             file: None,
             path: PathBuf::new(),
+            end: 0,
+            overtaken: false,
         }
     }
 
@@ -63,7 +96,6 @@ impl Recorder {
     /// `journal-broken` where a line was changed; `journal-write` where the file cannot be written.
     pub fn open(&mut self, folder: &Path) -> Result<(), Fault> {
         let path = folder.join(EVENTS);
-        let Loaded { events, mut chains, sound_bytes } = load(&path)?;
         let mut file = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -72,13 +104,19 @@ impl Recorder {
             .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32)
             .open(&path)
             .map_err(|error| write_fault(&path, &error))?;
+        // From here to the first line of ours nobody else writes: a runner that was overtaken must
+        // find the file longer than it left it, and never fall between our reading and writing.
+        let _turn = Turn::of(&file);
+        let Loaded { events, mut chains, sound_bytes } = load(&path)?;
         file.set_len(sound_bytes).map_err(|error| write_fault(&path, &error))?;
         file.seek(SeekFrom::End(0)).map_err(|error| write_fault(&path, &error))?;
         self.seq = events.last().map_or(0, |event| event.seq);
         self.origin = chains.first().cloned().unwrap_or_default();
         self.chain = chains.pop().unwrap_or_default();
         self.path = path;
-        self.file = Some(file);
+        self.end = sound_bytes;
+        let kept = file.try_clone().map_err(|error| write_fault(&self.path, &error))?;
+        self.file = Some(kept);
         for line in std::mem::take(&mut self.waiting) {
             // The number was given before the file was known: it is given anew.
             let mut event: RunEvent =
@@ -88,7 +126,13 @@ impl Recorder {
             let line = serde_json::to_string(&event).map_err(|error| encode_fault(&error))?;
             self.append(&line)?;
         }
-        self.flush()
+        self.write()
+    }
+
+    /// Did another process go on with this run, and write into its file? This one then writes
+    /// nothing more, there or beside it.
+    pub fn overtaken(&self) -> bool {
+        self.overtaken
     }
 
     /// Reports a fact: shown, and written where the run has a folder.
@@ -133,6 +177,24 @@ impl Recorder {
     /// # Errors
     /// `journal-write` where it cannot be written: the run must not go on unrecorded.
     pub fn flush(&mut self) -> Result<(), Fault> {
+        let Some(file) = self.file.as_ref().filter(|_| !self.pending.is_empty()) else {
+            return Ok(());
+        };
+        let turn = Turn::of(file);
+        let now = file.metadata().map_err(|error| write_fault(&self.path, &error))?.len();
+        if now > self.end {
+            drop(turn);
+            self.file = None;
+            self.pending.clear();
+            self.overtaken = true;
+            return Err(fenced(None));
+        }
+        let written = self.write();
+        drop(turn);
+        written
+    }
+
+    fn write(&mut self) -> Result<(), Fault> {
         let Some(file) = &mut self.file else { return Ok(()) };
         while !self.pending.is_empty() {
             match file.write(&self.pending) {
@@ -140,7 +202,10 @@ impl Recorder {
                     let error = std::io::Error::from(std::io::ErrorKind::WriteZero);
                     return Err(write_fault(&self.path, &error));
                 }
-                Ok(written) => drop(self.pending.drain(..written)),
+                Ok(written) => {
+                    self.end += written as u64;
+                    drop(self.pending.drain(..written));
+                }
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(write_fault(&self.path, &error)),
             }

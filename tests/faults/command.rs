@@ -96,7 +96,7 @@ fn a_takeover_ends_the_sessions_of_the_commands_that_the_dead_run_left() {
         "1"
     );
     // Nobody can know what it had done: the run stops and asks. But it writes no more.
-    desk.call(&["run", "it", "--yes"]).exits(1).shows("runsheet resolve");
+    desk.call(&["run", "it", "--yes"]).exits(5).shows("runsheet resolve");
     desk.nothing_is_left();
     assert_eq!(desk.value("SELECT count(*) FROM log"), "0");
 }

@@ -206,12 +206,13 @@ fn f24_a_restored_lease_gets_an_epoch_above_every_one_that_this_machine_knows() 
     desk.call(&["lock"]).exits(0).shows("nobody holds");
     desk.sql("CREATE TABLE go ()");
     desk.call(&["resume", "--yes"]).exits(0).shows("the database was restored");
-    assert_eq!(epoch(), highest + 1);
+    let after = epoch();
+    assert!(after > highest);
     // Backups made by runsheet leave the lease's row out altogether.
     desk.sql("DELETE FROM runsheet.lease");
     desk.body(&format!("{THREE}\nstep(\"four\", || db::exec(\"INSERT INTO log VALUES (4)\"));"));
     desk.run().exits(0);
-    assert_eq!((epoch(), done(&desk).as_str()), (highest + 2, "1234"));
+    assert_eq!((epoch() > after, done(&desk).as_str()), (true, "1234"));
 }
 
 /// F44: the newest run is the one that began last, whatever the clocks said.

@@ -46,9 +46,14 @@ fn a_runner_that_wakes_after_a_takeover_commits_nothing_and_says_why() {
     desk.call(&["run", "it", "--yes", "--no-wait"]).exits(3).shows("--take-over");
     desk.call(&["run", "it", "--yes", "--take-over"]).exits(0);
     all_once(&desk);
+    let report = desk.of_run("report.md");
     first.signal("CONT");
     first.wait().exits(3).shows("no longer holds the lease").shows("runsheet lock");
     all_once(&desk);
+    // Both went on with one run, on one machine: its file and its report are the new holder's.
+    assert_eq!(desk.of_run("report.md"), report);
+    desk.body(&format!("{TWO}\nstep(\"four\", || db::exec(\"SELECT 4\"));"));
+    desk.call(&["run", "it", "--yes"]).exits(0);
 }
 
 /// F19: the server ended the stalled runner's session (a firewall, an administrator): its lock is
