@@ -163,6 +163,7 @@ impl Host {
             comparing: None,
             recording: false,
         };
+        self.restoring.set(true);
         self.announce(begun, None, Map::new())?;
         self.overrides()?;
         self.confirm_protected().map_err(Self::fatal)?;

@@ -169,6 +169,8 @@ pub struct Host {
     pub(super) remedies: RefCell<BTreeMap<String, String>>,
     /// Texts of the playbook and everything it imports.
     pub sources: Rc<Sources>,
+    /// The run's dump takes the place of its database: the ledger goes back with it.
+    pub(super) restoring: Cell<bool>,
     /// When the lease's lock was looked at last.
     pub(super) lock_looked_at: Cell<Option<std::time::Instant>>,
     /// A COMMIT of this run waited for a synchronous standby.
@@ -236,6 +238,7 @@ impl Host {
             xid: RefCell::default(),
             remedies: RefCell::new(remedies),
             sources,
+            restoring: Cell::new(false),
             lock_looked_at: Cell::new(None),
             unreplicated: Cell::new(false),
             tripped: Tripped::default(),

@@ -457,6 +457,7 @@ mod tests {
         let mut recorder = Recorder::new(Box::new(Nobody), redactor);
         recorder.open(folder.path()).unwrap();
         recorder.emit(note("a note")).unwrap();
+        recorder.flush().unwrap();
         assert_eq!(read_events(folder.path()).unwrap()[0].kind, note("a ******"));
     }
 
@@ -482,6 +483,7 @@ mod tests {
         let mut recorder = Recorder::new(Box::new(Nobody), Redactor::default());
         recorder.open(folder.path()).unwrap();
         recorder.emit(note("three again")).unwrap();
+        recorder.flush().unwrap();
         assert_eq!(read_events(folder.path()).unwrap().len(), 3);
     }
 }

@@ -188,7 +188,7 @@ step("two", || db::exec("INSERT INTO items VALUES (102, 'two')"));"#;
         run.signal("CONT");
         let ran = run.wait();
         // It did not do this alone, and cannot know what the other one did.
-        ran.exits(5).shows("runsheet status");
+        ran.exits(3).shows("runsheet lock");
         assert_eq!(desk.value(ADDED), "one two");
         desk.call(&["run", "it", "--yes"]).exits(0);
         desk.nothing_is_left();
