@@ -70,6 +70,26 @@ fn f69_a_file_shorter_than_the_ledger_knows_is_refused() {
     assert_eq!(done(&desk), "123");
 }
 
+/// A machine that lost its power has lost the lines that were not on its disk yet; nobody cut
+/// anything. `RUNSHEET_BOOT` stands for the number that the system gives to each start.
+#[cfg(feature = "failpoints")]
+#[test]
+fn a_file_that_lost_its_last_lines_with_the_machines_power_is_put_aside() {
+    let mut desk = two_of_three();
+    let text = desk.of_run("events.jsonl");
+    let lines = text.lines().count();
+    let cut: String = text.lines().take(lines - 1).map(|line| format!("{line}\n")).collect();
+    let (path, run) = (file(&desk), desk.newest_run());
+    desk.project.file(&path, &cut);
+    desk.sql("CREATE TABLE go ()");
+    desk.call(&["resume", "--yes"]).exits(5).shows("was cut");
+    desk.project.env("RUNSHEET_BOOT", "another start");
+    desk.call(&["resume", "--yes"]).exits(0).shows("events-1.jsonl");
+    assert_eq!(done(&desk), "123");
+    assert_eq!(desk.project.read(&format!(".runsheet/runs/{run}/events-1.jsonl")), cut);
+    desk.run().exits(0).shows("done here already");
+}
+
 /// F01: what a kill -9 between COMMIT and the file leaves behind is no contradiction.
 #[test]
 fn f01_a_file_that_ends_at_the_commit_of_its_last_step_is_healed_forward() {
