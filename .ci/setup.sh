@@ -199,8 +199,10 @@ adopt() {
     [ -n "$version" ] || return 1
     ln -s "$bin" "$1/bin" || return 1
     # Two at a time: the first one's stays. What lies there and does not start gives way.
-    pg_starts "$UNPACKED/$version/bin" && return 0
-    rm -rf "${UNPACKED:?}/$version"
+    if [ -e "$UNPACKED/$version" ]; then
+        pg_starts "$UNPACKED/$version/bin" && return 0
+        rm -rf "${UNPACKED:?}/$version"
+    fi
     mv "$1" "$UNPACKED/$version" && pg_starts "$UNPACKED/$version/bin"
 }
 
