@@ -3,7 +3,8 @@
 //!
 //! runsheet and its peers do the same work against one private server, one after the other in each
 //! round, so that a noisy machine disturbs all of them alike. Printed are medians and the ratio to
-//! psql. A peer that is not installed is left out and named. psql is the real binary, not the
+//! psql. Server and project lie in the folder for temporary files: `TMPDIR=/dev/shm` keeps the file
+//! system of the machine out of the figures. A peer that is not installed is left out and named. psql is the real binary, not the
 //! wrapper of Debian.
 
 #![allow(missing_docs)]
@@ -31,8 +32,8 @@ fn main() {
     let folder = tempfile::tempdir().expect("a folder");
     let programs = Programs::new(None, None);
     let psql = programs.find("psql", None).expect("psql").path;
-    let server =
-        ScratchServer::start(&ScratchOptions::new(programs, "/tmp", "bench")).expect("a server");
+    let own = ScratchOptions::new(programs, std::env::temp_dir(), "bench");
+    let server = ScratchServer::start(&own).expect("a server");
     let bench = Bench {
         runsheet: PathBuf::from(env!("CARGO_BIN_EXE_runsheet")),
         psql,

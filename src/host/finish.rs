@@ -12,7 +12,7 @@ use super::options::ItemOptions;
 use super::scope::{Deferred, Frame};
 use super::stop::{Stop, Trouble, stop_in};
 use super::verb::{Call, Verb};
-use crate::journal::{Lease, Ledger, RunState, StepRow, StepState, fenced, read_events};
+use crate::journal::{Lease, Ledger, RunState, StepRow, StepState, fenced};
 use crate::model::{Effect, EventKind, Fault, FaultKind, FinalState, ItemKind};
 use crate::msg;
 use crate::postgres::{ConnectOptions, connect};
@@ -340,10 +340,10 @@ impl Host {
         if self.recorder.borrow().overtaken() {
             return;
         }
-        let report = match read_events(&folder) {
-            Ok(events) => crate::report::Report::from_events(&events),
-            Err(_) => return,
-        };
+        if self.recorder.borrow().events().is_empty() {
+            return;
+        }
+        let report = crate::report::Report::from_events(self.recorder.borrow().events());
         let pretty = serde_json::to_string_pretty(&report).unwrap_or_default();
         let _ = crate::system::write_atomic(&folder.join("report.json"), pretty.as_bytes());
         let text = crate::report::markdown(&report);

@@ -53,7 +53,7 @@ impl Host {
         // Heads first, rows last, the file between them: a runner at work writes a line before the
         // row that names it, and the row before the line that calls the step done.
         let heads = self.wait(async {
-            if ledger.exists(&session).await? {
+            if row.is_some() || ledger.exists(&session).await? {
                 ledger.heads(&session, &run.0).await.map(Some)
             } else {
                 Ok(None)

@@ -95,6 +95,8 @@ impl Host {
         };
         let settings = startup_settings(self.setup.config.run.lock_timeout.as_millis());
         let with = with_settings(&target, &settings);
+        let with_newer = with_settings(&with, &newer_settings());
+        let mut newer = true;
         let session = self.wait(async {
             let mut on_attempt = |attempt: u32, of: u32, fault: &Fault| {
                 // The last one is the run's fault.
@@ -107,7 +109,12 @@ impl Host {
                     });
                 }
             };
-            match wait_ready(&with, &options, tries, every, &mut on_attempt).await {
+            let mut answer = wait_ready(&with_newer, &options, tries, every, &mut on_attempt).await;
+            if answer.as_ref().is_err_and(is_unknown_setting) {
+                newer = false;
+                answer = wait_ready(&with, &options, tries, every, &mut on_attempt).await;
+            }
+            match answer {
                 // A pooler that knows no startup options; what it is, is found out below.
                 Err(fault) if fault.sqlstate.as_deref() == Some("08P01") => {
                     wait_ready(&target, &options, tries, every, &mut on_attempt).await
@@ -116,7 +123,7 @@ impl Host {
             }
         })??;
         let session = Rc::new(session);
-        let (pin, identity) = self.wait(prepare(&session))??;
+        let (pin, identity) = self.wait(prepare(&session, newer))??;
         if let Some(fault) = too_old(session.server_version(), &identity.version) {
             return Err(Self::fatal(fault));
         }
@@ -306,6 +313,17 @@ fn startup_settings(lock_timeout_ms: u128) -> Vec<(&'static str, String)> {
     ]
 }
 
+/// As [`startup_settings`], from PostgreSQL 14 on; not every platform of the server has the second,
+/// and without it a dead runner is noticed later.
+fn newer_settings() -> Vec<(&'static str, String)> {
+    vec![("idle_session_timeout", "0".into()), ("client_connection_check_interval", "1000".into())]
+}
+
+/// The server does not know a setting that the session was to start with, or not that value of it.
+fn is_unknown_setting(fault: &Fault) -> bool {
+    matches!(fault.sqlstate.as_deref(), Some("42704" | "22023"))
+}
+
 /// The target with the run's settings among its startup options; what the user set there stays.
 fn with_settings(target: &Target, settings: &[(&'static str, String)]) -> Target {
     let mut target = target.clone();
@@ -321,7 +339,7 @@ fn with_settings(target: &Target, settings: &[(&'static str, String)]) -> Target
 ///
 /// Behind a pooler nothing is set: the session is everybody's, and another one the next time.
 /// Each transaction brings its settings along (see `pooled_settings`).
-async fn prepare(session: &Session) -> Result<(String, Identity), Fault> {
+async fn prepare(session: &Session, newer: bool) -> Result<(String, Identity), Fault> {
     if session.behind_pooler() {
         return Ok((String::new(), catalog::identity(session).await?));
     }
@@ -332,23 +350,11 @@ async fn prepare(session: &Session) -> Result<(String, Identity), Fault> {
     if let Some(path) = &session.target().search_path {
         pin.push(format!("SET search_path = {path}"));
     }
-    let mut plain = pin.join("; ");
-    if session.server_version() >= 140_000 {
-        plain.push_str("; SET idle_session_timeout = 0");
+    if !newer && session.server_version() >= 140_000 {
+        pin.push("SET idle_session_timeout = 0".into());
     }
-    let mut pin = plain.clone();
-    if session.server_version() >= 140_000 {
-        // Not every platform of the server has it; without it a dead runner is noticed later.
-        pin.push_str("; SET client_connection_check_interval = '1s'");
-    }
-    match session.simple(&pin).await {
-        Ok(_) => {}
-        Err(error) if error.is("22023") => {
-            pin = plain;
-            session.simple(&pin).await.map_err(DbError::into_fault)?;
-        }
-        Err(error) => return Err(error.into_fault()),
-    }
+    let pin = pin.join("; ");
+    session.simple(&pin).await.map_err(DbError::into_fault)?;
     let identity = catalog::identity(session).await?;
     Ok((pin, identity))
 }

@@ -168,9 +168,8 @@ impl Ledger {
     /// # Errors
     /// `ledger-right` with the GRANT where the role may not make a schema.
     pub async fn create(&self, session: &Session) -> Result<(), Fault> {
-        let step = quote_literal(&format!("{}.step", self.schema));
         let sql = include_str!("ledger.sql")
-            .replace("'{schema}.step'", &step)
+            .replace("'{schema}'", &quote_literal(&self.schema))
             .replace("{schema}", &self.schema);
         // Fifty containers may get here at once: IF NOT EXISTS alone still collides in the catalog.
         let sql = format!("BEGIN; SELECT pg_advisory_xact_lock(7310027716305217); {sql}\nCOMMIT");

@@ -87,16 +87,16 @@ DECLARE
     found jsonb;
 BEGIN
     SELECT coalesce(pg_catalog.jsonb_object_agg(t.oid, t.name), '{}') INTO found FROM (
-        SELECT DISTINCT c.oid::text AS oid, pg_catalog.format('%I.%I', n.nspname, c.relname) AS name
-        FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid = l.relation
-        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-        WHERE l.locktype = 'relation' AND l.granted AND l.pid = pg_catalog.pg_backend_pid()
-            AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d
-                WHERE d.datname = pg_catalog.current_database())
-            AND l.mode NOT IN ('AccessShareLock', 'RowShareLock')
-            AND c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_'
-            AND c.relnamespace <> (SELECT s.relnamespace FROM pg_catalog.pg_class s
-                WHERE s.oid = '{schema}.step'::pg_catalog.regclass)
+        SELECT DISTINCT c.oid::text AS oid,
+            pg_catalog.format('%s.%I', c.relnamespace::pg_catalog.regnamespace, c.relname) AS name
+        FROM pg_catalog.pg_lock_status() l JOIN pg_catalog.pg_class c ON c.oid = l.relation
+        -- What is shared by all databases has database 0; schemas below 16384 are the server's own,
+        -- but for "public".
+        WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'relation' AND l.granted
+            AND l.database <> 0 AND l.mode NOT IN ('AccessShareLock', 'RowShareLock')
+            AND c.relkind = 'r' AND c.relpersistence <> 't'
+            AND (c.relnamespace >= 16384 OR c.relnamespace = 2200)
+            AND c.relnamespace <> '{schema}'::pg_catalog.regnamespace
         LIMIT 1000) AS t;
     RETURN found;
 END $touched$;

@@ -29,6 +29,8 @@ pub struct Recorder {
     seq: u64,
     chain: String,
     origin: String,
+    /// What the file holds, for the report at the end.
+    events: Vec<RunEvent>,
     /// Lines from before the run had a folder.
     waiting: Vec<String>,
     /// Lines on their way to the file.
@@ -81,6 +83,7 @@ impl Recorder {
             chain: String::new(),
             origin: String::new(),
             waiting: Vec::new(),
+            events: Vec::new(),
             pending: Vec::new(),
             file: None,
             path: PathBuf::new(),
@@ -111,6 +114,7 @@ impl Recorder {
         file.set_len(sound_bytes).map_err(|error| write_fault(&path, &error))?;
         file.seek(SeekFrom::End(0)).map_err(|error| write_fault(&path, &error))?;
         self.seq = events.last().map_or(0, |event| event.seq);
+        self.events = events;
         self.origin = chains.first().cloned().unwrap_or_default();
         self.chain = chains.pop().unwrap_or_default();
         self.path = path;
@@ -125,8 +129,14 @@ impl Recorder {
             event.seq = self.seq;
             let line = serde_json::to_string(&event).map_err(|error| encode_fault(&error))?;
             self.append(&line)?;
+            self.events.push(event);
         }
         self.write()
+    }
+
+    /// What the file holds: nothing before [`Recorder::open`].
+    pub fn events(&self) -> &[RunEvent] {
+        &self.events
     }
 
     /// Did another process go on with this run, and write into its file? This one then writes
@@ -155,6 +165,7 @@ impl Recorder {
         }
         self.sink.event(&event);
         if self.file.is_some() {
+            self.events.push(event);
             self.append(&line)
         } else {
             self.waiting.push(line);
