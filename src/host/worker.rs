@@ -27,6 +27,8 @@ pub struct Worker {
     pub session: Rc<Session>,
     /// Sets everything that user SQL may have changed back to what the run needs.
     pub pin: String,
+    /// The server looks whether its client still lives, while a statement runs.
+    pub watched: bool,
     /// Which server and database this is.
     pub identity: Identity,
     /// The ledger's statements.
@@ -71,8 +73,8 @@ impl Host {
     /// the server does not know the setting, or a pooler would refuse it.
     pub fn child_options(&self) -> Option<&'static str> {
         let worker = self.worker.borrow();
-        let knows = worker.as_ref()?.pin.contains("client_connection_check_interval");
-        knows.then_some("-c client_connection_check_interval=500ms")
+        let watched = worker.as_ref()?.watched;
+        watched.then_some("-c client_connection_check_interval=500ms")
     }
 
     /// Connects, trying so often, and prepares the session for the mode.
@@ -117,6 +119,7 @@ impl Host {
             match answer {
                 // A pooler that knows no startup options; what it is, is found out below.
                 Err(fault) if fault.sqlstate.as_deref() == Some("08P01") => {
+                    newer = false;
                     wait_ready(&target, &options, tries, every, &mut on_attempt).await
                 }
                 answer => answer,
@@ -137,7 +140,9 @@ impl Host {
         }
         let ledger = Ledger::new(&self.setup.config.ledger_schema);
         let found = identity.clone();
-        let worker = Worker { session: session.clone(), pin, identity, ledger, lease: None };
+        let watched = newer && !session.behind_pooler();
+        let worker =
+            Worker { session: session.clone(), pin, watched, identity, ledger, lease: None };
         *self.worker.borrow_mut() = Some(worker);
         self.remember_server(&found)?;
         self.opened()?;
