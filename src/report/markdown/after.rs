@@ -89,11 +89,8 @@ pub(super) fn next_steps(report: &Report, out: &mut String) {
     }
     if !report.is_plan() {
         for entry in report.items().filter(|entry| checklist::is_open(entry)) {
-            let name = entry.item.id.as_deref().unwrap_or(&entry.item.title);
-            let quoted = if name.contains(' ') { format!("\"{name}\"") } else { name.to_string() };
-            let command = code(&format!("runsheet tick {} {quoted} --by NAME", report.run));
             let title = text(&name_of(&entry.item));
-            steps.push(msg!("report.md.next-tick", title = title, command = command));
+            steps.push(msg!("report.md.next-tick", title = title));
         }
     }
     if matches!(report.state, Some(FinalState::FailedSomeStand | FinalState::VerifyFailed)) {
