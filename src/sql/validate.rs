@@ -27,6 +27,12 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// What the file itself holds, where it is not larger than 1 MiB.
+    pub fn content(&self) -> Option<&[u8]> {
+        let (path, _) = self.files.first()?;
+        self.kept.get(path).map(|content| &content[..])
+    }
+
     /// Opens the script that this is the summary of: small files are not read again, so that what
     /// was looked at is what runs.
     ///

@@ -12,7 +12,7 @@ use crate::model::{Action, Effect, EventKind, Fault, RungKind, format_span};
 use crate::msg;
 use crate::playbook::resolve_sql;
 use crate::sql::{
-    Control, Piece, Splitter, Statement, StatementPlace, quick_kind, rollback_section,
+    Control, Piece, Splitter, Statement, StatementPlace, Summary, quick_kind, rollback_section,
 };
 
 /// `sql::run_rollback_section`
@@ -54,19 +54,11 @@ step("Migrate", #{ undo: || sql::run_rollback_section("sql/up.sql") }, || sql::r
     },
 };
 
-/// A file with more bytes is not searched for a section that nobody may want.
-const SEARCHED: usize = 1 << 20;
-
-/// Reports the way back that a file holds in its comments, where it holds one.
-pub(super) fn tell_section(host: &Rc<Host>, path: &str) -> Result<(), Fault> {
-    let setup = &host.setup;
-    let Ok(bytes) = resolve_sql(&setup.project, &setup.playbook, path)?.read() else {
-        return Ok(());
-    };
-    if bytes.len() > SEARCHED {
-        return Ok(());
-    }
-    let text = String::from_utf8_lossy(&bytes).replace("\r\n", "\n");
+/// Reports the way back that a file holds in its comments, where it holds one. A large file is not
+/// searched for a section that nobody may want.
+pub(super) fn tell_section(host: &Rc<Host>, path: &str, file: &Summary) -> Result<(), Fault> {
+    let Some(bytes) = file.content() else { return Ok(()) };
+    let text = String::from_utf8_lossy(bytes).replace("\r\n", "\n");
     if rollback_section::find(&text, path).is_err() {
         return Ok(());
     }

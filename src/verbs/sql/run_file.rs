@@ -61,7 +61,7 @@ step("Run the migration", || sql::run_file("sql/003_up.sql"));
 /// Runs a file that was found and read.
 pub(super) fn run(host: &Rc<Host>, call: &Call<'_, '_>, found: &Found) -> Result<Dynamic, Trouble> {
     found.note(host)?;
-    super::rollback_section::tell_section(host, &found.shown)?;
+    super::rollback_section::tell_section(host, &found.shown, &found.summary)?;
     for (place, text) in &found.summary.notes {
         let text = format!("{}:{}: {text}", place.file, place.line);
         host.emit(EventKind::Note { text })?;
