@@ -18,8 +18,13 @@ fn main() -> io::Result<()> {
     files.sort();
     let mut table = String::from("&[\n");
     for file in files {
-        let path = root.join(&file);
-        writeln!(table, "    ({file:?}, include_bytes!({path:?})),").map_err(io::Error::other)?;
+        // No folder's name in the table: a moved checkout must not look for its old place.
+        let path = format!("/{file}");
+        writeln!(
+            table,
+            "    ({file:?}, include_bytes!(concat!(env!(\"CARGO_MANIFEST_DIR\"), {path:?}))),"
+        )
+        .map_err(io::Error::other)?;
     }
     table.push_str("]\n");
     fs::write(out.join("shipped.rs"), table)

@@ -9,7 +9,7 @@ use super::database::Database;
 use super::desk::Desk;
 use super::known::{Known, Runs};
 use super::road::{go, setup};
-use crate::engine::{Outline, walk_back_by_restore};
+use crate::engine::{Outline, outline_of, walk_back_by_restore};
 use crate::host::Mode;
 use crate::journal::{
     IntentRow, IntentState, KnownEpoch, Lease, LeaseWish, RunState, TakeOver, started_by,
@@ -39,7 +39,9 @@ pub(super) fn resume(desk: &Desk, road: &Road, run: Option<&str>) -> Result<u8, 
         }
         _ => Mode::Run,
     };
-    go(desk, road, playbook_of(desk, known)?, mode, Some(RunId(known.run.clone())))
+    let playbook = playbook_of(desk, known)?;
+    let outline = outline_of(&desk.project, &playbook);
+    go(desk, road, playbook, outline, mode, Some(RunId(known.run.clone())))
 }
 
 /// `runsheet rollback [RUN] [--restore[=DUMP]]`
@@ -65,7 +67,9 @@ pub(super) fn rollback(
     };
     let id = RunId(known.run.clone());
     let Some(dump) = restore else {
-        return go(desk, road, playbook_of(desk, known)?, Mode::Undo, Some(id));
+        let playbook = playbook_of(desk, known)?;
+        let outline = outline_of(&desk.project, &playbook);
+        return go(desk, road, playbook, outline, Mode::Undo, Some(id));
     };
     // The last rung must not hang on a playbook that is gone, or that does not compile any more.
     let playbook = playbook_of(desk, known).unwrap_or_else(|_| Playbook {
@@ -142,11 +146,7 @@ pub(super) fn resolve(desk: &Desk, words: &[String], done: bool) -> Result<u8, F
     // Refused while a runner is at work: it may be about to settle them itself.
     let by = started_by();
     let identity = database.ask(crate::postgres::catalog::identity(&database.session))?;
-    let highest = desk.existing_state().map(|state| {
-        let place = format!("{}:{}", identity.host, identity.port);
-        let server = identity.system_identifier.unwrap_or(place);
-        KnownEpoch::of(state.root(), &server, &identity.database)
-    });
+    let highest = desk.existing_state().map(|state| KnownEpoch::of(state.root(), &identity));
     let wish = LeaseWish {
         run: &known.run,
         by: &by,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::args::{FailureWay, Road};
 use super::database::Database;
 use super::desk::{Desk, coloured};
-use crate::engine::{Limits, Outline, RoadSetup, Severity, examine, outline_of, walk};
+use crate::engine::{Limits, Outline, RoadSetup, Severity, examine, walk};
 use crate::host::{HostSetup, Mode, OnFailure, Terminal, Wishes};
 use crate::journal::Lease;
 use crate::model::{Fault, FaultKind, RunId, parse_span};
@@ -21,13 +21,13 @@ const WAIT: Duration = Duration::from_secs(60);
 /// `runsheet plan PLAYBOOK`
 pub(super) fn plan(desk: &Desk, road: &Road, name: &str) -> Result<u8, Fault> {
     let (playbook, outline) = sound(desk, name)?;
-    set_out(desk, road, playbook, outline, Mode::Plan, None)
+    go(desk, road, playbook, outline, Mode::Plan, None)
 }
 
 /// `runsheet run PLAYBOOK`
 pub(super) fn run(desk: &Desk, road: &Road, name: &str) -> Result<u8, Fault> {
     let (playbook, outline) = sound(desk, name)?;
-    set_out(desk, road, playbook, outline, Mode::Run, None)
+    go(desk, road, playbook, outline, Mode::Run, None)
 }
 
 /// A playbook without errors that can be seen beforehand: nobody wants to meet a misspelt option
@@ -47,17 +47,6 @@ fn sound(desk: &Desk, name: &str) -> Result<(Playbook, Outline), Fault> {
 
 /// Walks the road of a playbook; `resume` is the run to go on with or to take back.
 pub(super) fn go(
-    desk: &Desk,
-    road: &Road,
-    playbook: Playbook,
-    mode: Mode,
-    resume: Option<RunId>,
-) -> Result<u8, Fault> {
-    let outline = outline_of(&desk.project, &playbook);
-    set_out(desk, road, playbook, outline, mode, resume)
-}
-
-fn set_out(
     desk: &Desk,
     road: &Road,
     playbook: Playbook,

@@ -192,14 +192,7 @@ impl Host {
     /// Is this the server that was recorded?
     fn same_server(&self, recorded: &Value, run: &RunId, next: &str) -> Result<(), Trouble> {
         let now = self.server_value();
-        let wrong: Vec<String> = TELLING
-            .iter()
-            .filter(|what| differs(recorded, &now, what))
-            .map(|what| {
-                let (wanted, found) = (plain(&recorded[*what]), plain(&now[*what]));
-                msg!("host.expected", what = what, wanted = wanted, found = found)
-            })
-            .collect();
+        let wrong = differences(recorded, &now);
         if wrong.is_empty() {
             return Ok(());
         }
@@ -227,14 +220,7 @@ impl Host {
     pub(super) fn same_as_before(&self, found: &Identity) -> Result<(), Trouble> {
         let Some(before) = self.server.borrow().clone() else { return Ok(()) };
         let now = value_of(found);
-        let wrong: Vec<String> = TELLING
-            .iter()
-            .filter(|what| differs(&before, &now, what))
-            .map(|what| {
-                let (wanted, found) = (plain(&before[*what]), plain(&now[*what]));
-                msg!("host.expected", what = what, wanted = wanted, found = found)
-            })
-            .collect();
+        let wrong = differences(&before, &now);
         let standby = found.standby.then(|| msg!("host.standby"));
         let wrong: Vec<String> = wrong.into_iter().chain(standby).collect();
         if wrong.is_empty() {
@@ -277,9 +263,7 @@ impl Host {
             return Ok(None);
         };
         state.folder("epochs")?;
-        let place = format!("{}:{}", identity.host, identity.port);
-        let server = identity.system_identifier.clone().unwrap_or(place);
-        Ok(Some(KnownEpoch::of(state.root(), &server, &identity.database)))
+        Ok(Some(KnownEpoch::of(state.root(), identity)))
     }
 
     /// Guards that the command line switched off: recorded, and in a protected environment, or on
@@ -358,6 +342,18 @@ fn value_of(identity: &Identity) -> Value {
         "system_identifier": identity.system_identifier,
         "timeline": identity.timeline,
     })
+}
+
+/// What tells that this is not the recorded database.
+fn differences(recorded: &Value, now: &Value) -> Vec<String> {
+    TELLING
+        .iter()
+        .filter(|what| differs(recorded, now, what))
+        .map(|what| {
+            let (wanted, found) = (plain(&recorded[*what]), plain(&now[*what]));
+            msg!("host.expected", what = what, wanted = wanted, found = found)
+        })
+        .collect()
 }
 
 /// Do two servers differ in something that is known of both?

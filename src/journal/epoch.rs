@@ -8,19 +8,25 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::model::Fault;
+use crate::model::{Fault, hex};
+use crate::postgres::Identity;
 use crate::system::write_atomic;
 
 /// The file that keeps the number.
 pub struct KnownEpoch(PathBuf);
 
 impl KnownEpoch {
-    /// For a database of a server, in `epochs/` of the state folder. A server that does not show
-    /// its identifier is told apart by host and port.
-    pub fn of(state: &Path, server: &str, database: &str) -> Self {
+    /// For a database, in `epochs/` of the state folder. A server that does not show its identifier
+    /// is told apart by host and port.
+    pub fn of(state: &Path, identity: &Identity) -> Self {
+        let place = format!("{}:{}", identity.host, identity.port);
+        let server = identity.system_identifier.as_deref().unwrap_or(&place);
+        Self::named(state, server, &identity.database)
+    }
+
+    fn named(state: &Path, server: &str, database: &str) -> Self {
         let name = Sha256::digest(format!("{server}\n{database}").as_bytes());
-        let name: String = name[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-        Self(state.join("epochs").join(name))
+        Self(state.join("epochs").join(hex(&name[..8])))
     }
 
     /// The number; 0 where nothing is known.
@@ -50,11 +56,11 @@ mod tests {
     fn the_number_never_goes_down_and_each_database_has_its_own() {
         let state = tempfile::tempdir().unwrap();
         std::fs::create_dir(state.path().join("epochs")).unwrap();
-        let shop = KnownEpoch::of(state.path(), "7301", "shop");
+        let shop = KnownEpoch::named(state.path(), "7301", "shop");
         shop.raise(8).unwrap();
         shop.raise(7).unwrap();
         assert_eq!(shop.get(), 8);
-        assert_eq!(KnownEpoch::of(state.path(), "7301", "shop2").get(), 0);
-        assert_eq!(KnownEpoch::of(state.path(), "7302", "shop").get(), 0);
+        assert_eq!(KnownEpoch::named(state.path(), "7301", "shop2").get(), 0);
+        assert_eq!(KnownEpoch::named(state.path(), "7302", "shop").get(), 0);
     }
 }

@@ -33,6 +33,10 @@ const ALIVE: &str = "l.run IS NOT NULL AND CASE WHEN l.backend_pid IS NULL
 const LOCKED: &str = "FROM pg_locks k WHERE k.locktype = 'advisory' AND k.granted
         AND k.objsubid = 1 AND (k.classid::bigint << 32 | k.objid::bigint) = 7310027716305216
         AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+/// Ends the sessions of a run and of its commands, which carry the run in their application_name.
+const END_SESSIONS: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+        WHERE pid <> pg_backend_pid() AND datname = current_database()
+        AND (application_name = 'runsheet/' || $1 OR application_name LIKE 'runsheet/' || $1 || '/%')";
 /// How long the ended sessions of a dead process's commands may take to go.
 const CHILDREN_LIMIT: Duration = Duration::from_secs(10);
 
@@ -309,17 +313,9 @@ async fn raise_where_free(
     if let Some(run) = died.filter(|_| wish.had.is_none()) {
         // What a killed runner's commands left running must not write beside us. Sessions of
         // other roles may be out of our reach.
-        let _ = session.ask(&orphans_sql(), &[json!(run)]).await;
+        let _ = session.ask(END_SESSIONS, &[json!(run)]).await;
     }
     Ok(Some((epoch, was)))
-}
-
-/// Ends the sessions of a run's commands, which carry the run in their application_name.
-fn orphans_sql() -> String {
-    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-        WHERE pid <> pg_backend_pid() AND datname = current_database()
-        AND (application_name = 'runsheet/' || $1 OR application_name LIKE 'runsheet/' || $1 || '/%')"
-        .into()
 }
 
 async fn try_lock(session: &Session) -> Result<bool, DbError> {
@@ -376,7 +372,7 @@ async fn holder(session: &Session, ledger: &Ledger) -> Result<Option<Holder>, Db
 /// Behind a pooler the holder has no backend of its own: its row stops counting.
 async fn terminate(session: &Session, ledger: &Ledger, holder: &Holder) -> Result<(), DbError> {
     if let Some(run) = &holder.run {
-        let _ = session.ask(&orphans_sql(), &[json!(run)]).await;
+        let _ = session.ask(END_SESSIONS, &[json!(run)]).await;
     }
     if holder.pid == 0 {
         let sql = format!(

@@ -6,8 +6,8 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use super::progress::Progress;
-use super::send::refused;
-use crate::host::{Host, StatementTrouble, Trouble, Verb};
+use super::send::send;
+use crate::host::{Host, Trouble, Verb};
 use crate::model::{Action, Effect, EventKind, Fault, RungKind, format_span};
 use crate::msg;
 use crate::playbook::resolve_sql;
@@ -62,15 +62,19 @@ pub(super) fn tell_section(host: &Rc<Host>, path: &str, file: &Summary) -> Resul
     if rollback_section::find(&text, path).is_err() {
         return Ok(());
     }
-    host.emit(EventKind::WayBack {
+    host.emit(way_back(path, false))
+}
+
+fn way_back(path: &str, gone: bool) -> EventKind {
+    EventKind::WayBack {
         rung: RungKind::RollbackFile,
         item: None,
         what: path.to_string(),
         command: None,
         proven: None,
         blocked: None,
-        gone: false,
-    })
+        gone,
+    }
 }
 
 fn run(host: &Rc<Host>, path: &str, sql: &str) -> Result<Value, Trouble> {
@@ -90,27 +94,9 @@ fn run(host: &Rc<Host>, path: &str, sql: &str) -> Result<Value, Trouble> {
     let mut progress = Progress::new(host, path, statements.len() as u32);
     for statement in statements {
         let place = place_of(path, &statement);
-        let began = Instant::now();
-        match host.step_simple(&statement.text) {
-            Ok(results) => {
-                let rows = results.iter().filter_map(|result| result.rows).next_back();
-                progress.statement(&statement.text, &place, rows, began.elapsed())?;
-            }
-            Err(StatementTrouble::Other(trouble)) => return Err(trouble),
-            Err(StatementTrouble::Server(error)) => {
-                return Err(refused(host, *error, &statement.text, &place, progress.done).into());
-            }
-        }
+        send(host, &statement.text, &place, &mut progress)?;
     }
-    host.emit(EventKind::WayBack {
-        rung: RungKind::RollbackFile,
-        item: None,
-        what: path.to_string(),
-        command: None,
-        proven: None,
-        blocked: None,
-        gone: true,
-    })?;
+    host.emit(way_back(path, true))?;
     Ok(json!({
         "statements": progress.done,
         "rows": progress.rows,

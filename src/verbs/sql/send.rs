@@ -67,7 +67,11 @@ pub(super) fn skipped(
     host.emit(EventKind::Note { text })
 }
 
-fn send(
+/// Sends one statement inside the step's transaction and reports it.
+///
+/// # Errors
+/// The server's answer with the place in the file.
+pub(super) fn send(
     host: &Rc<Host>,
     text: &str,
     place: &StatementPlace,
