@@ -92,11 +92,4 @@ impl Host {
             }
         }
     }
-
-    /// Waits to the end, also after Ctrl-C: for what has to be let go.
-    pub fn wait_out<T>(&self, work: impl Future<Output = T>) -> T {
-        // What cannot be written is said by the next event.
-        let _ = self.recorder.borrow_mut().flush();
-        self.runtime.block_on(work)
-    }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::failpoint::sent;
 use super::gate::Host;
+use super::tidy::Behind;
 use crate::model::EventKind;
 use crate::msg;
 use crate::postgres::{ConnectOptions, DbError, Session, SimpleResult, connect};
@@ -29,7 +30,8 @@ enum Doing {
 }
 
 impl Host {
-    /// Sends a message that decides and waits for its answer.
+    /// Sends a message that decides and waits for its answer; what goes out `behind` it is not
+    /// waited for.
     ///
     /// # Errors
     /// The server's answer; `connection_lost` also where no answer will come.
@@ -38,10 +40,17 @@ impl Host {
         point: &'static str,
         session: &Session,
         text: &str,
+        behind: Option<Behind>,
     ) -> Result<Vec<SimpleResult>, DbError> {
-        self.wait_out(async {
+        let mut behind = behind;
+        let answer = self.wait_out(async {
             let work = sent(point, session.simple(text));
             tokio::pin!(work);
+            if let Some(behind) = &mut behind
+                && let Some(done) = behind.follow(work.as_mut()).await
+            {
+                return done;
+            }
             let (mut idle, mut pause) = (false, UNHURRIED);
             loop {
                 tokio::select! {
@@ -75,7 +84,9 @@ impl Host {
                     };
                 }
             }
-        })
+        });
+        *self.behind.borrow_mut() = behind.filter(|_| answer.is_ok());
+        answer
     }
 
     /// At the end of a run that met a missing standby: its last notes wait for nobody.

@@ -229,7 +229,7 @@ impl Host {
                 sql(&worker.ledger, &run.0)
             )
         };
-        let answer = self.decisive("mark-sent", &session, &text);
+        let answer = self.decisive("mark-sent", &session, &text, None);
         if let Err(error) = answer {
             if !error.connection_lost {
                 let _ = self.wait_out(session.batch("ROLLBACK"));

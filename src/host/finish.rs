@@ -363,6 +363,7 @@ impl Host {
     }
 
     fn leave_ledger(self: &Rc<Self>) -> Result<(), Trouble> {
+        self.tell()?;
         let Some(stood) = self.stood.get() else { return Ok(()) };
         // A run that was killed is one that failed, now that nobody works on it.
         let state = if stood == RunState::Running { RunState::Failed } else { stood };
@@ -400,7 +401,7 @@ impl Host {
                 took_ms: 0,
                 head: head.clone(),
             };
-            let done = ledger.done_sql(&run.0, &row, epoch, None);
+            let done = ledger.done_sql(&run.0, &row, epoch, None, false);
             let text = format!("BEGIN; {}; {done}; COMMIT", ledger.fence_sql(epoch));
             let answer = self.wait_out(session.simple(&text));
             answer.map_err(|error| self.db_fault(error))?;

@@ -5,7 +5,7 @@
 //! decided in [`Host::pass`] and [`Host::pass_external`].
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -125,6 +125,7 @@ pub struct Host {
     pub(super) frames: RefCell<Vec<Frame>>,
     pub(super) section: RefCell<Option<String>>,
     pub(super) titles: RefCell<Vec<String>>,
+    pub(super) known_titles: RefCell<HashSet<String>>,
     pub(super) number: Cell<u32>,
     pub(super) replay: RefCell<Replay>,
     pub(super) before: RefCell<Vec<Recorded>>,
@@ -163,6 +164,11 @@ pub struct Host {
     pub(super) stood: Cell<Option<crate::journal::RunState>>,
     pub(super) back: RefCell<super::undo::Back>,
     /// The step that committed last, and the snapshot behind its COMMIT.
+    /// What was read of the ledger and not replayed yet.
+    pub(super) known_rows: RefCell<Option<super::look::RowsOfRun>>,
+    /// Inside of a wait, what is reported is shown at once.
+    pub(super) waiting: Cell<bool>,
+    pub(super) behind: RefCell<Option<super::tidy::Behind>>,
     pub(super) snapshot: RefCell<Option<(String, String)>>,
     /// The transaction that the item which runs has, or had.
     pub(super) xid: RefCell<Option<String>>,
@@ -206,6 +212,7 @@ impl Host {
             frames: RefCell::default(),
             section: RefCell::default(),
             titles: RefCell::default(),
+            known_titles: RefCell::default(),
             number: Cell::new(0),
             replay: RefCell::default(),
             before: RefCell::default(),
@@ -234,6 +241,9 @@ impl Host {
             left: Cell::new(false),
             stood: Cell::new(None),
             back: RefCell::default(),
+            known_rows: RefCell::default(),
+            waiting: Cell::new(false),
+            behind: RefCell::default(),
             snapshot: RefCell::default(),
             xid: RefCell::default(),
             remedies: RefCell::new(remedies),
@@ -255,14 +265,6 @@ impl Host {
     pub(super) fn replaying_is_over(&self) {
         self.mode.set(Mode::Run);
         self.replay.borrow_mut().end();
-    }
-
-    /// Reports a fact.
-    ///
-    /// # Errors
-    /// `journal-write`: the run must not go on unrecorded.
-    pub fn emit(&self, kind: EventKind) -> Result<(), Fault> {
-        self.recorder.borrow_mut().emit(kind)
     }
 
     /// Where interpolated planned values leave their mark.
@@ -297,6 +299,9 @@ impl Host {
         perform: impl FnOnce() -> Result<Value, Trouble>,
     ) -> Result<Dynamic, Trouble> {
         self.may_go_on()?;
+        if !self.in_step_transaction() {
+            self.tell()?;
+        }
         match action.effect {
             Effect::None if planned_argument.is_none() => perform().map(from_json),
             Effect::None => self.will_check(&action, planned_argument),
@@ -418,42 +423,6 @@ impl Host {
                 .into());
         }
         Ok(())
-    }
-
-    /// Waits for leaf I/O: until it is done, Ctrl-C, or the item's time is over.
-    ///
-    /// # Errors
-    /// `interrupted`, `timeout`.
-    pub fn wait<T>(&self, work: impl Future<Output = T>) -> Result<T, Trouble> {
-        if self.closing.get() {
-            return Ok(self.wait_out(work));
-        }
-        // What was reported is in the file before the next thing happens.
-        self.recorder.borrow_mut().flush()?;
-        let deadline = self.frames.borrow().iter().filter_map(|frame| frame.deadline).min();
-        let canceller = self.canceller();
-        self.runtime.block_on(async {
-            tokio::pin!(work);
-            let late = async {
-                match deadline {
-                    Some(at) => tokio::time::sleep_until(at.into()).await,
-                    None => std::future::pending().await,
-                }
-            };
-            let fault = tokio::select! {
-                biased;
-                done = &mut work => return Ok(done),
-                _ = self.setup.cancel.cancelled() => Trouble::Stop(Stop::Failed(Rc::new(self.interrupted()))),
-                () = late => Trouble::Fault(Box::new(
-                    Fault::failed("timeout", msg!("host.timeout")).remedy(msg!("host.timeout.remedy")))),
-            };
-            if let Some(canceller) = canceller {
-                let _ = canceller.cancel().await;
-                // The server's answer tells whether the statement ended or its effect stands.
-                let _ = tokio::time::timeout(Duration::from_secs(5), &mut work).await;
-            }
-            Err(fault)
-        })
     }
 
     /// The value as it will be recorded: what the script sees now is what a resumed run sees.

@@ -17,6 +17,13 @@ use crate::model::{EventKind, Fault, Item, ItemKind};
 use crate::msg;
 
 impl Host {
+    /// The step ran a file that says how it is taken back.
+    pub fn has_rollback_file(&self) {
+        if let Some(frame) = self.frames.borrow_mut().last_mut() {
+            frame.rollback_file = true;
+        }
+    }
+
     /// A new item with its number; its title must be its own.
     ///
     /// # Errors
@@ -37,7 +44,7 @@ impl Host {
             .remedy(msg!("host.nested-item.remedy")));
         }
         let own = matches!(kind, ItemKind::Undo | ItemKind::Always | ItemKind::OnFailure);
-        if !own && self.titles.borrow().contains(&title) {
+        if !own && !self.known_titles.borrow_mut().insert(title.clone()) {
             return Err(Fault::usage(
                 "duplicate-title",
                 msg!("host.duplicate-title", title = title),

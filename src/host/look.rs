@@ -6,9 +6,12 @@ use serde_json::Value;
 
 use super::gate::{Host, Mode};
 use super::stop::{Stop, Trouble};
-use crate::journal::{Replay, RunRow, RunState};
+use crate::journal::{IntentRow, Replay, RunRow, RunState, StepRow};
 use crate::model::{EventKind, Fault, RunId};
 use crate::msg;
+
+/// The steps of a run and its announced effects.
+pub(super) type RowsOfRun = (Vec<StepRow>, Vec<IntentRow>);
 
 impl Host {
     /// The look at the ledger, once per connection: what is done, what is open, may we write.
@@ -59,7 +62,15 @@ impl Host {
             Some(worker) => worker.ledger.clone(),
             None => return Ok(Vec::new()),
         };
+        let over = |row: &RunRow| matches!(row.state, RunState::Done | RunState::RolledBack);
         let rows = self.wait(async {
+            if let (Some(playbook), None) = (playbook, &self.setup.wishes.resume) {
+                let rows = ledger.runs_uncounted(&session, playbook).await?;
+                // Of a run that is over, nobody asks how far it got.
+                if rows.as_ref().is_none_or(|rows| rows.iter().all(over)) {
+                    return Ok(rows);
+                }
+            }
             if ledger.exists(&session).await? {
                 ledger.runs(&session, playbook).await.map(Some)
             } else {
@@ -255,17 +266,23 @@ impl Host {
         Ok(())
     }
 
-    pub(super) fn load_replay(self: &Rc<Self>, row: &RunRow) -> Result<(), Trouble> {
+    /// The steps and the announced effects of a run.
+    pub(super) fn rows_of(self: &Rc<Self>, row: &RunRow) -> Result<RowsOfRun, Trouble> {
         let session = self.session()?;
-        let ledger = self.worker.borrow().as_ref().map(|worker| worker.ledger.clone());
-        let Some(ledger) = ledger else { return Ok(()) };
-        let rows = self.wait(async {
-            // Both on their way at once: one round trip.
-            let (steps, intents) =
-                (ledger.steps(&session, &row.run), ledger.intents(&session, &row.run));
-            futures_util::future::try_join(steps, intents).await
-        })?;
-        let (steps, intents) = rows.map_err(|error| self.db_fault(error))?;
+        let Some(ledger) = self.ledger() else { return Ok(RowsOfRun::default()) };
+        // Both on their way at once: one round trip.
+        let rows = self.wait(futures_util::future::try_join(
+            ledger.steps(&session, &row.run),
+            ledger.intents(&session, &row.run),
+        ))?;
+        rows.map_err(|error| self.db_fault(error).into())
+    }
+
+    pub(super) fn load_replay(self: &Rc<Self>, row: &RunRow) -> Result<(), Trouble> {
+        let (steps, intents) = match self.known_rows.take() {
+            Some(rows) => rows,
+            None => self.rows_of(row)?,
+        };
         let mut replay = Replay::new(steps, intents);
         // Where the database came up inside an item, that item and those before it were met
         // already.

@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use super::gate::Host;
 use super::stop::Trouble;
-use crate::journal::{StepRow, Trace, Traces};
+use crate::journal::{Trace, Traces};
 use crate::model::{EventKind, Fault};
 use crate::msg;
-use crate::postgres::{DbError, Session, SimpleResult};
+use crate::postgres::{DbError, Session};
 
 /// A count may take so long: whoever rolls back at night wants to be told, not to wait.
 const LIMIT: &str = "SET LOCAL statement_timeout = '30s'";
@@ -89,11 +89,8 @@ impl Host {
     /// Takes the snapshot behind a step's COMMIT out of the server's answer: in it, all of the
     /// step's own rows are seen, those of its savepoints too. It is written with the next step's
     /// row, or at the end; a process that dies before that leaves the one from inside the step.
-    pub(super) fn committed(&self, step: &StepRow, results: &[SimpleResult]) {
-        let cell = |result: &SimpleResult| result.cells.first()?.first()?.clone();
-        let seen =
-            results.last().and_then(cell).filter(|_| matches!(step.kind.as_str(), "step" | "undo"));
-        *self.snapshot.borrow_mut() = seen.map(|snapshot| (step.key.clone(), snapshot));
+    pub(super) fn committed(&self, step: Option<String>, seen: Option<String>) {
+        *self.snapshot.borrow_mut() = step.zip(seen);
     }
 
     /// The statement that writes it into the step's row; once.
@@ -108,6 +105,7 @@ impl Host {
     /// # Errors
     /// The server's answer.
     pub(super) fn keep_snapshot(self: &Rc<Self>) -> Result<(), Trouble> {
+        self.tidied()?;
         let pending = self.snapshot.borrow().is_some() && self.has_lease();
         match pending.then(|| self.snapshot_sql()).flatten() {
             Some(sql) => self.ledger_write(|_, _| sql.clone()),

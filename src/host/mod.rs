@@ -15,6 +15,7 @@ mod doubt;
 mod effects;
 mod failpoint;
 mod finish;
+mod flight;
 mod gate;
 mod inputs;
 mod item;
@@ -28,10 +29,12 @@ mod reconcile;
 mod record;
 mod scope;
 mod stop;
+mod tidy;
 mod transaction;
 mod undo;
 mod value;
 mod verb;
+mod waiting;
 mod worker;
 
 pub use approval::Terminal;
@@ -41,6 +44,7 @@ pub use effects::{External, Repeat};
 pub use failpoint::POINTS;
 #[cfg(feature = "failpoints")]
 pub use failpoint::reach;
+pub use flight::{Flight, Landed};
 pub use gate::{Host, HostSetup, Mode, OnFailure, Wishes};
 pub use inputs::call_text;
 pub use options::{ItemOptions, options};

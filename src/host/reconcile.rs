@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::gate::{Host, Mode};
 use super::stop::Trouble;
-use crate::journal::{Account, KnownEpoch, Ledger, RunRow};
+use crate::journal::{Account, KnownEpoch, Ledger, RunRow, RunState};
 use crate::model::{EventKind, Fault, FaultKind, RunId};
 use crate::msg;
 use crate::postgres::Identity;
@@ -34,12 +34,35 @@ impl Host {
             // After the exchange the file knows more, and rightly so.
             return Ok(());
         }
-        self.stood_before.set(row.is_some_and(|row| row.steps > 0));
+        let done = row.filter(|row| row.state == RunState::Done);
+        if let Some(row) = done
+            && elsewhere
+            && self.agrees(row)?
+        {
+            return Ok(());
+        }
+        self.stood_before.set(done.is_some() || row.is_some_and(|row| row.steps > 0));
         let agreed = self.compare_accounts(row, elsewhere);
         if agreed.is_ok() {
             self.stood_before.set(false);
         }
         agreed
+    }
+
+    /// Do file and ledger say the same of a finished run? What was read of the ledger is kept for
+    /// the replay. No says nothing yet: somebody may be adding to the run at this moment.
+    fn agrees(self: &Rc<Self>, row: &RunRow) -> Result<bool, Trouble> {
+        let rows = self.rows_of(row)?;
+        let heads = rows.0.iter().map(|step| &step.head).chain([&row.head]);
+        let heads: Vec<String> = heads.filter(|head| !head.is_empty()).cloned().collect();
+        let file = self.account(&self.run_id())?;
+        let clean = |text: &str| self.setup.redactor.clean(text);
+        let agrees = row.rows_at_end() == Some(rows.0.len())
+            && file.holds(&heads).is_ok()
+            && file.unknown_steps(&rows.0, clean).is_empty()
+            && file.unknown_effects(&rows.1, clean).is_empty();
+        *self.known_rows.borrow_mut() = agrees.then_some(rows);
+        Ok(agrees)
     }
 
     fn compare_accounts(
@@ -237,17 +260,13 @@ impl Host {
     }
 
     /// Remembers the server that the run is on.
-    pub(super) fn remember_server(self: &Rc<Self>, found: &Identity) -> Result<(), Trouble> {
+    pub(super) fn remember_server(&self, found: &Identity) {
         if self.server.borrow().is_some() {
-            return Ok(());
+            return;
         }
         let mut server = value_of(found);
-        let asked = "SELECT oid::bigint FROM pg_database WHERE datname = current_database()";
-        let session = self.session()?;
-        let rows = self.wait(session.ask(asked, &[]))?.map_err(|error| self.db_fault(error))?;
-        server["oid"] = rows.rows.into_iter().flatten().next().unwrap_or(Value::Null);
+        server["oid"] = Value::from(found.oid);
         *self.server.borrow_mut() = Some(server);
-        Ok(())
     }
 
     /// The server that the run is on, as file and ledger keep it.
@@ -331,7 +350,7 @@ impl Host {
         }
     }
 
-    fn ledger(&self) -> Option<Ledger> {
+    pub(super) fn ledger(&self) -> Option<Ledger> {
         self.worker.borrow().as_ref().map(|worker| worker.ledger.clone())
     }
 }

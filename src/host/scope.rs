@@ -45,6 +45,8 @@ pub struct Frame {
     pub effects: Vec<String>,
     /// Hashes of files and values of parameters that it used.
     pub inputs: Map<String, Value>,
+    /// Did it run a file that says how it is taken back?
+    pub rollback_file: bool,
     /// When its time is over.
     pub deadline: Option<Instant>,
     /// In a plan: effects recorded.
@@ -68,6 +70,7 @@ impl Frame {
             ordinal: 0,
             effects: Vec::new(),
             inputs: Map::new(),
+            rollback_file: false,
             deadline,
             planned_effects: 0,
             will_check: false,
@@ -80,6 +83,12 @@ impl Frame {
             self.item.kind,
             ItemKind::Step | ItemKind::Undo | ItemKind::Always | ItemKind::OnFailure
         )
+    }
+
+    /// Does it leave a trace of the tables that it touched? It costs as much as a small statement,
+    /// and only a way back of the step's own asks for it.
+    pub fn traced(&self) -> bool {
+        self.item.has_undo || self.item.kind == ItemKind::Undo || self.rollback_file
     }
 
     /// Do the step's statements share one transaction?

@@ -12,10 +12,11 @@ use serde_json::Value;
 
 use super::failpoint::{failpoint, sent};
 use super::gate::{Host, Mode};
-use super::scope::Transaction;
+use super::scope::{Frame, Transaction};
 use super::stop::Trouble;
+use super::tidy::Behind;
 use super::worker::pooled_settings;
-use crate::journal::{Lease, StepRow, StepState};
+use crate::journal::{StepRow, StepState};
 use crate::model::{EventKind, Fault, FinalState, parse_span, quote_ident, quote_name};
 use crate::msg;
 use crate::postgres::{DbError, Rows, Session, SimpleResult};
@@ -73,7 +74,7 @@ impl Host {
 
     /// The first statements of the step's transaction and how many they are; None where it is
     /// open already.
-    fn prefix(&self) -> Option<(String, usize)> {
+    pub(super) fn prefix(&self) -> Option<(String, usize)> {
         let frames = self.frames.borrow();
         let frame = frames.last()?;
         if frame.transaction != Transaction::None {
@@ -122,7 +123,7 @@ impl Host {
         Some((sql, count))
     }
 
-    fn opened_transaction(&self, results: &[SimpleResult]) {
+    pub(super) fn opened_transaction(&self, results: &[SimpleResult]) {
         let xid = results
             .iter()
             .find_map(|result| result.cells.first()?.first()?.clone())
@@ -204,7 +205,7 @@ impl Host {
 
     /// From the message with BEGIN on a transaction may be open, answered or not: whoever leaves
     /// the step now, also by Ctrl-C, has to roll it back, or the next COMMIT of ours takes it along.
-    fn mark_open(&self) {
+    pub(super) fn mark_open(&self) {
         if let Some(frame) = self.frames.borrow_mut().last_mut()
             && frame.transaction == Transaction::None
         {
@@ -296,6 +297,7 @@ impl Host {
         more: &[String],
     ) -> Result<bool, Trouble> {
         let session = self.session()?;
+        let traced = self.frames.borrow().last().is_some_and(Frame::traced);
         let prefix = self.prefix().map_or(String::new(), |(sql, _)| sql);
         let xid = match self.frames.borrow().last().map(|frame| frame.transaction.clone()) {
             Some(Transaction::Open { xid }) => Some(xid),
@@ -308,25 +310,23 @@ impl Host {
             };
             let epoch = worker.lease.as_ref().map_or(0, |lease| lease.epoch);
             let run = self.run_id();
-            let done = worker.ledger.done_sql(&run.0, row, epoch, xid.as_deref());
+            let done = worker.ledger.done_sql(&run.0, row, epoch, xid.as_deref(), traced);
             (done, worker.pin.clone(), worker.lease.clone(), worker.ledger.clone())
         };
-        let look = lease.as_ref().map_or(String::new(), |lease| {
-            let apart = if pin.is_empty() { "" } else { "; " };
-            format!("{apart}{}", lease.after_step_sql(&ledger, self.lock_is_due()))
-        });
+        let look = lease
+            .as_ref()
+            .and_then(|lease| lease.after_step_sql(&ledger, traced, self.lock_is_due()));
+        let behind = [Some(pin).filter(|pin| !pin.is_empty()), look];
+        let behind: Vec<String> = behind.into_iter().flatten().collect();
         let more: String = more.iter().map(|sql| format!("{sql}; ")).collect();
-        // The row names the file's last line: it has to be there.
-        self.recorder.borrow_mut().flush()?;
         failpoint!("before-commit");
-        let text = format!(
-            "{prefix}RESET ROLE; SET CONSTRAINTS ALL IMMEDIATE; {more}{done}; COMMIT; \
-             {pin}{look}"
-        );
+        let text =
+            format!("{prefix}RESET ROLE; SET CONSTRAINTS ALL IMMEDIATE; {more}{done}; COMMIT");
         // Where the connection was lost before, this message never left: nothing to look up.
         let lost_before = session.is_closed();
         // Ctrl-C must not tear this message: it is the shortest of all, and it decides.
-        let answer = self.decisive("commit-sent", &session, &text);
+        let behind = Behind::new(&session, behind.join("; "), traced.then(|| row.key.clone()));
+        let answer = self.decisive("commit-sent", &session, &text, behind);
         failpoint!("commit-answered");
         match answer {
             Ok(results) => {
@@ -336,13 +336,7 @@ impl Host {
                 if let Some(frame) = self.frames.borrow_mut().last_mut() {
                     frame.transaction = Transaction::None;
                 }
-                self.committed(row, &results);
                 self.notices(&session)?;
-                let cell = |result: &SimpleResult| result.cells.first()?.get(1)?.clone();
-                let dropped = results.last().and_then(cell).as_deref() == Some("f");
-                if let Some(lease) = lease.filter(|_| dropped) {
-                    self.lock_was_dropped(&session, &lease)?;
-                }
                 Ok(true)
             }
             Err(error) if error.connection_lost && !lost_before => {
@@ -364,17 +358,6 @@ impl Host {
             self.lock_looked_at.set(Some(std::time::Instant::now()));
         }
         due
-    }
-
-    /// The step's own SQL let the lease's lock go. Correctness rests on the epoch, but others
-    /// should go on waiting.
-    fn lock_was_dropped(&self, session: &Session, lease: &Lease) -> Result<(), Trouble> {
-        let again = self.wait_out(lease.take_lock_again(session));
-        let text = match again.map_err(|error| self.db_fault(error))? {
-            true => msg!("host.lease-dropped"),
-            false => msg!("host.lease-lost-lock"),
-        };
-        self.emit(EventKind::Warning { text }).map_err(Into::into)
     }
 
     /// The answer to COMMIT was lost: raise the epoch, which waits for our ghost, and look.
@@ -433,9 +416,8 @@ impl Host {
 
     /// A connection that died is never taken up again silently; the next need makes a new one.
     pub(super) fn forget_connection(&self) {
-        if let Some(worker) = self.worker.borrow_mut().take() {
-            drop(worker);
-        }
+        drop(self.behind.take());
+        drop(self.worker.borrow_mut().take());
     }
 
     /// How the run ended where nobody here can say how the database stands: what a lost answer

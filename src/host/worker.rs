@@ -43,6 +43,7 @@ impl Host {
     /// # Errors
     /// Kind NoConnection, `wrong-database`, `pooler`, `lease-held`.
     pub fn session(self: &Rc<Self>) -> Result<Rc<Session>, Trouble> {
+        self.tidied()?;
         if let Some(worker) = &*self.worker.borrow() {
             return Ok(worker.session.clone());
         }
@@ -144,7 +145,7 @@ impl Host {
         let worker =
             Worker { session: session.clone(), pin, watched, identity, ledger, lease: None };
         *self.worker.borrow_mut() = Some(worker);
-        self.remember_server(&found)?;
+        self.remember_server(&found);
         self.opened()?;
         Ok(session)
     }

@@ -205,22 +205,23 @@ impl Lease {
     /// One statement, to be sent behind a step's COMMIT: the snapshot that sees all of the step, and
     /// does this session still hold the lock? (`DISCARD ALL` and `pg_advisory_unlock_all()` drop
     /// it.) Asked only where `look` says so. Behind a pooler: the sign of life.
-    pub fn after_step_sql(&self, ledger: &Ledger, look: bool) -> String {
+    pub fn after_step_sql(&self, ledger: &Ledger, traced: bool, look: bool) -> Option<String> {
         if self.pooled {
-            return format!(
+            return Some(format!(
                 "UPDATE {}.lease SET since = clock_timestamp() WHERE epoch = {} \
                  RETURNING pg_catalog.pg_current_snapshot()::text, 't'",
                 ledger.schema(),
                 self.epoch
-            );
+            ));
         }
-        if !look {
-            return "SELECT pg_catalog.pg_current_snapshot()::text".into();
+        match (traced, look) {
+            (false, false) => None,
+            (true, false) => Some("SELECT pg_catalog.pg_current_snapshot()::text".into()),
+            (_, true) => Some(format!(
+                "SELECT pg_catalog.pg_current_snapshot()::text, \
+                 EXISTS (SELECT {LOCKED} AND k.pid = pg_backend_pid())"
+            )),
         }
-        format!(
-            "SELECT pg_catalog.pg_current_snapshot()::text, \
-             EXISTS (SELECT {LOCKED} AND k.pid = pg_backend_pid())"
-        )
     }
 
     /// Takes the dropped lock again. Nobody else can have taken the lease meanwhile: a live holder

@@ -3,12 +3,12 @@
 //! A step's row is written last in the step's own transaction, so that it says exactly what has
 //! been applied to this data. Nothing here decides; it reads and writes rows.
 
+mod read;
 mod rows;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use self::rows::{run_row, step_row, text};
 use super::Recorded;
 use crate::model::{Fault, quote_ident, quote_literal};
 use crate::msg;
@@ -95,6 +95,13 @@ pub struct RunRow {
     pub steps: i64,
     /// Last line of the file that the database knows.
     pub head: String,
+}
+
+impl RunRow {
+    /// How many rows its steps had when it was closed; None for a run that is open.
+    pub fn rows_at_end(&self) -> Option<usize> {
+        self.inputs.get("rows").and_then(Value::as_u64).map(|rows| rows as usize)
+    }
 }
 
 /// A journaled step.
@@ -267,34 +274,14 @@ impl Ledger {
         epoch: i64,
     ) -> Result<(), DbError> {
         let sql = format!(
-            "UPDATE {}.run SET state = $2, head = $3, report = $4::jsonb,
+            "UPDATE {0}.run SET state = $2, head = $3, report = $4::jsonb,
+                inputs = inputs || jsonb_build_object('rows',
+                    (SELECT count(*) FROM {0}.step WHERE run = $1)),
                 finished_at = clock_timestamp() WHERE run = $1",
             self.schema
         );
         let values = [json!(run), json!(state), json!(head), Value::String(report)];
         self.fenced(session, epoch, &sql, &values).await
-    }
-
-    /// The runs of this database, newest first; of one playbook, or of all.
-    pub async fn runs(
-        &self,
-        session: &Session,
-        playbook: Option<&str>,
-    ) -> Result<Vec<RunRow>, DbError> {
-        let sql = format!(
-            "SELECT r.run, r.playbook, r.title, r.file, r.state, r.inputs, r.started_by,
-                r.environment, r.started_at::text, r.finished_at::text, r.head,
-                (SELECT count(*) FROM {0}.step s WHERE s.run = r.run AND s.state = 'done'
-                    AND s.kind IN ('step', 'manual', 'approve'))
-                + (SELECT count(DISTINCT i.key) FROM {0}.intent i WHERE i.run = r.run
-                    AND i.state IN ('open', 'done') AND NOT EXISTS
-                    (SELECT FROM {0}.step s WHERE s.run = r.run AND s.key = i.key))
-             FROM {0}.run r WHERE $1::text IS NULL OR r.playbook = $1
-             ORDER BY r.seq DESC",
-            self.schema
-        );
-        let rows = session.ask(&sql, &[json!(playbook)]).await?.rows;
-        Ok(rows.into_iter().map(run_row).collect())
     }
 
     /// Puts a run's state back to what it was, where nothing of it was changed after all.
@@ -319,92 +306,23 @@ impl Ledger {
         session.execute(&sql, &[json!(run)]).await.map(drop)
     }
 
-    /// Every line of a run's file that the database knows, as [`super::Recorder::head`] wrote it.
-    pub async fn heads(&self, session: &Session, run: &str) -> Result<Vec<String>, DbError> {
-        let sql = format!(
-            "SELECT head FROM {0}.step WHERE run = $1 AND head <> ''
-             UNION SELECT head FROM {0}.run WHERE run = $1 AND head <> ''",
-            self.schema
-        );
-        let rows = session.ask(&sql, &[json!(run)]).await?.rows;
-        Ok(rows.into_iter().filter_map(|row| row.into_iter().next()).map(text).collect())
-    }
-
-    /// Titles of steps that the run's own report, kept in the ledger, calls done and that have no
-    /// row: somebody deleted rows.
-    pub async fn missing_steps(
-        &self,
-        session: &Session,
-        run: &str,
-    ) -> Result<Vec<String>, DbError> {
-        let sql = format!(
-            "SELECT i->'item'->>'title' FROM {0}.run r,
-                jsonb_path_query(r.report, '$.sections[*].items[*]') i
-             WHERE r.run = $1 AND i->'item'->>'kind' IN ('step', 'manual', 'approve')
-                AND i->'outcome'->>'state' IN ('done', 'replayed', 'not_attested')
-                AND i->'item'->>'title' NOT LIKE '%******%'
-                AND NOT EXISTS (SELECT FROM {0}.step s
-                    WHERE s.run = r.run AND s.title = i->'item'->>'title')",
-            self.schema
-        );
-        let rows = session.ask(&sql, &[json!(run)]).await?.rows;
-        Ok(rows.into_iter().filter_map(|row| row.into_iter().next()).map(text).collect())
-    }
-
-    /// The stored report of a run.
-    pub async fn report(&self, session: &Session, run: &str) -> Result<Option<Value>, DbError> {
-        let sql = format!("SELECT report FROM {}.run WHERE run = $1", self.schema);
-        let rows = session.ask(&sql, &[json!(run)]).await?.rows;
-        Ok(rows.into_iter().next().and_then(|row| row.into_iter().next()).filter(|v| !v.is_null()))
-    }
-
-    /// The steps of a run in their order.
-    pub async fn steps(&self, session: &Session, run: &str) -> Result<Vec<StepRow>, DbError> {
-        let sql = format!(
-            "SELECT key, number, title, kind, state, value, before, inputs, effects, took_ms, head
-             FROM {}.step WHERE run = $1 ORDER BY number, epoch, key",
-            self.schema
-        );
-        let rows = session.ask(&sql, &[json!(run)]).await?.rows;
-        Ok(rows.into_iter().map(step_row).collect())
-    }
-
-    /// The announced effects of a run.
-    pub async fn intents(&self, session: &Session, run: &str) -> Result<Vec<IntentRow>, DbError> {
-        let sql = format!(
-            "SELECT key, ordinal, action, state, value FROM {}.intent WHERE run = $1
-             ORDER BY key, ordinal",
-            self.schema
-        );
-        let rows = session.ask(&sql, &[json!(run)]).await?.rows;
-        Ok(rows
-            .into_iter()
-            .map(|row| {
-                let mut row = row.into_iter();
-                let mut next = || row.next().unwrap_or(Value::Null);
-                IntentRow {
-                    key: text(next()),
-                    ordinal: next().as_u64().unwrap_or(0) as u32,
-                    action: next(),
-                    state: serde_json::from_value(next()).unwrap_or(IntentState::Open),
-                    value: next(),
-                }
-            })
-            .collect())
-    }
-
     /// First statement of a step's transaction: raises unless the epoch is still ours.
     pub fn fence_sql(&self, epoch: i64) -> String {
         format!("SELECT {}.fence({epoch})", self.schema)
     }
 
-    /// Last statement of a step's transaction: its row. Without `xid` the transaction began in this
-    /// very message and has no id yet that could be compared.
-    pub fn done_sql(&self, run: &str, step: &StepRow, epoch: i64, xid: Option<&str>) -> String {
-        let since = match step.kind.as_str() {
-            "step" | "undo" => format!("::jsonb || {}", self.since_sql()),
-            _ => String::new(),
-        };
+    /// Last statement of a step's transaction: its row; `traced` with the tables that it touched.
+    /// Without `xid` the transaction began in this very message and has no id yet that could be
+    /// compared.
+    pub fn done_sql(
+        &self,
+        run: &str,
+        step: &StepRow,
+        epoch: i64,
+        xid: Option<&str>,
+        traced: bool,
+    ) -> String {
+        let since = if traced { format!("::jsonb || {}", self.since_sql()) } else { String::new() };
         let jsonb = |value: &Value| quote_literal(&value.to_string().replace("\\u0000", "\\ufffd"));
         let before = serde_json::to_value(&step.before).unwrap_or(Value::Null);
         let xid = xid.map_or("pg_catalog.pg_current_xact_id()::text".to_string(), |xid| {

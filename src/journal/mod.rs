@@ -10,6 +10,7 @@ mod ledger;
 mod recorder;
 mod replay;
 mod traces;
+mod turn;
 
 pub use account::{Account, Announced};
 pub use epoch::KnownEpoch;

@@ -1,19 +1,21 @@
 //! The run's own event file: one JSON object a line, each bound to the line before by a hash.
 //!
-//! Events are shown at once and kept in memory until the run has a folder; from then on they are
-//! written before the next thing happens: what lies between two waits goes in one write. Secrets are blanked here, before anything is written
-//! or shown. It performs nothing and asks the database nothing.
+//! Events are taken down at once. They are shown and written at the next [`Recorder::flush`]: in
+//! one go, before anything that cannot be taken back, and while the server works on what can. Until
+//! the run has a folder they are kept in memory. Secrets are blanked here, before anything is
+//! written or shown. It performs nothing and asks the database nothing.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Seek, SeekFrom, Write};
+use std::io::{Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::fenced;
+use super::turn::{Turn, write};
 use crate::model::{EventKind, Fault, Place, Redactor, RunEvent, hex};
 use crate::msg;
 use crate::report::Sink;
@@ -29,6 +31,8 @@ pub struct Recorder {
     seq: u64,
     chain: String,
     origin: String,
+    /// Reported, and neither shown nor written yet.
+    fresh: Vec<RunEvent>,
     /// What the file holds, for the report at the end.
     events: Vec<RunEvent>,
     /// Lines from before the run had a folder.
@@ -37,40 +41,15 @@ pub struct Recorder {
     pending: Vec<u8>,
     file: Option<File>,
     path: PathBuf,
+    /// Number and hash of the last line in the file.
+    written: (u64, String),
     /// Where the file ended when this recorder wrote last.
     end: u64,
     overtaken: bool,
 }
 
-/// The right to look at the end of a run's file and write behind it. Whoever was stopped in the
-/// middle of that (SIGSTOP) is not waited for long: then the chain of hashes shows it.
-struct Turn(Option<File>);
-
-impl Turn {
-    fn of(file: &File) -> Self {
-        use rustix::fs::{FlockOperation, flock};
-        let since = Instant::now();
-        let Ok(handle) = file.try_clone() else { return Self(None) };
-        while flock(&handle, FlockOperation::NonBlockingLockExclusive).is_err() {
-            if since.elapsed() > Duration::from_secs(2) {
-                return Self(None);
-            }
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        Self(Some(handle))
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        if let Some(file) = &self.0 {
-            let _ = rustix::fs::flock(file, rustix::fs::FlockOperation::Unlock);
-        }
-    }
-}
-
-/// So many bytes do not wait for the next thing to happen.
-const MOST_PENDING: usize = 64 * 1024;
+/// So many events do not wait for the next thing to happen.
+const MOST_FRESH: usize = 64;
 
 impl Recorder {
     /// A recorder that only shows, until [`Recorder::open`].
@@ -83,10 +62,12 @@ impl Recorder {
             chain: String::new(),
             origin: String::new(),
             waiting: Vec::new(),
+            fresh: Vec::new(),
             events: Vec::new(),
             pending: Vec::new(),
             file: None,
             path: PathBuf::new(),
+            written: (0, String::new()),
             end: 0,
             overtaken: false,
         }
@@ -98,8 +79,9 @@ impl Recorder {
     /// # Errors
     /// `journal-broken` where a line was changed; `journal-write` where the file cannot be written.
     pub fn open(&mut self, folder: &Path) -> Result<(), Fault> {
+        self.settle()?;
         let path = folder.join(EVENTS);
-        let mut file = OpenOptions::new()
+        let file = OpenOptions::new()
             .create(true)
             .truncate(false)
             .write(true)
@@ -112,7 +94,7 @@ impl Recorder {
         let _turn = Turn::of(&file);
         let Loaded { events, mut chains, sound_bytes } = load(&path)?;
         file.set_len(sound_bytes).map_err(|error| write_fault(&path, &error))?;
-        file.seek(SeekFrom::End(0)).map_err(|error| write_fault(&path, &error))?;
+        (&file).seek(SeekFrom::End(0)).map_err(|error| write_fault(&path, &error))?;
         self.seq = events.last().map_or(0, |event| event.seq);
         self.events = events;
         self.origin = chains.first().cloned().unwrap_or_default();
@@ -128,10 +110,12 @@ impl Recorder {
             self.seq += 1;
             event.seq = self.seq;
             let line = serde_json::to_string(&event).map_err(|error| encode_fault(&error))?;
-            self.append(&line)?;
+            self.append(&line);
             self.events.push(event);
         }
-        self.write()
+        write(&file, &mut self.pending, &mut self.end, &self.path)?;
+        self.written = (self.seq, self.chain.clone());
+        Ok(())
     }
 
     /// What the file holds: nothing before [`Recorder::open`].
@@ -145,49 +129,52 @@ impl Recorder {
         self.overtaken
     }
 
-    /// Reports a fact: shown, and written where the run has a folder.
+    /// Takes a fact down, with its time.
     ///
     /// # Errors
-    /// `journal-write` where it cannot be written: the run must not go on unrecorded.
+    /// `journal-write` where what has gathered cannot be written: the run must not go on
+    /// unrecorded.
     pub fn emit(&mut self, kind: EventKind) -> Result<(), Fault> {
         self.seq += 1;
-        let event = RunEvent {
-            seq: self.seq,
-            at: now(),
-            elapsed_ms: self.started.elapsed().as_millis() as u64,
-            kind,
-        };
-        let mut line = serde_json::to_string(&event).map_err(|error| encode_fault(&error))?;
-        let mut event = event;
-        if self.redactor.occurs_in(&line) {
-            event = blanked(&self.redactor, event).map_err(|error| encode_fault(&error))?;
-            line = serde_json::to_string(&event).map_err(|error| encode_fault(&error))?;
-        }
-        self.sink.event(&event);
-        if self.file.is_some() {
-            self.events.push(event);
-            self.append(&line)
-        } else {
-            self.waiting.push(line);
-            Ok(())
-        }
+        let elapsed_ms = self.started.elapsed().as_millis() as u64;
+        self.fresh.push(RunEvent { seq: self.seq, at: now(), elapsed_ms, kind });
+        if self.fresh.len() < MOST_FRESH { Ok(()) } else { self.flush() }
     }
 
-    fn append(&mut self, line: &str) -> Result<(), Fault> {
+    /// Shows what was reported, without secrets, and binds it to the lines before.
+    fn settle(&mut self) -> Result<(), Fault> {
+        for mut event in std::mem::take(&mut self.fresh) {
+            let mut line = serde_json::to_string(&event).map_err(|error| encode_fault(&error))?;
+            if self.redactor.occurs_in(&line) {
+                event = blanked(&self.redactor, event).map_err(|error| encode_fault(&error))?;
+                line = serde_json::to_string(&event).map_err(|error| encode_fault(&error))?;
+            }
+            self.sink.event(&event);
+            if self.file.is_some() {
+                self.events.push(event);
+                self.append(&line);
+            } else {
+                self.waiting.push(line);
+            }
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, line: &str) {
         let chain = link(&self.chain, line);
         self.pending.extend_from_slice(bind(line, &chain).as_bytes());
         if self.origin.is_empty() {
             self.origin.clone_from(&chain);
         }
         self.chain = chain;
-        if self.pending.len() >= MOST_PENDING { self.flush() } else { Ok(()) }
     }
 
-    /// Hands everything that was reported to the system: before the next thing happens.
+    /// Shows everything that was reported and hands it to the system.
     ///
     /// # Errors
     /// `journal-write` where it cannot be written: the run must not go on unrecorded.
     pub fn flush(&mut self) -> Result<(), Fault> {
+        self.settle()?;
         let Some(file) = self.file.as_ref().filter(|_| !self.pending.is_empty()) else {
             return Ok(());
         };
@@ -200,27 +187,8 @@ impl Recorder {
             self.overtaken = true;
             return Err(fenced(None));
         }
-        let written = self.write();
-        drop(turn);
-        written
-    }
-
-    fn write(&mut self) -> Result<(), Fault> {
-        let Some(file) = &mut self.file else { return Ok(()) };
-        while !self.pending.is_empty() {
-            match file.write(&self.pending) {
-                Ok(0) => {
-                    let error = std::io::Error::from(std::io::ErrorKind::WriteZero);
-                    return Err(write_fault(&self.path, &error));
-                }
-                Ok(written) => {
-                    self.end += written as u64;
-                    drop(self.pending.drain(..written));
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(write_fault(&self.path, &error)),
-            }
-        }
+        write(file, &mut self.pending, &mut self.end, &self.path)?;
+        self.written = (self.seq, self.chain.clone());
         Ok(())
     }
 
@@ -236,11 +204,13 @@ impl Recorder {
         }
     }
 
-    /// Number and hash of the last line, and the hash of the first, which tells this file from one
-    /// that another machine wrote for the same run: the ledger keeps them beside each step.
+    /// Number and hash of the last line that the file has, and the hash of the first, which tells
+    /// this file from one that another machine wrote for the same run: the ledger keeps them beside
+    /// each step. Lines that are still to be written are not waited for.
     pub fn head(&self) -> String {
+        let (number, chain) = &self.written;
         match self.file {
-            Some(_) => format!("{}:{}:{}", self.seq, self.chain, self.origin),
+            Some(_) => format!("{number}:{chain}:{}", self.origin),
             None => String::new(),
         }
     }
@@ -411,7 +381,7 @@ pub fn started_by() -> String {
     format!("{user}@{}", name.nodename().to_string_lossy())
 }
 
-fn write_fault(path: &Path, error: &std::io::Error) -> Fault {
+pub(super) fn write_fault(path: &Path, error: &std::io::Error) -> Fault {
     Fault::failed("journal-write", msg!("journal.write", path = path.display()))
         .detail(error.to_string())
         .remedy(msg!("journal.write.remedy"))

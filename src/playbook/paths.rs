@@ -50,6 +50,10 @@ pub(super) fn plain(given: &str) -> Result<String, Fault> {
 /// The file at a plain relative path below a folder, names compared in NFC; None where there is
 /// no such regular file.
 pub(super) fn existing(root: &Path, relative: &str) -> Option<PathBuf> {
+    let exact = root.join(relative);
+    if exact.is_file() {
+        return Some(exact);
+    }
     let mut path = root.to_path_buf();
     for name in relative.split('/') {
         let exact = path.join(name);
@@ -72,15 +76,18 @@ fn same_in_nfc(folder: &Path, name: &str) -> Option<PathBuf> {
 /// # Errors
 /// `path-outside` where it does not, or a symbolic link leads out.
 pub(super) fn inside(project: &Path, path: &Path) -> Result<PathBuf, Fault> {
-    let root = project.canonicalize();
-    match (root, path.canonicalize()) {
-        (Ok(root), Ok(path)) if path.starts_with(&root) => Ok(path),
-        _ => {
-            let shown = path.display();
-            Err(Fault::usage("path-outside", msg!("playbook.path-outside", path = shown))
-                .remedy(msg!("playbook.path-refused.remedy")))
-        }
-    }
+    let found = path.canonicalize().ok().filter(|path| below(project, path));
+    found.ok_or_else(|| {
+        let shown = path.display();
+        Fault::usage("path-outside", msg!("playbook.path-outside", path = shown))
+            .remedy(msg!("playbook.path-refused.remedy"))
+    })
+}
+
+/// Does a canonical path lie in a folder? The folder is resolved only where it has to be: a
+/// canonical path begins with it only where it is canonical too.
+fn below(folder: &Path, path: &Path) -> bool {
+    path.starts_with(folder) || folder.canonicalize().is_ok_and(|folder| path.starts_with(folder))
 }
 
 /// A file as the user would type it from the project's folder.

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::io::{BufWriter, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::harmless::{harmless, is_plain};
 use super::words::clock;
@@ -26,14 +26,15 @@ pub(super) struct Log(Arc<Mutex<Inner>>);
 struct Inner {
     out: BufWriter<Box<dyn Write + Send>>,
     redactor: Redactor,
-    /// Counts the items, so that the watch knows whether it is still the same one.
-    item: u64,
     young: Option<Young>,
-    watch: Option<Sender<u64>>,
+    watch: Option<Sender<()>>,
+    /// Has the watch an eye on the items? It looks again by itself, until there is none.
+    watching: bool,
 }
 
 /// An item of which nothing is written yet.
 struct Young {
+    born: Instant,
     since_ms: u64,
     at: String,
     begins: String,
@@ -43,7 +44,13 @@ struct Young {
 impl Log {
     pub(super) fn new(out: Box<dyn Write + Send>, redactor: Redactor) -> Self {
         let out = BufWriter::with_capacity(64 * 1024, out);
-        Self(Arc::new(Mutex::new(Inner { out, redactor, item: 0, young: None, watch: None })))
+        Self(Arc::new(Mutex::new(Inner {
+            out,
+            redactor,
+            young: None,
+            watch: None,
+            watching: false,
+        })))
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -52,16 +59,13 @@ impl Log {
 
     /// Announces an item also where no event says that it takes long. The thread ends with the log.
     pub(super) fn watched(&self) {
-        let (sender, items) = channel();
+        let (sender, calls) = channel();
         let inner = Arc::downgrade(&self.0);
         let watch = move || {
-            watch(&items, |item| {
-                let Some(inner) = inner.upgrade() else { return };
+            watch(&calls, || {
+                let inner = inner.upgrade()?;
                 let mut inner = inner.lock().unwrap_or_else(PoisonError::into_inner);
-                if inner.item == item && inner.young.is_some() {
-                    inner.announce();
-                    let _ = inner.out.flush();
-                }
+                inner.look()
             });
         };
         // Without the thread the log is as true, only later.
@@ -74,11 +78,10 @@ impl Log {
     pub(super) fn begin(&self, at: &str, elapsed_ms: u64, begins: String) {
         let mut inner = self.inner();
         inner.announce();
-        inner.item += 1;
-        let at = at.to_string();
-        inner.young = Some(Young { since_ms: elapsed_ms, at, begins, held: Vec::new() });
-        if let Some(watch) = &inner.watch {
-            let _ = watch.send(inner.item);
+        let (born, at) = (Instant::now(), at.to_string());
+        inner.young = Some(Young { born, since_ms: elapsed_ms, at, begins, held: Vec::new() });
+        if let Some(watch) = inner.watch.clone().filter(|_| !inner.watching) {
+            inner.watching = watch.send(()).is_ok();
         }
     }
 
@@ -121,6 +124,18 @@ impl Log {
 }
 
 impl Inner {
+    /// Announces an item that is old enough; gives how long the present one has until then.
+    fn look(&mut self) -> Option<Duration> {
+        let left = self.young.as_ref().map(|young| SOON.saturating_sub(young.born.elapsed()));
+        if left == Some(Duration::ZERO) {
+            self.announce();
+            let _ = self.out.flush();
+        }
+        let left = left.filter(|left| !left.is_zero());
+        self.watching = left.is_some();
+        left
+    }
+
     fn announce(&mut self) {
         let Some(young) = self.young.take() else { return };
         self.write(&young.at, &young.begins);
@@ -144,17 +159,14 @@ impl Inner {
     }
 }
 
-/// Calls `late` with every item after which none began for a moment.
-fn watch(items: &Receiver<u64>, late: impl Fn(u64)) {
-    while let Ok(mut item) = items.recv() {
-        loop {
-            match items.recv_timeout(SOON) {
-                Ok(next) => item = next,
-                Err(RecvTimeoutError::Timeout) => {
-                    late(item);
-                    break;
-                }
+/// Looks, once it is called, until there is no item to look after.
+fn watch(calls: &Receiver<()>, look: impl Fn() -> Option<Duration>) {
+    while calls.recv().is_ok() {
+        let mut left = look();
+        while let Some(pause) = left {
+            match calls.recv_timeout(pause) {
                 Err(RecvTimeoutError::Disconnected) => return,
+                _ => left = look(),
             }
         }
     }

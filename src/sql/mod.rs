@@ -43,4 +43,4 @@ pub use review::{Review, Reviewed, review};
 pub use rollback_section::RollbackSection;
 pub use script::{Follow, Script, ScriptOptions, Unit};
 pub use split::{Meta, Piece, Splitter, Statement, Terminator};
-pub use validate::{Summary, validate};
+pub use validate::{Summary, validate, validate_known};

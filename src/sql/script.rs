@@ -131,6 +131,15 @@ pub struct Script {
     options: ScriptOptions,
 }
 
+fn canonical(root: &Path) -> Result<PathBuf, Fault> {
+    // The parent of a bare file name is the empty path.
+    let root = if root.as_os_str().is_empty() { Path::new(".") } else { root };
+    root.canonicalize().map_err(|error| {
+        Fault::usage("sql-file-missing", msg!("sql.read", file = root.display()))
+            .cause(error.to_string())
+    })
+}
+
 impl Script {
     /// Opens a file below `root`; `path` is relative to it, or absolute and inside of it.
     ///
@@ -142,19 +151,31 @@ impl Script {
         vars: BTreeMap<String, String>,
         opts: ScriptOptions,
     ) -> Result<Self, Fault> {
-        Self::open_kept(root, path, vars, opts, Kept::new())
+        // The result of `existing` lies below the root as it was given only where that is canonical.
+        let (root, file) = match files::existing(root, root, path) {
+            Ok(file) => (root.to_path_buf(), file),
+            Err(_) => {
+                let root = canonical(root)?;
+                let file = files::existing(&root, &root, path)?;
+                (root, file)
+            }
+        };
+        let mut script = Self::empty(root, vars, opts);
+        script.enter(file)?;
+        Ok(script)
     }
 
-    pub(super) fn open_kept(
-        root: &Path,
-        path: &str,
+    /// Opens a script again that was read whole: `root` and `path` are canonical.
+    pub(super) fn reopen(
+        root: PathBuf,
+        path: PathBuf,
         vars: BTreeMap<String, String>,
         opts: ScriptOptions,
         kept: Kept,
     ) -> Result<Self, Fault> {
-        let mut script = Self { kept, ..Self::empty(root, vars, opts)? };
-        let file = files::existing(&script.root, &script.root, path)?;
-        script.enter(file)?;
+        let shown = path.strip_prefix(&root).unwrap_or(&path).to_string_lossy().into_owned();
+        let mut script = Self { kept, ..Self::empty(root, vars, opts) };
+        script.enter(Found { path, shown })?;
         Ok(script)
     }
 
@@ -171,7 +192,7 @@ impl Script {
         vars: BTreeMap<String, String>,
         opts: ScriptOptions,
     ) -> Result<Self, Fault> {
-        let mut script = Self::empty(root, vars, opts)?;
+        let mut script = Self::empty(canonical(root)?, vars, opts);
         let file = files::existing(&script.root, &script.root, name)?;
         script.remember(&file);
         let reader: Box<dyn Read + Send> = Box::new(Cursor::new(text));
@@ -180,18 +201,8 @@ impl Script {
         Ok(script)
     }
 
-    fn empty(
-        root: &Path,
-        vars: BTreeMap<String, String>,
-        opts: ScriptOptions,
-    ) -> Result<Self, Fault> {
-        // The parent of a bare file name is the empty path.
-        let root = if root.as_os_str().is_empty() { Path::new(".") } else { root };
-        let root = root.canonicalize().map_err(|error| {
-            Fault::usage("sql-file-missing", msg!("sql.read", file = root.display()))
-                .cause(error.to_string())
-        })?;
-        Ok(Self {
+    fn empty(root: PathBuf, vars: BTreeMap<String, String>, opts: ScriptOptions) -> Self {
+        Self {
             root,
             frames: Vec::new(),
             variables: Variables::new(vars),
@@ -203,7 +214,7 @@ impl Script {
             kept: Kept::new(),
             notes: Vec::new(),
             options: opts,
-        })
+        }
     }
 
     pub(super) fn enter(&mut self, file: Found) -> Result<(), Fault> {
@@ -225,9 +236,21 @@ impl Script {
         if bytes > SMALL_FILE {
             return Ok(Box::new(file));
         }
-        let mut content = Vec::with_capacity(bytes as usize + 1);
-        file.read_to_end(&mut content)?;
-        let content: Arc<[u8]> = content.into();
+        let mut content = vec![0; bytes as usize + 1];
+        let mut length = 0;
+        // With room to spare the end shows itself; a file that grows meanwhile is read on.
+        loop {
+            match file.read(&mut content[length..]) {
+                Ok(0) => break,
+                Ok(read) => length += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+            if length == content.len() {
+                content.resize(2 * length, 0);
+            }
+        }
+        let content: Arc<[u8]> = content[..length].into();
         self.kept.insert(path.to_path_buf(), content.clone());
         Ok(Box::new(Cursor::new(content)))
     }

@@ -23,6 +23,7 @@ pub struct Summary {
     pub files: Vec<(PathBuf, String)>,
     /// Remarks for the plan, with their places.
     pub notes: Vec<(Place, String)>,
+    root: PathBuf,
     kept: Kept,
 }
 
@@ -40,12 +41,11 @@ impl Summary {
     /// As [`Script::open`].
     pub fn open(
         &self,
-        root: &Path,
-        path: &str,
         vars: BTreeMap<String, String>,
         opts: ScriptOptions,
     ) -> Result<Script, Fault> {
-        Script::open_kept(root, path, vars, opts, self.kept.clone())
+        let first = self.files.first().map(|(path, _)| path.clone()).unwrap_or_default();
+        Script::reopen(self.root.clone(), first, vars, opts, self.kept.clone())
     }
 }
 
@@ -60,7 +60,23 @@ pub fn validate(
     vars: BTreeMap<String, String>,
     opts: ScriptOptions,
 ) -> Result<Summary, Fault> {
-    let mut script = Script::open(root, path, vars, opts)?;
+    whole(Script::open(root, path, vars, opts)?)
+}
+
+/// As [`validate`], for a file that was found already: `root` and `file` are canonical.
+///
+/// # Errors
+/// Everything that [`Script::next`] refuses.
+pub fn validate_known(
+    root: PathBuf,
+    file: PathBuf,
+    vars: BTreeMap<String, String>,
+    opts: ScriptOptions,
+) -> Result<Summary, Fault> {
+    whole(Script::reopen(root, file, vars, opts, Kept::new())?)
+}
+
+fn whole(mut script: Script) -> Result<Summary, Fault> {
     let mut statements = 0;
     walk(&mut script, |_| statements += 1)?;
     summary(script, statements)
@@ -97,5 +113,6 @@ pub(super) fn summary(script: Script, statements: u32) -> Result<Summary, Fault>
         files.push((file.path.clone(), hash.map_err(unreadable)?));
     }
     let sha256 = hash_all(files.iter().map(|(_, hash)| hash.as_str()));
-    Ok(Summary { statements, bytes, sha256, files, notes: script.notes, kept: script.kept })
+    let Script { root, notes, kept, .. } = script;
+    Ok(Summary { statements, bytes, sha256, files, notes, root, kept })
 }

@@ -8,7 +8,10 @@ use crate::host::Host;
 use crate::model::Fault;
 use crate::msg;
 use crate::playbook::{FileSource, resolve_sql};
-use crate::sql::{Script, ScriptOptions, Summary, validate};
+use crate::sql::{Script, ScriptOptions, Summary, validate_known};
+
+/// Bytes of a file that is not read in the blink of an eye.
+const LARGE: u64 = 1 << 20;
 
 /// An SQL file that was read whole and refused nowhere.
 pub(super) struct Found {
@@ -37,8 +40,12 @@ pub(super) fn find(
     transactional: bool,
 ) -> Result<Found, Fault> {
     let (root, path) = file_of(host, shown)?;
+    let file = root.join(&path);
+    if file.metadata().is_ok_and(|file| file.len() > LARGE) {
+        host.tell()?;
+    }
     let options = ScriptOptions { transactional };
-    let summary = validate(&root, &path, vars.clone(), options)?;
+    let summary = validate_known(root.clone(), file, vars.clone(), options)?;
     Ok(Found { root, path, shown: shown.into(), vars, options, summary })
 }
 
@@ -51,6 +58,7 @@ pub(super) fn file_of(host: &Host, shown: &str) -> Result<(PathBuf, String), Fau
     let source = resolve_sql(&setup.project, &setup.playbook, shown)?;
     let file = source.on_disk(setup.state.root())?;
     let root = match &source {
+        FileSource::Disk(_) if file.starts_with(&setup.project) => setup.project.clone(),
         FileSource::Disk(_) => setup.project.canonicalize().unwrap_or(setup.project.clone()),
         FileSource::Shipped { path, .. } => file
             .to_str()
@@ -67,7 +75,7 @@ impl Found {
     /// # Errors
     /// As [`Script::open`].
     pub fn open(&self) -> Result<Script, Fault> {
-        self.summary.open(&self.root, &self.path, self.vars.clone(), self.options)
+        self.summary.open(self.vars.clone(), self.options)
     }
 
     /// Binds its content, includes and all, to the step that uses it.

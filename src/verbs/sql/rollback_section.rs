@@ -58,10 +58,15 @@ step("Migrate", #{ undo: || sql::run_rollback_section("sql/up.sql") }, || sql::r
 /// searched for a section that nobody may want.
 pub(super) fn tell_section(host: &Rc<Host>, path: &str, file: &Summary) -> Result<(), Fault> {
     let Some(bytes) = file.content() else { return Ok(()) };
+    // Without a comment there is none.
+    if !bytes.windows(2).any(|two| two == b"--" || two == b"/*") {
+        return Ok(());
+    }
     let text = String::from_utf8_lossy(bytes).replace("\r\n", "\n");
     if rollback_section::find(&text, path).is_err() {
         return Ok(());
     }
+    host.has_rollback_file();
     host.emit(way_back(path, false))
 }
 

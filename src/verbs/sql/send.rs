@@ -4,10 +4,10 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::progress::Progress;
-use crate::host::{Host, StatementTrouble, Trouble};
+use crate::host::{Flight, Host, Landed, StatementTrouble, Trouble};
 use crate::model::{EventKind, Fault};
 use crate::msg;
 use crate::postgres::{DbError, Session, SimpleResult};
@@ -22,8 +22,23 @@ pub(super) fn send_all(
     script: &mut Script,
     progress: &mut Progress<'_>,
 ) -> Result<(), Trouble> {
+    let mut flight = Flight::new(host);
     while let Some(unit) = script.next()? {
         host.may_go_on()?;
+        // Whatever hangs on an answer, or is no statement, waits for all of them.
+        let unit = match unit {
+            Unit::Statement { text, place, follow: Follow::None } if !host.setup.catches => {
+                while flight.is_full_for(text.len()) {
+                    land(host, &mut flight, progress)?;
+                }
+                flight.send(&text, (text.clone(), place))?;
+                continue;
+            }
+            unit => {
+                while land(host, &mut flight, progress)? {}
+                unit
+            }
+        };
         match unit {
             Unit::Statement { text, place, follow } => {
                 let results = send(host, &text, &place, progress)?;
@@ -54,7 +69,20 @@ pub(super) fn send_all(
             Unit::Skipped { command, place } => skipped(host, &command, &place)?,
         }
     }
+    while land(host, &mut flight, progress)? {}
     Ok(())
+}
+
+/// Waits for the statement that was sent first, and reports it; false where none is on its way.
+fn land(
+    host: &Rc<Host>,
+    flight: &mut Flight<(String, StatementPlace)>,
+    progress: &mut Progress<'_>,
+) -> Result<bool, Trouble> {
+    let Some(landed) = flight.land()? else { return Ok(false) };
+    let Landed { what: (text, place), took, answer } = landed;
+    reported(host, answer, &text, &place, took, progress)?;
+    Ok(true)
 }
 
 /// A remark about a command that has no effect here.
@@ -78,17 +106,26 @@ pub(super) fn send(
     progress: &mut Progress<'_>,
 ) -> Result<Vec<SimpleResult>, Trouble> {
     let started = Instant::now();
-    match host.step_simple(text) {
-        Ok(results) => {
-            let rows = results.iter().filter_map(|result| result.rows).next_back();
-            progress.statement(text, place, rows, started.elapsed())?;
-            Ok(results)
-        }
-        Err(StatementTrouble::Other(trouble)) => Err(trouble),
-        Err(StatementTrouble::Server(error)) => {
-            Err(refused(host, *error, text, place, progress.done).into())
-        }
-    }
+    let answer = match host.step_simple(text) {
+        Ok(results) => Ok(results),
+        Err(StatementTrouble::Server(error)) => Err(error),
+        Err(StatementTrouble::Other(trouble)) => return Err(trouble),
+    };
+    reported(host, answer, text, place, started.elapsed(), progress)
+}
+
+fn reported(
+    host: &Host,
+    answer: Result<Vec<SimpleResult>, Box<DbError>>,
+    text: &str,
+    place: &StatementPlace,
+    took: Duration,
+    progress: &mut Progress<'_>,
+) -> Result<Vec<SimpleResult>, Trouble> {
+    let results = answer.map_err(|error| refused(host, *error, text, place, progress.done))?;
+    let rows = results.iter().filter_map(|result| result.rows).next_back();
+    progress.statement(text, place, rows, took)?;
+    Ok(results)
 }
 
 /// The server's refusal with its place in the file, and how far the file had got.

@@ -1,0 +1,125 @@
+//! What the ledger knows, read: runs, steps, announced effects. Changes nothing.
+
+use serde_json::{Value, json};
+
+use super::rows::{run_row, step_row, text};
+use super::{IntentRow, IntentState, Ledger, RunRow, StepRow};
+use crate::postgres::{DbError, Session};
+
+impl Ledger {
+    /// The runs of a playbook, newest first, their steps not counted: what a run looks at first, on
+    /// a server session that has just begun. None where there is no ledger.
+    pub async fn runs_uncounted(
+        &self,
+        session: &Session,
+        playbook: &str,
+    ) -> Result<Option<Vec<RunRow>>, DbError> {
+        let sql = format!(
+            "SELECT run, playbook, title, file, state, inputs, started_by, environment,
+                started_at::text, finished_at::text, head
+             FROM {}.run WHERE playbook = $1 ORDER BY seq DESC",
+            self.schema
+        );
+        match session.ask(&sql, &[json!(playbook)]).await {
+            Ok(found) => Ok(Some(found.rows.into_iter().map(run_row).collect())),
+            Err(error) if error.is("42P01") || error.is("3F000") => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The runs of this database, newest first; of one playbook, or of all.
+    pub async fn runs(
+        &self,
+        session: &Session,
+        playbook: Option<&str>,
+    ) -> Result<Vec<RunRow>, DbError> {
+        let sql = format!(
+            "SELECT r.run, r.playbook, r.title, r.file, r.state, r.inputs, r.started_by,
+                r.environment, r.started_at::text, r.finished_at::text, r.head,
+                (SELECT count(*) FROM {0}.step s WHERE s.run = r.run AND s.state = 'done'
+                    AND s.kind IN ('step', 'manual', 'approve'))
+                + (SELECT count(DISTINCT i.key) FROM {0}.intent i WHERE i.run = r.run
+                    AND i.state IN ('open', 'done') AND NOT EXISTS
+                    (SELECT FROM {0}.step s WHERE s.run = r.run AND s.key = i.key))
+             FROM {0}.run r WHERE $1::text IS NULL OR r.playbook = $1
+             ORDER BY r.seq DESC",
+            self.schema
+        );
+        let rows = session.ask(&sql, &[json!(playbook)]).await?.rows;
+        Ok(rows.into_iter().map(run_row).collect())
+    }
+
+    /// Every line of a run's file that the database knows, as [`super::Recorder::head`] wrote it.
+    pub async fn heads(&self, session: &Session, run: &str) -> Result<Vec<String>, DbError> {
+        let sql = format!(
+            "SELECT head FROM {0}.step WHERE run = $1 AND head <> ''
+             UNION SELECT head FROM {0}.run WHERE run = $1 AND head <> ''",
+            self.schema
+        );
+        let rows = session.ask(&sql, &[json!(run)]).await?.rows;
+        Ok(rows.into_iter().filter_map(|row| row.into_iter().next()).map(text).collect())
+    }
+
+    /// Titles of steps that the run's own report, kept in the ledger, calls done and that have no
+    /// row: somebody deleted rows.
+    pub async fn missing_steps(
+        &self,
+        session: &Session,
+        run: &str,
+    ) -> Result<Vec<String>, DbError> {
+        let sql = format!(
+            "SELECT i->'item'->>'title' FROM {0}.run r,
+                jsonb_path_query(r.report, '$.sections[*].items[*]') i
+             WHERE r.run = $1 AND i->'item'->>'kind' IN ('step', 'manual', 'approve')
+                AND i->'outcome'->>'state' IN ('done', 'replayed', 'not_attested')
+                AND i->'item'->>'title' NOT LIKE '%******%'
+                AND NOT EXISTS (SELECT FROM {0}.step s
+                    WHERE s.run = r.run AND s.title = i->'item'->>'title')",
+            self.schema
+        );
+        let rows = session.ask(&sql, &[json!(run)]).await?.rows;
+        Ok(rows.into_iter().filter_map(|row| row.into_iter().next()).map(text).collect())
+    }
+
+    /// The stored report of a run.
+    pub async fn report(&self, session: &Session, run: &str) -> Result<Option<Value>, DbError> {
+        let sql = format!("SELECT report FROM {}.run WHERE run = $1", self.schema);
+        let rows = session.ask(&sql, &[json!(run)]).await?.rows;
+        Ok(rows.into_iter().next().and_then(|row| row.into_iter().next()).filter(|v| !v.is_null()))
+    }
+
+    /// The steps of a run in their order.
+    pub async fn steps(&self, session: &Session, run: &str) -> Result<Vec<StepRow>, DbError> {
+        let sql = format!(
+            "SELECT key, number, title, kind, state, value, before, inputs, effects, took_ms, head
+             FROM {}.step WHERE run = $1 ORDER BY number, epoch, key",
+            self.schema
+        );
+        let rows = session.ask(&sql, &[json!(run)]).await?.rows;
+        Ok(rows.into_iter().map(step_row).collect())
+    }
+
+    /// The announced effects of a run.
+    pub async fn intents(&self, session: &Session, run: &str) -> Result<Vec<IntentRow>, DbError> {
+        let sql = format!(
+            "SELECT key, ordinal, action, state, value FROM {}.intent WHERE run = $1
+             ORDER BY key, ordinal",
+            self.schema
+        );
+        let rows = session.ask(&sql, &[json!(run)]).await?.rows;
+        Ok(rows
+            .into_iter()
+            .map(|row| {
+                let mut row = row.into_iter();
+                let mut next = || row.next().unwrap_or(Value::Null);
+                IntentRow {
+                    key: text(next()),
+                    ordinal: next().as_u64().unwrap_or(0) as u32,
+                    action: next(),
+                    state: serde_json::from_value(next()).unwrap_or(IntentState::Open),
+                    value: next(),
+                }
+            })
+            .collect())
+    }
+}
