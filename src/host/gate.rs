@@ -175,6 +175,7 @@ pub struct Host {
     pub(super) lock_looked_at: Cell<Option<std::time::Instant>>,
     /// A COMMIT of this run waited for a synchronous standby.
     pub(super) unreplicated: Cell<bool>,
+    pub(super) lock_watch: super::blockers::LockWatch,
     tripped: Tripped,
 }
 
@@ -241,6 +242,7 @@ impl Host {
             restoring: Cell::new(false),
             lock_looked_at: Cell::new(None),
             unreplicated: Cell::new(false),
+            lock_watch: super::blockers::LockWatch::default(),
             tripped: Tripped::default(),
             setup,
         }))
@@ -444,6 +446,7 @@ impl Host {
                 biased;
                 done = &mut work => return Ok(done),
                 _ = self.setup.cancel.cancelled() => Trouble::Stop(Stop::Failed(Rc::new(self.interrupted()))),
+                never = self.watch_locks() => match never {},
                 () = late => Trouble::Fault(Box::new(
                     Fault::failed("timeout", msg!("host.timeout")).remedy(msg!("host.timeout.remedy")))),
             };

@@ -100,8 +100,10 @@ impl Host {
         let mut attempt = 0;
         let end = loop {
             attempt += 1;
-            let end = self.attempt(call, &item, &key, &options, body, &text);
-            let End::Failed(fault) = &end else { break end };
+            self.lock_watch.begin(attempt);
+            let mut end = self.attempt(call, &item, &key, &options, body, &text);
+            let End::Failed(fault) = &mut end else { break end };
+            let blocked = self.name_blockers(fault, &options);
             let of = if self.is_lock_trouble(fault) { tries.max(LOCK_TRIES) } else { tries };
             let final_word = matches!(fault.kind, FaultKind::Busy | FaultKind::Usage);
             if attempt >= of || final_word || self.setup.cancel.is_cancelled() {
@@ -111,7 +113,7 @@ impl Host {
                 what: item.title.clone(),
                 attempt,
                 of,
-                reason: fault.message.clone(),
+                reason: blocked.unwrap_or_else(|| fault.message.clone()),
             })?;
             let pause =
                 if tries > 1 { every } else { Duration::from_millis(200 * u64::from(attempt)) };

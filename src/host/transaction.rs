@@ -191,6 +191,7 @@ impl Host {
                 Ok(results)
             }
             Err::<_, DbError>(mut error) => {
+                self.lock_watch.refused(sql, &error);
                 let shift = lead.chars().count() as u32;
                 error.position =
                     error.position.and_then(|at| at.checked_sub(shift)).filter(|at| *at > 0);

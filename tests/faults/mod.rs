@@ -1,6 +1,7 @@
 //! What bad input and broken surroundings get: the exit code, the words that say what, where and
 //! what to do, and a database that is as it was before (or as the message says).
 
+mod blockers;
 mod command;
 mod connection;
 mod death;
