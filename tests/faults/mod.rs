@@ -9,6 +9,7 @@ mod journal;
 mod lease;
 mod lock_queue;
 mod pooler;
+mod reindex;
 mod restore_rung;
 mod resume;
 mod rollback;
