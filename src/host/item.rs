@@ -141,6 +141,16 @@ impl Host {
         body: &FnPtr,
         text: &str,
     ) -> End {
+        match self.keep_locks() {
+            Ok(()) => {}
+            Err(Trouble::Fault(fault)) => return End::Failed(fault),
+            Err(Trouble::Stop(Stop::Failed(fault))) => {
+                return End::Failed(Box::new((*fault).clone()));
+            }
+            Err(Trouble::Stop(_) | Trouble::Script(_)) => {
+                return End::Failed(Box::new(Fault::failed("internal", "unexpected stop")));
+            }
+        }
         let limit = options.timeout.as_deref().and_then(|text| parse_span(text).ok());
         let deadline = limit.map(|limit| Instant::now() + limit);
         let frame = Frame::new(item.clone(), key.into(), options.clone(), deadline);

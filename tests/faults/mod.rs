@@ -8,6 +8,7 @@ mod death;
 mod journal;
 mod lease;
 mod lock_queue;
+mod named_lock;
 mod pooler;
 mod reindex;
 mod restore_rung;
