@@ -436,7 +436,7 @@ impl Host {
         // What was reported is in the file before the next thing happens.
         self.recorder.borrow_mut().flush()?;
         let deadline = self.frames.borrow().iter().filter_map(|frame| frame.deadline).min();
-        let canceller = self.canceller();
+        let session = self.worker.borrow().as_ref().map(|worker| worker.session.clone());
         self.runtime.block_on(async {
             tokio::pin!(work);
             let late = async {
@@ -453,10 +453,12 @@ impl Host {
                 () = late => Trouble::Fault(Box::new(
                     Fault::failed("timeout", msg!("host.timeout")).remedy(msg!("host.timeout.remedy")))),
             };
-            if let Some(canceller) = canceller {
-                let _ = canceller.cancel().await;
+            if let Some(session) = session {
+                let _ = session.canceller().cancel().await;
                 // The server's answer tells whether the statement ended or its effect stands.
-                let _ = tokio::time::timeout(Duration::from_secs(5), &mut work).await;
+                if tokio::time::timeout(Duration::from_secs(5), &mut work).await.is_err() {
+                    self.give_up_if_silent(&session).await;
+                }
             }
             Err(fault)
         })

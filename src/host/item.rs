@@ -105,7 +105,8 @@ impl Host {
             let End::Failed(fault) = &mut end else { break end };
             let blocked = self.name_blockers(fault, &options);
             let of = if self.is_lock_trouble(fault) { tries.max(LOCK_TRIES) } else { tries };
-            let final_word = matches!(fault.kind, FaultKind::Busy | FaultKind::Usage);
+            let final_word = matches!(fault.kind, FaultKind::Busy | FaultKind::Usage)
+                || fault.code == "commit-unknown";
             if attempt >= of || final_word || self.setup.cancel.is_cancelled() {
                 break end;
             }

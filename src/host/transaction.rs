@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::failpoint::{failpoint, sent};
 use super::gate::{Host, Mode};
 use super::scope::Transaction;
-use super::stop::Trouble;
+use super::stop::{Stop, Trouble};
 use super::worker::pooled_settings;
 use crate::journal::{Lease, StepRow, StepState};
 use crate::model::{EventKind, Fault, FinalState, parse_span, quote_ident, quote_name};
@@ -389,11 +389,10 @@ impl Host {
         let session = self.session().map_err(|trouble| match trouble {
             // Somebody took over: what the ledger says is theirs to go on from.
             Trouble::Fault(fault) if fault.code == "fenced" => Trouble::Fault(fault),
-            Trouble::Fault(fault) => Trouble::Fault(Box::new(
-                fault
-                    .cause(msg!("host.commit-unknown"))
-                    .next(format!("runsheet resume {}", self.run_id())),
-            )),
+            Trouble::Fault(fault) => Self::fatal(self.commit_unknown(&row.title, *fault)),
+            Trouble::Stop(Stop::Failed(fault)) if fault.code != "fenced" => {
+                Self::fatal(self.commit_unknown(&row.title, (*fault).clone()))
+            }
             other => other,
         })?;
         let steps = {
@@ -413,6 +412,16 @@ impl Host {
         };
         self.emit(EventKind::Note { text })?;
         Ok(there)
+    }
+
+    /// Nobody can be asked whether a COMMIT took effect; `why` not.
+    fn commit_unknown(&self, item: &str, why: Fault) -> Fault {
+        let fault =
+            Fault::new(why.kind, "commit-unknown", msg!("host.commit-not-known", item = item))
+                .detail(why.to_string())
+                .cause(msg!("host.commit-unknown"))
+                .next(format!("runsheet resume {}", self.run_id()));
+        Fault { remedy: why.remedy, ..fault }
     }
 
     /// Rolls the step's transaction back, where there is one and the connection lives.

@@ -17,6 +17,7 @@ mod rollback;
 mod script;
 mod secrets;
 mod server;
+mod silence;
 mod sql_file;
 mod steps;
 mod takeover;

@@ -162,7 +162,7 @@ fn the_session_of_a_run_asks_for_keepalives_and_looks_after_its_client() {
     let url = desk.cluster.tcp_url("shop");
     desk.body(
         r#"step("show", || {
-    db::exec("INSERT INTO shown SELECT name, setting FROM pg_settings WHERE name ~ 'keepalives|check_interval|idle'");
+    db::exec("INSERT INTO shown SELECT name, setting FROM pg_settings WHERE name ~ 'keepalives|check_interval|idle|user_timeout'");
 });"#,
     );
     desk.sql("CREATE TABLE shown (name text, setting text)");
@@ -173,7 +173,7 @@ fn the_session_of_a_run_asks_for_keepalives_and_looks_after_its_client() {
         desk.value(shown),
         "client_connection_check_interval=1000 idle_in_transaction_session_timeout=60000 \
          idle_session_timeout=0 tcp_keepalives_count=3 tcp_keepalives_idle=30 \
-         tcp_keepalives_interval=10"
+         tcp_keepalives_interval=10 tcp_user_timeout=60000"
     );
 }
 
