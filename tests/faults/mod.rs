@@ -147,6 +147,19 @@ impl Desk {
         self
     }
 
+    /// Kills a run. What the server still does for a client that is gone is ended here, to spare
+    /// the wait.
+    #[track_caller]
+    pub fn kill(&self, run: Running) {
+        run.signal("KILL");
+        run.wait().exits(137);
+        self.sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+             WHERE application_name LIKE 'runsheet%'",
+        );
+        self.nothing_is_left();
+    }
+
     /// The newest run.
     pub fn newest_run(&self) -> String {
         let mut runs: Vec<String> = std::fs::read_dir(self.project.path().join(".runsheet/runs"))

@@ -97,9 +97,11 @@ fn a_takeover_that_names_another_run_ends_nobody() {
     let first = desk.start(&["run", "it", "--yes"]);
     desk.wait_for_statement("pg_advisory_xact_lock(42)");
     let run = desk.value("SELECT run FROM runsheet.lease");
-    desk.call(&["run", "it", "--yes", "--no-wait", "--take-over", "20200101-000000-abcd"])
+    // However patient it is: the lease is not that run's.
+    desk.call(&["run", "it", "--yes", "--wait", "10m", "--take-over", "20200101-000000-abcd"])
         .exits(3)
-        .shows(&run);
+        .shows(&run)
+        .shows("not held by run 20200101-000000-abcd");
     first.signal("STOP");
     gate.open();
     desk.call(&["resume", &run, "--yes", "--take-over", &run]).exits(0);
