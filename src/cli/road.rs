@@ -4,11 +4,9 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use super::args::{FailureWay, Road};
-use super::database::Database;
 use super::desk::{Desk, coloured};
 use crate::engine::{Limits, Outline, RoadSetup, Severity, examine, walk};
 use crate::host::{HostSetup, Mode, OnFailure, Terminal, Wishes};
-use crate::journal::Lease;
 use crate::model::{Fault, FaultKind, RunId, parse_span};
 use crate::msg;
 use crate::playbook::Playbook;
@@ -71,9 +69,6 @@ pub(super) fn setup(
     let stranger = !environment.described && !environment.unprotected && !target.is_local();
     let mut wishes = wishes(desk, road, resume)?;
     wishes.unprotected = road.unprotected && stranger;
-    if let Some(Some(run)) = &road.take_over {
-        held_by(&Database::open(desk)?, run)?;
-    }
     desk.warn_of_config();
     let output = desk.output();
     let colour = output == Output::Live && coloured();
@@ -136,17 +131,4 @@ fn wishes(desk: &Desk, road: &Road, resume: Option<RunId>) -> Result<Wishes, Fau
 /// Is there a person at a terminal?
 fn somebody_is_there() -> bool {
     std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
-}
-
-/// `--take-over RUN` takes the lease from that run, and from no other.
-fn held_by(database: &Database, run: &str) -> Result<(), Fault> {
-    let holder = database.ask(Lease::holder(&database.session, &database.ledger))?;
-    match holder {
-        Some(holder) if holder.run.as_deref() != Some(run) => {
-            Err(Fault::new(FaultKind::Busy, "other-holder", msg!("cli.other-holder", run = run))
-                .detail(holder.describe())
-                .next("runsheet lock"))
-        }
-        _ => Ok(()),
-    }
 }

@@ -51,7 +51,10 @@ impl Host {
         self.notices(&session)?;
         match answer? {
             Ok(rows) => Ok(rows),
-            Err(error) => Err(StatementTrouble::Server(Box::new(error))),
+            Err(error) => {
+                self.lock_watch.refused(sql, &error);
+                Err(StatementTrouble::Server(Box::new(error)))
+            }
         }
     }
 

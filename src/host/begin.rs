@@ -246,7 +246,7 @@ impl Host {
             .files()
             .into_iter()
             .filter(|(name, _)| is_own(name))
-            .map(|(name, text)| (name, Value::String(crate::playbook::hash_text(&text))))
+            .map(|(name, text)| (name, Value::String(crate::model::hash_text(&text))))
             .collect();
         files.extend(self.named_sql(parameters));
         let params: Map<String, Value> = parameters

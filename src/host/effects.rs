@@ -321,6 +321,7 @@ impl Host {
                 Ok(results.iter().skip(4).take(own).filter_map(|result| result.rows).sum())
             }
             Err(mut error) => {
+                self.lock_watch.refused(sql, &error);
                 let shift = lead.chars().count() as u32;
                 error.position =
                     error.position.and_then(|at| at.checked_sub(shift)).filter(|at| *at > 0);

@@ -32,6 +32,8 @@ impl Host {
         let mut fault = self.fault_of(end);
         if let Some(overtaken) = fault.as_deref().and_then(|broken| self.overtaken(broken)) {
             fault = Some(Rc::new(overtaken));
+        } else if let Some(overtaken) = fault.as_ref().and_then(|_| self.connect_to_end()) {
+            fault = Some(Rc::new(overtaken));
         }
         let mut state = None;
         if self.mode() == Mode::Run && self.is_begun() {
@@ -376,7 +378,7 @@ impl Host {
         };
         let (run, head) = (self.run_id(), self.recorder.borrow().head());
         let leaving = ledger.leave_run(&session, &run.0, state, &head);
-        self.wait_out(leaving).map_err(|error| self.db_fault(error).into())
+        self.looked_after(&session, leaving).map_err(|error| self.db_fault(error).into())
     }
 
     fn close_ledger(self: &Rc<Self>, state: RunState, report: String) -> Result<(), Trouble> {
@@ -403,11 +405,11 @@ impl Host {
             };
             let done = ledger.done_sql(&run.0, &row, epoch, None, false);
             let text = format!("BEGIN; {}; {done}; COMMIT", ledger.fence_sql(epoch));
-            let answer = self.wait_out(session.simple(&text));
+            let answer = self.looked_after(&session, session.simple(&text));
             answer.map_err(|error| self.db_fault(error))?;
         }
         let closing = ledger.close_run(&session, &run.0, state, &head, report, epoch);
-        self.wait_out(closing).map_err(|error| self.db_fault(error).into())
+        self.looked_after(&session, closing).map_err(|error| self.db_fault(error).into())
     }
 
     /// The time since the host began, for callers that measure.

@@ -145,8 +145,9 @@ impl<T> Drop for Flight<T> {
     /// Whoever leaves with statements on their way was stopped: none of them may go on. The first
     /// one that fails takes the rest along.
     fn drop(&mut self) {
+        let session = self.host.worker.borrow().as_ref().map(|worker| worker.session.clone());
+        let Some(canceller) = session.map(|session| session.canceller()) else { return };
         for next in &mut self.underway {
-            let Some(canceller) = self.host.canceller() else { return };
             let answer = next.answer.as_mut();
             let stopped = self.host.wait_out(async {
                 let _ = tokio::time::timeout(STOP, canceller.cancel()).await;

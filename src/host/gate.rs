@@ -181,6 +181,9 @@ pub struct Host {
     pub(super) lock_looked_at: Cell<Option<std::time::Instant>>,
     /// A COMMIT of this run waited for a synchronous standby.
     pub(super) unreplicated: Cell<bool>,
+    /// Named locks for the rest of the run.
+    pub(super) locks: RefCell<Vec<super::keep::NamedLock>>,
+    pub(super) lock_watch: super::blockers::LockWatch,
     tripped: Tripped,
 }
 
@@ -251,6 +254,8 @@ impl Host {
             restoring: Cell::new(false),
             lock_looked_at: Cell::new(None),
             unreplicated: Cell::new(false),
+            locks: RefCell::default(),
+            lock_watch: super::blockers::LockWatch::default(),
             tripped: Tripped::default(),
             setup,
         }))

@@ -100,10 +100,13 @@ impl Host {
         let mut attempt = 0;
         let end = loop {
             attempt += 1;
-            let end = self.attempt(call, &item, &key, &options, body, &text);
-            let End::Failed(fault) = &end else { break end };
+            self.lock_watch.begin(attempt);
+            let mut end = self.attempt(call, &item, &key, &options, body, &text);
+            let End::Failed(fault) = &mut end else { break end };
+            let blocked = self.name_blockers(fault, &options);
             let of = if self.is_lock_trouble(fault) { tries.max(LOCK_TRIES) } else { tries };
-            let final_word = matches!(fault.kind, FaultKind::Busy | FaultKind::Usage);
+            let final_word = matches!(fault.kind, FaultKind::Busy | FaultKind::Usage)
+                || fault.code == "commit-unknown";
             if attempt >= of || final_word || self.setup.cancel.is_cancelled() {
                 break end;
             }
@@ -111,7 +114,7 @@ impl Host {
                 what: item.title.clone(),
                 attempt,
                 of,
-                reason: fault.message.clone(),
+                reason: blocked.unwrap_or_else(|| fault.message.clone()),
             })?;
             let pause =
                 if tries > 1 { every } else { Duration::from_millis(200 * u64::from(attempt)) };
@@ -139,6 +142,16 @@ impl Host {
         body: &FnPtr,
         text: &str,
     ) -> End {
+        match self.keep_locks() {
+            Ok(()) => {}
+            Err(Trouble::Fault(fault)) => return End::Failed(fault),
+            Err(Trouble::Stop(Stop::Failed(fault))) => {
+                return End::Failed(Box::new((*fault).clone()));
+            }
+            Err(Trouble::Stop(_) | Trouble::Script(_)) => {
+                return End::Failed(Box::new(Fault::failed("internal", "unexpected stop")));
+            }
+        }
         let limit = options.timeout.as_deref().and_then(|text| parse_span(text).ok());
         let deadline = limit.map(|limit| Instant::now() + limit);
         let frame = Frame::new(item.clone(), key.into(), options.clone(), deadline);

@@ -1,6 +1,6 @@
 //! What the host makes and keeps for a script: items with their names, bodies for later, locks.
 
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Instant;
 
 use rhai::{Dynamic, FnPtr};
@@ -13,8 +13,31 @@ use super::scope::{Deferred, snapshot};
 use super::stop::Trouble;
 use super::verb::Call;
 use crate::journal::Recorded;
-use crate::model::{EventKind, Fault, Item, ItemKind};
+use crate::model::{EventKind, Fault, FaultKind, Item, ItemKind};
 use crate::msg;
+use crate::postgres::Session;
+
+/// Takes a named lock, or says who has it.
+type Take = dyn Fn(&Rc<Host>, Instant) -> Result<Value, Trouble>;
+
+/// A lock that the playbook wants for the rest of the run.
+#[derive(Clone)]
+pub(super) struct NamedLock {
+    name: String,
+    take: Rc<Take>,
+    held: Held,
+}
+
+/// Who has it: an advisory lock ends with its session.
+#[derive(Clone)]
+enum Held {
+    /// Nobody has tried yet.
+    NotYet,
+    /// This session, where it lives.
+    By(Weak<Session>),
+    /// The session's own SQL let it go.
+    Dropped,
+}
 
 impl Host {
     /// The step ran a file that says how it is taken back.
@@ -134,7 +157,9 @@ impl Host {
         }
     }
 
-    /// A lock for the rest of the run: taken again by each process of it, never journaled.
+    /// A lock for the rest of the run: taken again by each process of it, and on each new connection,
+    /// never journaled. Where nothing is done yet (a rollback that meets its finished steps, a
+    /// finished run that is compared), it is taken before the first thing that is.
     ///
     /// # Errors
     /// What `take` raises; it ends the run.
@@ -142,20 +167,64 @@ impl Host {
         self: &Rc<Self>,
         action: crate::model::Action,
         name: &str,
-        take: impl FnOnce(Instant) -> Result<Value, Trouble>,
+        take: impl Fn(&Rc<Self>, Instant) -> Result<Value, Trouble> + 'static,
     ) -> Result<Dynamic, Trouble> {
         self.may_go_on()?;
+        if self.mode() == Mode::Plan {
+            self.emit(EventKind::Action { action, planned: true })?;
+            return Ok(Dynamic::UNIT);
+        }
+        let wanted = NamedLock { name: name.into(), take: Rc::new(take), held: Held::NotYet };
+        self.locks.borrow_mut().push(wanted);
         if self.mode() != Mode::Run || self.comparing() {
             self.emit(EventKind::Action { action, planned: true })?;
             return Ok(Dynamic::UNIT);
         }
-        match take(Instant::now()) {
-            Ok(_) => {
-                self.emit(EventKind::Note { text: msg!("host.lock-taken", name = name) })?;
-                Ok(Dynamic::UNIT)
-            }
+        match self.keep_locks() {
+            Ok(()) => Ok(Dynamic::UNIT),
             Err(Trouble::Fault(fault)) => Err(Self::fatal(*fault)),
             Err(other) => Err(other),
+        }
+    }
+
+    /// Before an item's body: takes the named locks that the present session has not, because
+    /// the connection is another one than that which took them. No transaction is open here.
+    ///
+    /// # Errors
+    /// `lock-held` (kind Busy) where somebody else has one by now; as [`Host::session`].
+    pub(super) fn keep_locks(self: &Rc<Self>) -> Result<(), Trouble> {
+        let wanted = self.locks.borrow().len();
+        for at in 0..wanted {
+            let Some(lock) = self.locks.borrow().get(at).cloned() else { break };
+            let session = self.session()?;
+            let again = match &lock.held {
+                Held::By(holder) if holder.ptr_eq(&Rc::downgrade(&session)) => continue,
+                Held::By(_) | Held::Dropped => true,
+                Held::NotYet => false,
+            };
+            match (lock.take)(self, Instant::now()) {
+                Ok(_) => {}
+                Err(Trouble::Fault(fault)) if again && fault.kind == FaultKind::Busy => {
+                    return Err(fault.cause(msg!("host.lock-lost.cause")).into());
+                }
+                Err(trouble) => return Err(trouble),
+            }
+            if let Some(lock) = self.locks.borrow_mut().get_mut(at) {
+                lock.held = Held::By(Rc::downgrade(&session));
+            }
+            let text = match again {
+                true => msg!("host.lock-taken-again", name = lock.name),
+                false => msg!("host.lock-taken", name = lock.name),
+            };
+            self.emit(EventKind::Note { text })?;
+        }
+        Ok(())
+    }
+
+    /// The session let all of its advisory locks go.
+    pub(super) fn forget_locks(&self) {
+        for lock in self.locks.borrow_mut().iter_mut() {
+            lock.held = Held::Dropped;
         }
     }
 

@@ -9,6 +9,7 @@ mod apart;
 mod approval;
 mod aside;
 mod begin;
+mod blockers;
 mod decisive;
 mod diagnose;
 mod doubt;

@@ -150,7 +150,7 @@ impl Host {
         };
         if let Some((session, ledger, lease)) = held {
             self.epoch.set(None);
-            let released = self.wait_out(lease.release(&session, &ledger));
+            let released = self.looked_after(&session, lease.release(&session, &ledger));
             if !matches!(released, Ok(true)) {
                 self.emit(EventKind::Warning { text: msg!("host.lease-was-lost") })?;
             }

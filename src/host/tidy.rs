@@ -79,6 +79,7 @@ impl Host {
     /// The step's own SQL let the lease's lock go. Correctness rests on the epoch, but others
     /// should go on waiting.
     fn lock_was_dropped(&self, session: &Session, lease: &Lease) -> Result<(), Trouble> {
+        self.forget_locks();
         let again = self.wait_out(lease.take_lock_again(session));
         let text = match again.map_err(|error| self.db_fault(error))? {
             true => msg!("host.lease-dropped"),

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::failpoint::{failpoint, sent};
 use super::gate::{Host, Mode};
 use super::scope::{Frame, Transaction};
-use super::stop::Trouble;
+use super::stop::{Stop, Trouble};
 use super::tidy::Behind;
 use super::worker::pooled_settings;
 use crate::journal::{StepRow, StepState};
@@ -192,6 +192,7 @@ impl Host {
                 Ok(results)
             }
             Err::<_, DbError>(mut error) => {
+                self.lock_watch.refused(sql, &error);
                 let shift = lead.chars().count() as u32;
                 error.position =
                     error.position.and_then(|at| at.checked_sub(shift)).filter(|at| *at > 0);
@@ -370,11 +371,10 @@ impl Host {
         let session = self.session().map_err(|trouble| match trouble {
             // Somebody took over: what the ledger says is theirs to go on from.
             Trouble::Fault(fault) if fault.code == "fenced" => Trouble::Fault(fault),
-            Trouble::Fault(fault) => Trouble::Fault(Box::new(
-                fault
-                    .cause(msg!("host.commit-unknown"))
-                    .next(format!("runsheet resume {}", self.run_id())),
-            )),
+            Trouble::Fault(fault) => Self::fatal(self.commit_unknown(&row.title, *fault)),
+            Trouble::Stop(Stop::Failed(fault)) if fault.code != "fenced" => {
+                Self::fatal(self.commit_unknown(&row.title, (*fault).clone()))
+            }
             other => other,
         })?;
         let steps = {
@@ -394,6 +394,16 @@ impl Host {
         };
         self.emit(EventKind::Note { text })?;
         Ok(there)
+    }
+
+    /// Nobody can be asked whether a COMMIT took effect; `why` not.
+    fn commit_unknown(&self, item: &str, why: Fault) -> Fault {
+        let fault =
+            Fault::new(why.kind, "commit-unknown", msg!("host.commit-not-known", item = item))
+                .detail(why.to_string())
+                .cause(msg!("host.commit-unknown"))
+                .next(format!("runsheet resume {}", self.run_id()));
+        Fault { remedy: why.remedy, ..fault }
     }
 
     /// Rolls the step's transaction back, where there is one and the connection lives.

@@ -58,7 +58,7 @@ impl Host {
             return Ok(self.wait_out(work));
         }
         let deadline = self.frames.borrow().iter().filter_map(|frame| frame.deadline).min();
-        let canceller = self.canceller();
+        let session = self.worker.borrow().as_ref().map(|worker| worker.session.clone());
         self.runtime.block_on(async {
             tokio::pin!(work);
             let handed = hand_over(work.as_mut()).await;
@@ -81,16 +81,19 @@ impl Host {
                     _ = self.setup.cancel.cancelled() => {
                         Trouble::Stop(Stop::Failed(Rc::new(self.interrupted())))
                     }
+                    never = self.watch_locks() => match never {},
                     () = late => Trouble::Fault(Box::new(
                         Fault::failed("timeout", msg!("host.timeout"))
                             .remedy(msg!("host.timeout.remedy")),
                     )),
                 },
             };
-            if let Some(canceller) = canceller {
-                let _ = canceller.cancel().await;
+            if let Some(session) = session {
+                let _ = session.canceller().cancel().await;
                 // The server's answer tells whether the statement ended or its effect stands.
-                let _ = tokio::time::timeout(Duration::from_secs(5), &mut work).await;
+                if tokio::time::timeout(Duration::from_secs(5), &mut work).await.is_err() {
+                    self.give_up_if_silent(&session).await;
+                }
             }
             Err(fault)
         })

@@ -14,8 +14,7 @@ use crate::journal::{Lease, Ledger};
 use crate::model::{EventKind, Fault, FaultKind, quote_literal};
 use crate::msg;
 use crate::postgres::{
-    Canceller, ConnectOptions, DbError, Identity, Rows, Session, Target, catalog, decorate,
-    wait_ready,
+    ConnectOptions, DbError, Identity, Rows, Session, Target, catalog, decorate, wait_ready,
 };
 
 /// The oldest server that the ledger's functions run on: `pg_current_xact_id` came with 13.
@@ -179,10 +178,6 @@ impl Host {
             .remedy(msg!("host.wrong-database.remedy")))
     }
 
-    pub(super) fn canceller(&self) -> Option<Canceller> {
-        self.worker.borrow().as_ref().map(|worker| worker.session.canceller())
-    }
-
     /// What is known about server and database.
     ///
     /// # Errors
@@ -316,6 +311,8 @@ fn startup_settings(lock_timeout_ms: u128) -> Vec<(&'static str, String)> {
         ("tcp_keepalives_idle", "30".into()),
         ("tcp_keepalives_interval", "10".into()),
         ("tcp_keepalives_count", "3".into()),
+        // Keepalives are silent while something sent is not acknowledged.
+        ("tcp_user_timeout", "60000".into()),
     ]
 }
 

@@ -120,8 +120,9 @@ impl Lease {
     /// `waiting` is told whenever the holder changes.
     ///
     /// # Errors
-    /// `lease-held` (kind Busy) names the holder when the time is over; `fenced` where somebody
-    /// took over from `had`.
+    /// `lease-held` (kind Busy) names the holder when the time is over, `other-holder` where
+    /// another run than the one to be taken over has it; `fenced` where somebody took over from
+    /// `had`.
     pub async fn take(
         session: &Session,
         ledger: &Ledger,
@@ -146,7 +147,11 @@ impl Lease {
                 let wanted = match wish.take_over {
                     TakeOver::No => false,
                     TakeOver::Anybody => true,
-                    TakeOver::Run(run) => holder.run.as_deref() == Some(run),
+                    TakeOver::Run(_) if ghost => true,
+                    TakeOver::Run(run) => match &holder.run {
+                        Some(other) if other != run => return Err(other_holder(run, holder)),
+                        named => named.is_some(),
+                    },
                 };
                 if ghost || wanted {
                     patience = patience.max(TAKE_OVER);
@@ -463,6 +468,13 @@ async fn raise(
         let died = row.get(1).and_then(Value::as_str).map(String::from);
         Some((row.first()?.as_i64()?, row.get(2)?.as_i64()?, died))
     }))
+}
+
+/// `--take-over RUN` takes the lease from that run, and from no other.
+fn other_holder(run: &str, holder: &Holder) -> Fault {
+    Fault::new(FaultKind::Busy, "other-holder", msg!("journal.other-holder", run = run))
+        .detail(holder.describe())
+        .next("runsheet lock")
 }
 
 fn held(holder: Holder, waited: Duration) -> Fault {

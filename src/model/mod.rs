@@ -11,6 +11,7 @@ mod names;
 mod nearest;
 mod risk;
 mod span;
+mod text_hash;
 
 pub use action::{Action, Effect};
 pub use backup::{Backup, BackupFile};
@@ -24,3 +25,4 @@ pub use names::{Redactor, quote_ident, quote_literal, quote_name};
 pub use nearest::nearest;
 pub use risk::Risk;
 pub use span::{format_bytes, format_span, parse_estimate, parse_span};
+pub use text_hash::{hash_bytes, hash_reader, hash_text};

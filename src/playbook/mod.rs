@@ -19,4 +19,3 @@ pub use imports::resolve_import;
 pub use shipped::{materialise, shipped_file};
 pub use sql_files::{FileSource, resolve_sql};
 pub use takeover::new_from;
-pub use text::{hash_bytes, hash_text};

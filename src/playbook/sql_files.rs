@@ -39,8 +39,8 @@ impl FileSource {
     /// The system's, for a file of the project.
     pub fn hash(&self) -> std::io::Result<String> {
         match self {
-            Self::Disk(path) => super::text::hash_reader(std::fs::File::open(path)?),
-            Self::Shipped { bytes, .. } => Ok(super::hash_bytes(bytes)),
+            Self::Disk(path) => crate::model::hash_reader(std::fs::File::open(path)?),
+            Self::Shipped { bytes, .. } => Ok(crate::model::hash_bytes(bytes)),
         }
     }
 

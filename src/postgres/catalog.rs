@@ -6,11 +6,13 @@
 //! transaction goes on.
 
 mod activity;
+mod blockers;
 mod objects;
 mod rights;
 
 pub use activity::Orphans;
-pub use activity::{Activity, blockers, orphans, sessions, waiting};
+pub use activity::{Activity, orphans, sessions, waiting};
+pub use blockers::{Blocker, Standstill, holders, standstill};
 pub use objects::{
     Column, ForeignKey, Index, columns, foreign_keys, has_column, has_constraint, has_index,
     has_table, has_type, index, row_count, table_size, tables,

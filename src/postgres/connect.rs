@@ -20,6 +20,11 @@ use super::tls;
 use super::wire::{Ear, Listened, ListeningTls, Wire};
 use crate::model::Fault;
 
+/// So long something that was sent may stay without an acknowledgement of the other side's system:
+/// as long as keepalives may stay unanswered.
+#[cfg(target_os = "linux")]
+const UNACKNOWLEDGED: Duration = Duration::from_secs(60);
+
 /// How to connect.
 #[derive(Clone, Debug)]
 pub struct ConnectOptions {
@@ -285,8 +290,11 @@ fn tune(stream: &TcpStream, target: &Target) -> io::Result<()> {
         sockopt::set_tcp_keepintvl(stream, keepalive.interval.unwrap_or(seconds(10)))?;
         sockopt::set_tcp_keepcnt(stream, keepalive.count.unwrap_or(3))?;
     }
+    // Keepalives are not sent while something waits to be acknowledged: without a limit of its own
+    // a message into a dead network is sent again for a quarter of an hour.
     #[cfg(target_os = "linux")]
-    if let Some(timeout) = target.tcp_user_timeout {
+    {
+        let timeout = target.tcp_user_timeout.unwrap_or(UNACKNOWLEDGED);
         let millis = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
         sockopt::set_tcp_user_timeout(stream, millis)?;
     }
@@ -341,4 +349,27 @@ pub(super) async fn cancel(
         token.cancel_query_raw(wire, NoTls).await
     };
     sent.map_err(|error| explained(Attempt::of_driver(error, None)))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    /// F22: keepalives alone say nothing while a message waits to be acknowledged.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_connection_into_a_dead_network_is_given_up_after_a_minute_whatever_was_sent() {
+        use super::*;
+        use rustix::net::sockopt;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let tuned = |url: &str| {
+            let target = Target::parse(url, &|_| None).unwrap();
+            tune(&stream, &target).unwrap();
+            sockopt::tcp_user_timeout(&stream).unwrap()
+        };
+        assert_eq!(tuned("postgresql://shop@db/shop"), 60_000);
+        assert!(sockopt::socket_keepalive(&stream).unwrap());
+        assert_eq!(tuned("postgresql://shop@db/shop?tcp_user_timeout=1500"), 1500);
+    }
 }

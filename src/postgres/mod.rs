@@ -27,5 +27,5 @@ pub use connect::{ConnectOptions, connect, wait_ready};
 pub use conninfo::{HostSpec, SslMode, Target};
 pub use error::DbError;
 pub use session::{Canceller, Notice, Session};
-pub use sqlstate::decorate;
+pub use sqlstate::{decorate, team_remedy};
 pub use statement::{CopySink, Rows, SimpleResult};

@@ -38,6 +38,7 @@ pub(super) struct Endings {
 struct State {
     notices: Vec<Notice>,
     ended: Option<DbError>,
+    task: Option<tokio::task::AbortHandle>,
 }
 
 /// A statement in a loop may raise a notice for each row; nobody reads more than these.
@@ -55,7 +56,7 @@ impl Endings {
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let endings = self.clone();
-        tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             loop {
                 let next = std::future::poll_fn(|context| connection.poll_message(context)).await;
                 match next {
@@ -79,6 +80,7 @@ impl Endings {
                 }
             }
         });
+        self.with(|state| state.task = Some(task.abort_handle()));
     }
 }
 
@@ -224,6 +226,22 @@ impl Session {
             notes.push(msg!("postgres.note-pooler-search-path", path = path));
         }
         notes
+    }
+
+    /// Gives the connection up because nobody answers on it. Whoever waits for an answer is told
+    /// that it is lost, and the session is closed.
+    pub async fn abandon(&self) {
+        let task = self.endings.with(|state| {
+            let message = msg!("postgres.unanswered");
+            state.ended = Some(DbError { connection_lost: true, message, ..DbError::default() });
+            state.task.take()
+        });
+        if let Some(task) = task {
+            task.abort();
+            while !self.client.is_closed() {
+                tokio::task::yield_now().await;
+            }
+        }
     }
 
     /// The notices since the last call.

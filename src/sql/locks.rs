@@ -22,6 +22,36 @@ fn strength(mode: &str) -> usize {
     STRENGTH.iter().position(|known| *known == mode).unwrap_or(0)
 }
 
+/// The chapter's table of conflicts: a row for each mode in the order of [`STRENGTH`], a bit for
+/// each mode that it cannot stand beside, the weakest lowest.
+const CONFLICTS: [u8; 8] = [
+    0b1000_0000,
+    0b1100_0000,
+    0b1111_0000,
+    0b1111_1000,
+    0b1110_1100,
+    0b1111_1100,
+    0b1111_1110,
+    0b1111_1111,
+];
+
+impl Lock {
+    /// The modes that keep this lock waiting while another session holds them, as `pg_locks`
+    /// writes them: `AccessShareLock`.
+    pub fn kept_waiting_by(&self) -> Vec<String> {
+        let conflicts = CONFLICTS.get(strength(&self.mode)).copied().unwrap_or(0);
+        let held = STRENGTH.iter().enumerate().filter(|(at, _)| conflicts >> at & 1 == 1);
+        held.map(|(_, mode)| {
+            let words = mode.split(' ').map(|word| {
+                let (first, rest) = word.split_at(1);
+                format!("{first}{}", rest.to_lowercase())
+            });
+            words.collect::<String>() + "Lock"
+        })
+        .collect()
+    }
+}
+
 struct Taken(Vec<Lock>);
 
 impl Taken {
@@ -180,4 +210,43 @@ fn lock_mode(stmt: &SyntaxNode) -> String {
             text.split_whitespace().map(str::to_uppercase).collect::<Vec<_>>().join(" ")
         },
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held_against(mode: &str) -> Vec<String> {
+        Lock { mode: mode.into(), object: "t".into() }.kept_waiting_by()
+    }
+
+    #[test]
+    fn a_lock_waits_for_the_modes_of_the_manuals_table() {
+        assert_eq!(held_against("ACCESS SHARE"), ["AccessExclusiveLock"]);
+        assert_eq!(
+            held_against("SHARE"),
+            [
+                "RowExclusiveLock",
+                "ShareUpdateExclusiveLock",
+                "ShareRowExclusiveLock",
+                "ExclusiveLock",
+                "AccessExclusiveLock"
+            ]
+        );
+        assert_eq!(held_against("ACCESS EXCLUSIVE").len(), 8);
+        // Who keeps whom waiting goes both ways.
+        let written = |mode: &str| {
+            let word = |word: &str| format!("{}{}", &word[..1], word[1..].to_lowercase());
+            mode.split(' ').map(word).collect::<String>() + "Lock"
+        };
+        for one in STRENGTH {
+            for other in STRENGTH {
+                assert_eq!(
+                    held_against(one).contains(&written(other)),
+                    held_against(other).contains(&written(one)),
+                    "{one} and {other}"
+                );
+            }
+        }
+    }
 }

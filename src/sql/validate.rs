@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::files::{hash_all, hash_file, hash_reader};
+use super::files::{hash_all, hash_file};
 use super::script::{Kept, Script, ScriptOptions, Unit};
-use crate::model::{Fault, Place};
+use crate::model::{Fault, Place, hash_bytes};
 use crate::msg;
 
 /// What a script is, all of it read.
@@ -106,7 +106,7 @@ pub(super) fn summary(script: Script, statements: u32) -> Result<Summary, Fault>
             Fault::failed("sql-read", msg!("sql.read", file = file.shown)).cause(error.to_string())
         };
         let (length, hash) = match script.kept.get(&file.path) {
-            Some(content) => (content.len() as u64, hash_reader(&content[..], content.len() + 1)),
+            Some(content) => (content.len() as u64, Ok(hash_bytes(content))),
             None => (file.path.metadata().map_err(unreadable)?.len(), hash_file(&file.path)),
         };
         bytes += length;

@@ -88,7 +88,7 @@ pub fn at_restart(arena: &mut Arena, dice: &mut Dice, outcome: &mut Outcome) {
 pub fn at_index(arena: &Arena, dice: &mut Dice, outcome: &mut Outcome) {
     arena.reset();
     // So many of the builds go through before the one that is hit.
-    for _ in 0..dice.below(5) {
+    for _ in 0..dice.below(6) {
         let process = arena.start(&["run"], &arena.url(), "alone-sent:2");
         process.wait();
         outcome.hits += 1;

@@ -76,6 +76,7 @@ step("verb", || db::index_concurrently(#{ name: "items_both", table: "items", on
 step("file", #{ transaction: false }, || sql::run_file("sql/indexes.sql"));
 step("away", || db::exec("DROP INDEX CONCURRENTLY items_old"));
 step("anew", || db::exec("REINDEX INDEX CONCURRENTLY items_name"));
+step("all anew", || db::exec("REINDEX SCHEMA CONCURRENTLY public"));
 "#;
 
 /// The file of the step "file" of [`INDEXES`].

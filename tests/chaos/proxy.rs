@@ -1,8 +1,9 @@
 //! A proxy between program and server that knows where PostgreSQL's messages begin, and can lose
-//! a COMMIT, or its answer, or hold it back.
+//! a COMMIT or another message, or its answer, or hold it back; or go silent, as a network does.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,8 +16,27 @@ pub enum Cut {
     After,
     /// The client is cut off at once; the server sees it so much later.
     Late(Duration),
-    /// Nothing passes in either direction any more; the connections stay open.
-    BlackHole,
+    /// From this message on nothing passes in these directions, not even the end of a connection.
+    Silent(Lost),
+    /// The same, and those who connect from now on are not heard either.
+    NetworkDown(Lost),
+}
+
+/// What is lost of a connection that goes silent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lost {
+    ToServer,
+    ToClient,
+    Both,
+}
+
+/// Which message something happens to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum At {
+    /// The n-th with a COMMIT.
+    Commit(u64),
+    /// The first with all of these texts.
+    Texts(&'static [&'static str]),
 }
 
 #[derive(Default)]
@@ -24,9 +44,25 @@ struct State {
     /// Messages with a COMMIT so far.
     commits: u64,
     /// At which of them what happens.
-    plan: Option<(u64, Cut)>,
+    plan: Option<(At, Cut)>,
     /// It has happened.
     done: bool,
+    /// Who connects now is not heard.
+    down: bool,
+}
+
+/// What passes no more in one connection.
+#[derive(Default)]
+struct Hole {
+    to_server: AtomicBool,
+    to_client: AtomicBool,
+}
+
+impl Hole {
+    fn swallow(&self, lost: Lost) {
+        self.to_server.fetch_or(lost != Lost::ToClient, Ordering::SeqCst);
+        self.to_client.fetch_or(lost != Lost::ToServer, Ordering::SeqCst);
+    }
 }
 
 /// Listens on 127.0.0.1 while the test's process lives.
@@ -58,6 +94,13 @@ impl Proxy {
 
     /// At the n-th COMMIT from now on (from 1), this happens, once.
     pub fn plan(&self, plan: Option<(u64, Cut)>) {
+        let plan = plan.map(|(nth, cut)| (At::Commit(nth), cut));
+        *self.state.lock().expect("the state") = State { plan, ..State::default() };
+    }
+
+    /// At the first message with all of these texts, this happens, once.
+    pub fn plan_at(&self, texts: &'static [&'static str], cut: Cut) {
+        let plan = Some((At::Texts(texts), cut));
         *self.state.lock().expect("the state") = State { plan, ..State::default() };
     }
 
@@ -74,40 +117,62 @@ impl Proxy {
 
 impl State {
     fn meets(&mut self, message: &[u8]) -> Option<Cut> {
-        if message.first() != Some(&b'Q') || !message.windows(6).any(|word| word == b"COMMIT") {
+        if message.first() != Some(&b'Q') {
             return None;
         }
-        self.commits += 1;
-        let (nth, cut) = self.plan?;
-        if self.done || self.commits != nth {
+        let has = |text: &str| message.windows(text.len()).any(|word| word == text.as_bytes());
+        let commit = has("COMMIT");
+        self.commits += u64::from(commit);
+        let (at, cut) = self.plan?;
+        let meant = match at {
+            At::Commit(nth) => commit && self.commits == nth,
+            At::Texts(texts) => texts.iter().all(|text| has(text)),
+        };
+        if self.done || !meant {
             return None;
         }
         self.done = true;
+        self.down = matches!(cut, Cut::NetworkDown(_));
         Some(cut)
     }
 }
 
 fn pass(client: TcpStream, server: u16, state: &Arc<Mutex<State>>) {
+    if state.lock().expect("the state").down {
+        return swallow(&client);
+    }
     let Ok(server) = TcpStream::connect(("127.0.0.1", server)) else { return };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let (Ok(mut from), Ok(mut to)) = (server.try_clone(), client.try_clone()) else { return };
-    let hole = Arc::new(Mutex::new(false));
+    let hole = Arc::new(Hole::default());
     let back = hole.clone();
-    std::thread::spawn(move || {
+    let answers = std::thread::spawn(move || {
         let mut piece = [0; 16 * 1024];
         while let Ok(read @ 1..) = from.read(&mut piece) {
-            if *back.lock().expect("the hole") {
+            if back.to_client.load(Ordering::SeqCst) {
                 continue;
             }
             if to.write_all(&piece[..read]).is_err() {
                 break;
             }
         }
-        let _ = to.shutdown(Shutdown::Both);
+        if !back.to_client.load(Ordering::SeqCst) {
+            let _ = to.shutdown(Shutdown::Both);
+        }
     });
     let _ = forward(&client, &server, state, &hole);
+    if hole.to_server.load(Ordering::SeqCst) {
+        // The server is not told that its client has gone.
+        let _ = answers.join();
+    }
     let _ = server.shutdown(Shutdown::Both);
     let _ = client.shutdown(Shutdown::Both);
+}
+
+/// Takes whatever comes, until nobody is there any more.
+fn swallow(mut client: &TcpStream) {
+    let mut piece = [0; 1024];
+    while let Ok(1..) = client.read(&mut piece) {}
 }
 
 /// Client to server, message by message. The first ones have no type byte.
@@ -115,7 +180,7 @@ fn forward(
     mut client: &TcpStream,
     mut server: &TcpStream,
     state: &Mutex<State>,
-    hole: &Mutex<bool>,
+    hole: &Hole,
 ) -> std::io::Result<()> {
     const TLS_OR_GSS: [u32; 2] = [80_877_103, 80_877_104];
     let mut typed = false;
@@ -139,11 +204,13 @@ fn forward(
         match cut {
             None => server.write_all(&message)?,
             Some(Cut::Before) => return Ok(()),
-            Some(Cut::BlackHole) => {
-                *hole.lock().expect("the hole") = true;
-                let mut piece = [0; 1024];
-                while client.read(&mut piece)? > 0 {}
-                return Ok(());
+            Some(Cut::Silent(lost) | Cut::NetworkDown(lost)) => {
+                hole.swallow(lost);
+                if lost != Lost::ToClient {
+                    swallow(client);
+                    return Ok(());
+                }
+                server.write_all(&message)?;
             }
             Some(cut) => {
                 client.shutdown(Shutdown::Both)?;

@@ -194,23 +194,6 @@ step("two", || db::exec("INSERT INTO items VALUES (102, 'two')"));"#;
         desk.nothing_is_left();
     }
 
-    /// F05, F22: the message with COMMIT, or its answer, is swallowed, and nobody closes the
-    /// connection. The runner notices, ends its own ghost, looks, and goes on.
-    #[test]
-    fn a_commit_in_a_connection_that_went_silent_is_looked_up() {
-        use crate::chaos::proxy::{Cut, Proxy};
-        let desk = Desk::new(TWO);
-        let proxy = Proxy::start(desk.cluster.port());
-        let url = proxy.url("shop");
-        let run = asleep(&desk, "before-commit:1", &url);
-        proxy.plan(Some((1, Cut::BlackHole)));
-        run.signal("CONT");
-        run.wait().exits(0);
-        assert!(proxy.has_cut());
-        assert_eq!(desk.value(ADDED), "one two");
-        desk.nothing_is_left();
-    }
-
     /// F05: the client is cut off at once, the COMMIT arrives late: it is waited for or ended, and
     /// either way the step happens once.
     #[test]

@@ -1,19 +1,23 @@
 //! What bad input and broken surroundings get: the exit code, the words that say what, where and
 //! what to do, and a database that is as it was before (or as the message says).
 
+mod blockers;
 mod command;
 mod connection;
 mod death;
 mod journal;
 mod lease;
 mod lock_queue;
+mod named_lock;
 mod pooler;
+mod reindex;
 mod restore_rung;
 mod resume;
 mod rollback;
 mod script;
 mod secrets;
 mod server;
+mod silence;
 mod sql_file;
 mod steps;
 mod takeover;
@@ -141,6 +145,19 @@ impl Desk {
     pub fn end_the_dead(&self) -> &Self {
         self.cluster.end_the_dead(self.database);
         self
+    }
+
+    /// Kills a run. What the server still does for a client that is gone is ended here, to spare
+    /// the wait.
+    #[track_caller]
+    pub fn kill(&self, run: Running) {
+        run.signal("KILL");
+        run.wait().exits(137);
+        self.sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+             WHERE application_name LIKE 'runsheet%'",
+        );
+        self.nothing_is_left();
     }
 
     /// The newest run.

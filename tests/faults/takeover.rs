@@ -97,9 +97,11 @@ fn a_takeover_that_names_another_run_ends_nobody() {
     let first = desk.start(&["run", "it", "--yes"]);
     desk.wait_for_statement("pg_advisory_xact_lock(42)");
     let run = desk.value("SELECT run FROM runsheet.lease");
-    desk.call(&["run", "it", "--yes", "--no-wait", "--take-over", "20200101-000000-abcd"])
+    // However patient it is: the lease is not that run's.
+    desk.call(&["run", "it", "--yes", "--wait", "10m", "--take-over", "20200101-000000-abcd"])
         .exits(3)
-        .shows(&run);
+        .shows(&run)
+        .shows("not held by run 20200101-000000-abcd");
     first.signal("STOP");
     gate.open();
     desk.call(&["resume", &run, "--yes", "--take-over", &run]).exits(0);
@@ -162,7 +164,7 @@ fn the_session_of_a_run_asks_for_keepalives_and_looks_after_its_client() {
     let url = desk.cluster.tcp_url("shop");
     desk.body(
         r#"step("show", || {
-    db::exec("INSERT INTO shown SELECT name, setting FROM pg_settings WHERE name ~ 'keepalives|check_interval|idle'");
+    db::exec("INSERT INTO shown SELECT name, setting FROM pg_settings WHERE name ~ 'keepalives|check_interval|idle|user_timeout'");
 });"#,
     );
     desk.sql("CREATE TABLE shown (name text, setting text)");
@@ -173,7 +175,7 @@ fn the_session_of_a_run_asks_for_keepalives_and_looks_after_its_client() {
         desk.value(shown),
         "client_connection_check_interval=1000 idle_in_transaction_session_timeout=60000 \
          idle_session_timeout=0 tcp_keepalives_count=3 tcp_keepalives_idle=30 \
-         tcp_keepalives_interval=10"
+         tcp_keepalives_interval=10 tcp_user_timeout=60000"
     );
 }
 

@@ -22,14 +22,7 @@ fn a_run_killed_in_every_one_of_its_steps_ends_like_one_that_was_never_killed() 
         desk.sql(&format!("TRUNCATE slow; INSERT INTO slow VALUES ({step})"));
         let run = desk.start(&words);
         desk.wait_for_statement(&format!("FROM slow WHERE step = {step}"));
-        run.signal("KILL");
-        run.wait().exits(137);
-        // What the server does for a client that is gone is ended here, to spare the wait.
-        desk.sql(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-             WHERE application_name LIKE 'runsheet%'",
-        );
-        desk.nothing_is_left();
+        desk.kill(run);
         let done =
             desk.value("SELECT coalesce(string_agg(step::text, '' ORDER BY n), '') FROM log");
         assert_eq!(done, "1234"[..step - 1]);

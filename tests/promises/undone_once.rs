@@ -30,17 +30,6 @@ fn made(body: &str) -> Desk {
     desk
 }
 
-/// What the server still does for a client that is gone is ended here, to spare the wait.
-fn killed(desk: &Desk, run: crate::support::project::Running) {
-    run.signal("KILL");
-    run.wait().exits(137);
-    desk.sql(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-         WHERE application_name LIKE 'runsheet%'",
-    );
-    desk.nothing_is_left();
-}
-
 #[test]
 fn a_rollback_killed_in_many_of_its_undos_ends_like_one_that_was_never_killed() {
     let desk = made(FIVE);
@@ -52,7 +41,7 @@ fn a_rollback_killed_in_many_of_its_undos_ends_like_one_that_was_never_killed() 
             if step % 2 == 0 { &["resume", "--yes"] } else { &["rollback", &run, "--yes"] };
         let back = desk.start(words);
         desk.wait_for_statement(&format!("FROM slow WHERE step = {step}"));
-        killed(&desk, back);
+        desk.kill(back);
         assert_eq!(desk.value(UNDONE), undone);
         assert_eq!(desk.value("SELECT state FROM runsheet.run"), "rolling_back");
         desk.call(&["run", "it"]).exits(5).shows("runsheet rollback");
@@ -73,7 +62,7 @@ fn a_rollback_without_its_state_folder_undoes_nothing_twice() {
     desk.sql("INSERT INTO slow VALUES (3)");
     let back = desk.start(&["rollback", &run, "--yes"]);
     desk.wait_for_statement("FROM slow WHERE step = 3");
-    killed(&desk, back);
+    desk.kill(back);
     desk.sql("TRUNCATE slow");
     std::fs::remove_dir_all(desk.project.path().join(".runsheet")).unwrap();
     desk.call(&["rollback", &run, "--yes"]).exits(0);
@@ -90,7 +79,7 @@ fn an_undo_file_without_a_transaction_goes_on_behind_its_last_statement() {
     let run = desk.newest_run();
     let back = desk.start(&["rollback", &run, "--yes"]);
     desk.wait_for_statement("pg_sleep(120) FROM slow");
-    killed(&desk, back);
+    desk.kill(back);
     assert_eq!(desk.value(UNDONE), "1");
     desk.sql("TRUNCATE slow");
     desk.call(&["rollback", &run, "--yes"]).exits(0);

@@ -48,18 +48,6 @@ pub async fn sessions(session: &Session, except: &[&str]) -> Result<Vec<Activity
     ask(session, &sql, &[except.into()]).await
 }
 
-/// The sessions that block a backend.
-///
-/// # Errors
-/// Those of the query.
-pub async fn blockers(session: &Session, pid: i32) -> Result<Vec<Activity>, Fault> {
-    let sql = format!(
-        "SELECT coalesce(json_agg({FIELDS} ORDER BY a.xact_start), '[]') \
-         FROM pg_stat_activity a WHERE a.pid = ANY (pg_blocking_pids($1))"
-    );
-    ask(session, &sql, &[pid.into()]).await
-}
-
 /// The sessions of this database that wait for a lock, with those who block them.
 ///
 /// # Errors

@@ -12,6 +12,17 @@ pub(super) struct Alone {
     pub(super) trace: Trace,
 }
 
+/// What REINDEX CONCURRENTLY builds anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Reindexed {
+    /// This index, or the indexes of this table (as SQL), with its partitions.
+    Named(String),
+    /// Those of every table in this schema (as the catalog has it).
+    Schema(String),
+    /// Those of every table of this database.
+    Database,
+}
+
 /// What it leaves behind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Trace {
@@ -19,8 +30,8 @@ pub(super) enum Trace {
     Harmless,
     /// An index of this name (as SQL), there or not there.
     Index { name: String, there: bool },
-    /// Copies of indexes beside this index or table (as SQL).
-    Reindexed { name: String },
+    /// Copies of indexes beside those that are built anew.
+    Reindexed(Reindexed),
     /// A database of this name, there or not there.
     Database { name: String, there: bool },
     /// Nobody can tell.
@@ -34,11 +45,7 @@ impl Alone {
         let concurrently = words.iter().position(|word| word.low == "concurrently");
         let (length, trace) = match (word(0), word(1)) {
             ("vacuum", _) => (1, Trace::Harmless),
-            ("reindex", "database" | "system") => (2, Trace::Harmless),
-            ("reindex", _) if concurrently.is_some() => {
-                let (name, _) = name_at(words, concurrently? + 1);
-                (1, Trace::Reindexed { name: sql_name(&name) })
-            }
+            ("reindex", _) => (1, reindexed(words)?),
             ("cluster", "") => (1, Trace::Harmless),
             ("alter", "system") => (2, Trace::Harmless),
             ("create", "index" | "unique") if concurrently.is_some() => {
@@ -93,6 +100,36 @@ fn sql_name(parts: &[String]) -> String {
     parts.iter().map(|part| quote_ident(part)).collect::<Vec<_>>().join(".")
 }
 
+/// `REINDEX [(options)] what [CONCURRENTLY] name`; None where it may run inside a transaction.
+fn reindexed(words: &[Word]) -> Option<Trace> {
+    let low = |at: usize| words.get(at).map_or("", |word| word.low.as_str());
+    let options = match words.get(1).is_some_and(|word| word.raw == "(") {
+        true => words.iter().position(|word| word.raw == ")" && word.depth == 0)?,
+        false => 0,
+    };
+    let what = low(options + 1);
+    let plainly = low(options + 2) == "concurrently";
+    // `(CONCURRENTLY)`, `(VERBOSE, CONCURRENTLY off)`.
+    let optionally = words.iter().take(options).enumerate().any(|(at, word)| {
+        word.low == "concurrently"
+            && !words.get(at + 1).is_some_and(|next| {
+                let value = next.raw.trim_matches('\'').to_lowercase();
+                ["false", "off", "no", "0"].contains(&value.as_str())
+            })
+    });
+    let (name, _) = name_at(words, options + if plainly { 3 } else { 2 });
+    match (what, plainly || optionally) {
+        ("index" | "table", true) => Some(Trace::Reindexed(Reindexed::Named(sql_name(&name)))),
+        ("schema", true) => {
+            Some(Trace::Reindexed(Reindexed::Schema(name.into_iter().next_back()?)))
+        }
+        ("database", true) => Some(Trace::Reindexed(Reindexed::Database)),
+        // The server refuses to build the indexes of the system beside others.
+        ("schema" | "database" | "system", _) => Some(Trace::Harmless),
+        _ => None,
+    }
+}
+
 fn skip_if(words: &[Word], at: usize, count: usize) -> usize {
     if words.get(at).is_some_and(|word| word.low == "if") { at + count } else { at }
 }
@@ -134,6 +171,10 @@ mod tests {
         for sql in [
             "VACUUM (ANALYZE) t",
             "reindex (verbose) table concurrently t",
+            "REINDEX (CONCURRENTLY) TABLE t",
+            "REINDEX SCHEMA app",
+            "REINDEX (verbose) DATABASE x",
+            "REINDEX SYSTEM",
             "ALTER SYSTEM SET work_mem = '8MB'",
             "create unique index concurrently i on t (a)",
             "DROP INDEX CONCURRENTLY i",
@@ -142,11 +183,37 @@ mod tests {
         ] {
             assert!(alone(sql).is_some(), "{sql}");
         }
-        for sql in
-            ["CREATE INDEX i ON t (a)", "DROP INDEX i", "ALTER TABLE t ADD a int", "SELECT 1"]
-        {
+        for sql in [
+            "CREATE INDEX i ON t (a)",
+            "DROP INDEX i",
+            "ALTER TABLE t ADD a int",
+            "SELECT 1",
+            "REINDEX TABLE t",
+            "REINDEX (CONCURRENTLY off, VERBOSE) INDEX i",
+        ] {
             assert!(alone(sql).is_none(), "{sql}");
         }
+    }
+
+    #[test]
+    fn what_is_built_anew_is_known_in_every_form_of_reindex() {
+        let built = |sql: &str| match alone(sql).unwrap().trace {
+            Trace::Reindexed(what) => what,
+            other => panic!("{sql}: {other:?}"),
+        };
+        let named = |name: &str| Reindexed::Named(name.into());
+        assert_eq!(built("REINDEX INDEX CONCURRENTLY app.Idx"), named("\"app\".\"idx\""));
+        assert_eq!(built("reindex (verbose, concurrently) table \"T\""), named("\"T\""));
+        assert_eq!(built("REINDEX (CONCURRENTLY true) TABLE t"), named("\"t\""));
+        assert_eq!(
+            built("REINDEX (TABLESPACE fast) TABLE CONCURRENTLY concurrently"),
+            named("\"concurrently\"")
+        );
+        let schema = |name: &str| Reindexed::Schema(name.into());
+        assert_eq!(built("REINDEX SCHEMA CONCURRENTLY \"App\""), schema("App"));
+        assert_eq!(built("REINDEX (CONCURRENTLY) SCHEMA App"), schema("app"));
+        assert_eq!(built("REINDEX DATABASE CONCURRENTLY shop"), Reindexed::Database);
+        assert_eq!(built("REINDEX DATABASE CONCURRENTLY"), Reindexed::Database);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::alone::{Alone, Trace};
+use super::alone::{Alone, Reindexed, Trace};
 use super::words::statements;
 use crate::host::{Host, Trouble};
 use crate::model::{EventKind, Fault};
@@ -43,8 +43,8 @@ pub(in crate::verbs) fn happened(host: &Rc<Host>, sql: &str) -> Result<Option<bo
     match &lone.trace {
         Trace::Harmless => Ok(Some(false)),
         Trace::Unknown => Ok(None),
-        Trace::Reindexed { name } => {
-            clear_reindexed(host, name)?;
+        Trace::Reindexed(what) => {
+            clear_reindexed(host, what)?;
             Ok(Some(false))
         }
         Trace::Database { name, there } => {
@@ -107,11 +107,20 @@ pub(in crate::verbs) fn run<E: From<Trouble>>(
                 .into()),
             }
         }
-        Some(Trace::Reindexed { name }) => {
-            clear_reindexed(host, name)?;
+        Some(Trace::Index { name, there: false }) => {
+            let answer = send();
+            // What its statement has begun, its statement ends when it is sent again.
+            if answer.is_err() && found(host, name).is_ok_and(|found| found == Found::Invalid) {
+                host.emit(EventKind::Warning { text: msg!("verbs.half-dropped", index = name) })
+                    .map_err(Trouble::from)?;
+            }
+            answer
+        }
+        Some(Trace::Reindexed(what)) => {
+            clear_reindexed(host, what)?;
             let answer = send();
             if answer.is_err() {
-                let _ = host.tidying(|| clear_reindexed(host, name));
+                let _ = host.tidying(|| clear_reindexed(host, what));
             }
             answer
         }
@@ -151,22 +160,51 @@ fn drop_index(host: &Rc<Host>, name: &str) -> Result<(), Trouble> {
 
 /// REINDEX CONCURRENTLY builds a copy beside each index and leaves it behind when it breaks off,
 /// or the old one when it was about to drop it.
-fn clear_reindexed(host: &Rc<Host>, name: &str) -> Result<(), Trouble> {
-    let ask = "SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) \
-        FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid \
-        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-        CROSS JOIN (SELECT coalesce((SELECT indrelid FROM pg_catalog.pg_index \
-            WHERE indexrelid = pg_catalog.to_regclass($1)), pg_catalog.to_regclass($1)::oid) AS oid) t \
-        WHERE NOT i.indisvalid AND c.relname ~ '_cc(new|old)[0-9]*$' \
-        AND i.indrelid IN (t.oid, (SELECT reltoastrelid FROM pg_catalog.pg_class WHERE oid = t.oid)) \
-        AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index p \
-            WHERE p.index_relid = i.indexrelid AND p.pid <> pg_catalog.pg_backend_pid())";
-    let rows = host.query(ask, &[Value::from(name)])?;
+fn clear_reindexed(host: &Rc<Host>, what: &Reindexed) -> Result<(), Trouble> {
+    let (tables, values) = match what {
+        Reindexed::Named(name) => (
+            "t.oid IN (SELECT coalesce(x.indrelid, named.relid) \
+                FROM (SELECT pg_catalog.to_regclass($1)::oid AS relid \
+                    UNION SELECT relid FROM pg_catalog.pg_partition_tree(to_regclass($1))) named \
+                LEFT JOIN pg_catalog.pg_index x ON x.indexrelid = named.relid)",
+            vec![Value::from(name.as_str())],
+        ),
+        Reindexed::Schema(name) => (
+            "t.relnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = $1)",
+            vec![Value::from(name.as_str())],
+        ),
+        Reindexed::Database => ("t.relnamespace <> 'pg_catalog'::regnamespace", Vec::new()),
+    };
+    // Whoever builds indexes of a table anew has its lock until the last copy is in its place.
+    let ask = format!(
+        "SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) \
+         FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid \
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE NOT i.indisvalid AND c.relname ~ '_cc(new|old)[0-9]*$' \
+         AND EXISTS (SELECT FROM pg_catalog.pg_class t \
+            WHERE i.indrelid IN (t.oid, t.reltoastrelid) AND {tables}) \
+         AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index p \
+            JOIN pg_catalog.pg_locks l ON l.pid = p.pid AND l.locktype = 'relation' \
+                AND l.mode = 'ShareUpdateExclusiveLock' AND l.granted \
+            WHERE p.pid <> pg_catalog.pg_backend_pid() AND p.datname = current_database() \
+            AND l.relation = i.indrelid) ORDER BY 1"
+    );
+    let rows = host.query(&ask, &values)?;
     let wrecks: Vec<String> =
         rows.rows.iter().filter_map(|row| row.first()?.as_str().map(String::from)).collect();
     for wreck in wrecks {
-        host.emit(EventKind::Note { text: msg!("verbs.index-wreck", index = wreck) })?;
-        drop_index(host, &wreck)?;
+        match drop_index(host, &wreck) {
+            Ok(()) => {
+                host.emit(EventKind::Note { text: msg!("verbs.copy-dropped", index = wreck) })?
+            }
+            // Another role's: that its copy lies there is no reason to build nothing.
+            Err(Trouble::Fault(fault)) if fault.sqlstate.as_deref() == Some("42501") => {
+                host.emit(EventKind::Warning {
+                    text: msg!("verbs.copy-of-others", index = wreck),
+                })?;
+            }
+            Err(trouble) => return Err(trouble),
+        }
     }
     Ok(())
 }

@@ -28,7 +28,9 @@ pub static LOCK: Verb = Verb {
 
 The run has its own lease already; this one is for others that use the same lock: an application,
 another tool. A number is used as it is (`pg_advisory_lock(1234567890)`), a name becomes a number
-by its SHA-256. It is polled for, never waited for inside the server. Options: `wait` ("60s").
+by its SHA-256. Where the connection was lost in the middle of the run, it is taken again before
+anything else is done; a rollback takes it before its first undo. It is polled for, never waited for
+inside the server. Options: `wait` ("60s").
 
 Errors: `lock-held` (exit 3) with the holder.
 
@@ -52,7 +54,8 @@ lock("shop/migrations", #{ wait: "30s" });
             None => (call.text(0), key_of(&call.text(0))),
         };
         let action = Action::new("lock", Effect::None, name.clone());
-        host.take_lock(action, &name, |waited| attempt(host, key, &name, waited, wait))
+        let shown = name.clone();
+        host.take_lock(action, &name, move |host, since| attempt(host, key, &shown, since, wait))
     },
 };
 
@@ -72,6 +75,8 @@ fn attempt(
     wait: Duration,
 ) -> Result<Value, Trouble> {
     let mut said = false;
+    // At the end of a run nobody listens to Ctrl-C any more.
+    let wait = if host.is_tidying() { Duration::ZERO } else { wait };
     host.own_session()?;
     loop {
         let sql = "SELECT pg_try_advisory_lock($1::bigint)";

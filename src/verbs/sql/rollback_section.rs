@@ -48,7 +48,7 @@ step("Migrate", #{ undo: || sql::run_rollback_section("sql/up.sql") }, || sql::r
         action.opaque = true;
         action.statement = Some(sql.trim().to_string());
         host.pass(action, call.planned(), || {
-            host.note_file(&path, &crate::playbook::hash_bytes(&bytes))?;
+            host.note_file(&path, &crate::model::hash_bytes(&bytes))?;
             run(host, &path, &sql)
         })
     },
