@@ -95,6 +95,7 @@ pub(super) fn setup(
             terminal: Terminal { interactive: somebody_is_there(), yes: road.yes },
             cancel: Cancel::install()?,
             asks: outline.asks,
+            rehearsal: None,
         },
     })
 }

@@ -112,6 +112,8 @@ pub struct HostSetup {
     pub asks: Vec<String>,
     /// True where the playbook catches errors: steps then need savepoints.
     pub catches: bool,
+    /// The database is a copy, and everything else is left alone.
+    pub rehearsal: Option<super::rehearsed::Rehearsal>,
 }
 
 /// What stands between a script and the world. One per run, on the script's thread.
@@ -175,6 +177,12 @@ pub struct Host {
     pub(super) lock_looked_at: Cell<Option<std::time::Instant>>,
     /// A COMMIT of this run waited for a synchronous standby.
     pub(super) unreplicated: Cell<bool>,
+    /// Where the step that runs began, in a rehearsal.
+    pub(super) before_step: RefCell<Option<super::measure::Before>>,
+    /// What a rehearsal has proven of this playbook.
+    pub(super) proof: std::cell::OnceCell<super::proof::Proof>,
+    /// The risk that `playbook(..)` declares.
+    pub(super) risk: Cell<Option<crate::model::Risk>>,
     tripped: Tripped,
 }
 
@@ -241,6 +249,9 @@ impl Host {
             restoring: Cell::new(false),
             lock_looked_at: Cell::new(None),
             unreplicated: Cell::new(false),
+            before_step: RefCell::default(),
+            proof: std::cell::OnceCell::new(),
+            risk: Cell::new(None),
             tripped: Tripped::default(),
             setup,
         }))

@@ -73,7 +73,7 @@ impl Host {
     }
 
     /// Reports the rung of a step that changes something: its undo, or that it has none.
-    pub(super) fn tell_rung(&self, entry: &UndoEntry) -> Result<(), Fault> {
+    pub(super) fn tell_rung(self: &Rc<Self>, entry: &UndoEntry) -> Result<(), Fault> {
         if !entry.changes {
             return Ok(());
         }
@@ -84,7 +84,7 @@ impl Host {
             item: Some(title.clone()),
             what: title,
             command: run.map(|run| format!("runsheet rollback {run}")),
-            proven: None,
+            proven: self.proven_way_back(),
             blocked: entry.undo.is_none().then(|| msg!("host.no-undo-written")),
             gone: false,
         })
