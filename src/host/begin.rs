@@ -145,6 +145,7 @@ impl Host {
         self.somebody_to_ask().map_err(Self::fatal)?;
         self.confirm_protected().map_err(Self::fatal)?;
         self.first_look()?;
+        self.tell_proof()?;
         Ok(self.parameter_map(&id))
     }
 

@@ -84,13 +84,35 @@ impl Host {
         let receipt = proof.receipt.as_ref().filter(|_| proof.stale.is_empty())?;
         let at = day(&receipt.at);
         let took = crate::model::format_span(std::time::Duration::from_millis(receipt.back_ms?));
-        match receipt.way_back {
-            WayBackWord::Proven => Some(msg!("host.proven", at = at, took = took)),
-            WayBackWord::Lossy => {
-                Some(msg!("host.proven-lossy", at = at, lost = shown(&receipt.lost)))
-            }
-            WayBackWord::Unproven => None,
+        let proven = receipt.way_back == WayBackWord::Proven;
+        proven.then(|| msg!("host.proven", at = at, took = took))
+    }
+
+    /// Says in a plan what the rehearsed way back lost, or why the receipt no longer holds.
+    ///
+    /// # Errors
+    /// `journal-write`.
+    pub(super) fn tell_proof(self: &Rc<Self>) -> Result<(), Fault> {
+        let mode = self.mode();
+        if self.setup.rehearsal.is_some() || mode != Mode::Plan || self.worker.borrow().is_none() {
+            return Ok(());
         }
+        let proof = self.proof();
+        let text = match &proof.receipt {
+            _ if proof.broken.is_some() => {
+                proof.broken.as_ref().map(|broken| broken.message.clone())
+            }
+            Some(receipt) if !proof.stale.is_empty() => {
+                let text = msg!("host.receipt-stale", at = day(&receipt.at));
+                Some(format!("{text}\n{}", shown(&proof.stale)))
+            }
+            Some(receipt) if receipt.way_back != WayBackWord::Proven => {
+                let (at, lost) = (day(&receipt.at), shown(&receipt.lost));
+                Some(msg!("host.way-back-lossy", at = at, lost = lost))
+            }
+            _ => None,
+        };
+        text.map_or(Ok(()), |text| self.emit(EventKind::Warning { text }))
     }
 
     /// The receipt, looked at once: later this run itself has changed the schema.
@@ -129,6 +151,9 @@ impl Host {
 
     fn stale(self: &Rc<Self>, receipt: &Receipt) -> Vec<String> {
         let mut stale = Vec::new();
+        if !receipt.with_rows {
+            stale.push(msg!("host.stale.no-rows"));
+        }
         let inputs = self.begun.borrow().as_ref().map(|begun| begun.inputs.clone());
         let inputs = inputs.unwrap_or_default();
         for (file, hash) in &receipt.files {
@@ -201,7 +226,7 @@ fn changed_objects(receipt: &Receipt, now: &BTreeMap<String, String>) -> Vec<Str
         }
     }
     for (name, body) in now.iter().filter(|(name, _)| !receipt.schema.contains_key(*name)) {
-        let apart = match owner(name, body) {
+        let apart = match fingerprint::relation_of(name, body) {
             Some(table) => !receipt.schema.contains_key(&table),
             None => name.starts_with("relation "),
         };
@@ -210,29 +235,6 @@ fn changed_objects(receipt: &Receipt, now: &BTreeMap<String, String>) -> Vec<Str
         }
     }
     found
-}
-
-/// The relation that an object stands in: of "column public.users.phone" "relation public.users".
-fn owner(name: &str, body: &str) -> Option<String> {
-    let (kind, rest) = name.split_once(' ')?;
-    if kind == "index" {
-        // "CREATE UNIQUE INDEX name ON public.users USING btree (id)"
-        let (table, _) = body.split_once(" ON ")?.1.split_once(" USING ")?;
-        return Some(format!("relation {}", table.trim_start_matches("ONLY ")));
-    }
-    if !matches!(kind, "column" | "constraint" | "trigger" | "rule" | "policy") {
-        return None;
-    }
-    let mut quoted = false;
-    let dots: Vec<usize> = rest
-        .char_indices()
-        .filter(|(_, c)| {
-            quoted ^= *c == '"';
-            *c == '.' && !quoted
-        })
-        .map(|(at, _)| at)
-        .collect();
-    Some(format!("relation {}", &rest[..*dots.get(1)?]))
 }
 
 fn age_in_days(at: &str) -> Option<i64> {
@@ -252,19 +254,4 @@ fn shown(lines: &[String]) -> String {
         text.push_str(&format!("\n{}", msg!("host.stale.more", count = more)));
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn an_object_is_told_from_the_relation_that_it_stands_in() {
-        assert_eq!(owner("column public.users.phone", "").unwrap(), "relation public.users");
-        assert_eq!(owner("column \"a.b\".\"c.d\".e", "").unwrap(), "relation \"a.b\".\"c.d\"");
-        let index = "[\"CREATE INDEX i ON public.users USING btree (a)\", true]";
-        assert_eq!(owner("index public.i", index).unwrap(), "relation public.users");
-        assert_eq!(owner("function f(integer)", ""), None);
-    }
 }

@@ -111,19 +111,24 @@ impl Receipt {
         Ok(path)
     }
 
-    /// The newest of a playbook.
+    /// The newest of a playbook; one with rows before one of the schema alone.
     ///
     /// # Errors
     /// `receipt-edited` where the newest one does not fit its checksum.
     pub fn newest(state: &StateDir, playbook: &str) -> Result<Option<Self>, Fault> {
+        let mut without_rows = None;
         for path in files(&state.root().join(FOLDER)).iter().rev() {
             // Nobody can say whose a broken one is: it stands in the way until it is removed.
             let receipt = read(path)?;
-            if receipt.playbook == playbook {
+            if receipt.playbook != playbook {
+                continue;
+            }
+            if receipt.with_rows {
                 return Ok(Some(receipt));
             }
+            without_rows = without_rows.or(Some(receipt));
         }
-        Ok(None)
+        Ok(without_rows)
     }
 
     fn sum(&self) -> String {

@@ -167,3 +167,41 @@ pub(super) async fn relation(session: &Session, name: &str) -> Result<Vec<Value>
 fn relation_line(name: &str, cells: &[Value]) -> String {
     format!("{name} {}", Value::Array(cells.to_vec()))
 }
+
+/// The relation that an object stands in: of "column public.users.phone" "relation public.users".
+pub fn relation_of(name: &str, body: &str) -> Option<String> {
+    let (kind, rest) = name.split_once(' ')?;
+    if kind == "index" {
+        // "CREATE UNIQUE INDEX name ON public.users USING btree (id)"
+        let (table, _) = body.split_once(" ON ")?.1.split_once(" USING ")?;
+        return Some(format!("relation {}", table.trim_start_matches("ONLY ")));
+    }
+    if !matches!(kind, "column" | "constraint" | "trigger" | "rule" | "policy") {
+        return None;
+    }
+    let mut quoted = false;
+    let dots: Vec<usize> = rest
+        .char_indices()
+        .filter(|(_, c)| {
+            quoted ^= *c == '"';
+            *c == '.' && !quoted
+        })
+        .map(|(at, _)| at)
+        .collect();
+    Some(format!("relation {}", &rest[..*dots.get(1)?]))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn an_object_is_told_from_the_relation_that_it_stands_in() {
+        assert_eq!(relation_of("column public.users.phone", "").unwrap(), "relation public.users");
+        assert_eq!(relation_of("column \"a.b\".\"c.d\".e", "").unwrap(), "relation \"a.b\".\"c.d\"");
+        let index = "[\"CREATE INDEX i ON public.users USING btree (a)\", true]";
+        assert_eq!(relation_of("index public.i", index).unwrap(), "relation public.users");
+        assert_eq!(relation_of("function f(integer)", ""), None);
+    }
+}

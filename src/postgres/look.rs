@@ -2,6 +2,7 @@
 //! comparisons of large databases, and for a dump that has to show the same.
 
 use std::cell::RefCell;
+use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use serde_json::Value;
@@ -56,6 +57,16 @@ impl Look {
             }
         }
         Ok(Self { sessions, snapshot })
+    }
+
+    /// Ends the sessions: the server hears of it before this returns.
+    pub async fn close(self) {
+        for session in &self.sessions {
+            let _ = session.batch("ROLLBACK").await;
+        }
+        drop(self.sessions);
+        // Each connection is driven by a task, which says good-bye when it is polled the next time.
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 
     /// The snapshot's name, for `pg_dump --snapshot`; None where the server exports none.
