@@ -102,8 +102,9 @@ fn source(desk: &Desk, from: Option<&str>) -> Result<(Environment, Source), Faul
             let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
             if !path.exists() {
                 let text = msg!("cli.rehearse.no-source", from = word);
-                return Err(Fault::usage("no-source", text)
-                    .remedy(msg!("cli.rehearse.no-source.remedy")));
+                return Err(
+                    Fault::usage("no-source", text).remedy(msg!("cli.rehearse.no-source.remedy"))
+                );
             }
             Ok((environment_alone(desk, "postgresql:///dump")?, Source::Dump { path }))
         }

@@ -123,9 +123,8 @@ fn without(measured: &mut Measured, before: &Value) {
         let Some(now) = measured.rows.iter_mut().find(|now| now.table == was.table) else {
             continue;
         };
-        let told = now.inserted < was.inserted
-            || now.updated < was.updated
-            || now.deleted < was.deleted;
+        let told =
+            now.inserted < was.inserted || now.updated < was.updated || now.deleted < was.deleted;
         if !told {
             now.inserted -= was.inserted;
             now.updated -= was.updated;

@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-
 use super::gate::{Host, Mode};
 use super::stop::Trouble;
 use crate::journal::{Receipt, WayBackWord, object_hash};
@@ -35,6 +34,10 @@ impl Host {
     /// Refused.
     pub(super) fn demand_rehearsal(self: &Rc<Self>) -> Result<(), Trouble> {
         let setup = &self.setup;
+        if self.mode() == Mode::Run && setup.rehearsal.is_none() {
+            // Looked at before this run changes anything.
+            self.proof();
+        }
         let asked = self.mode() == Mode::Run
             && setup.rehearsal.is_none()
             && setup.environment.protected
@@ -52,7 +55,7 @@ impl Host {
         };
         let proof = self.proof();
         if let Some(broken) = &proof.broken {
-            return Err(Self::fatal(broken.clone()));
+            return Err(Self::fatal(broken.clone().next(again)));
         }
         let Some(receipt) = &proof.receipt else {
             return Err(Self::fatal(refused("no-receipt", msg!("host.no-receipt"))));
@@ -139,8 +142,7 @@ impl Host {
         });
         let setup = &self.setup;
         let reviewed = named.iter().filter(|name| name.ends_with(".sql")).filter_map(|name| {
-            let found =
-                crate::playbook::resolve_sql(&setup.project, &setup.playbook, name).ok()?;
+            let found = crate::playbook::resolve_sql(&setup.project, &setup.playbook, name).ok()?;
             let path = found.on_disk(setup.state.root()).ok()?;
             let (folder, file) = (path.parent()?, path.file_name()?.to_str()?);
             // What cannot be read is refused where it is used.

@@ -101,9 +101,8 @@ impl Receipt {
         let path = folder.join(format!("{}.json", self.rehearsal));
         let text = serde_json::to_string_pretty(&self).unwrap_or_default();
         write_atomic(&path, text.as_bytes())?;
-        let own = |path: &PathBuf| {
-            read(path).is_ok_and(|receipt| receipt.playbook == self.playbook)
-        };
+        let own =
+            |path: &PathBuf| read(path).is_ok_and(|receipt| receipt.playbook == self.playbook);
         let same: Vec<PathBuf> = files(&folder).into_iter().filter(own).collect();
         for old in same.iter().take(same.len().saturating_sub(KEPT)) {
             let _ = std::fs::remove_file(old);
@@ -157,10 +156,14 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 fn read(path: &Path) -> Result<Receipt, Fault> {
     let edited = |why: String| {
         let path = path.display();
-        Fault::new(FaultKind::Refused, "receipt-edited", msg!("journal.receipt-edited", path = path))
-            .detail(why)
-            .cause(msg!("journal.receipt-edited.cause"))
-            .remedy(msg!("journal.receipt-edited.remedy", path = path))
+        Fault::new(
+            FaultKind::Refused,
+            "receipt-edited",
+            msg!("journal.receipt-edited", path = path),
+        )
+        .detail(why)
+        .cause(msg!("journal.receipt-edited.cause"))
+        .remedy(msg!("journal.receipt-edited.remedy", path = path))
     };
     let text = std::fs::read_to_string(path).map_err(|error| edited(error.to_string()))?;
     let receipt: Receipt =

@@ -100,7 +100,8 @@ impl Difference {
 
 /// The objects that differ between two schemas, by name.
 pub fn objects(left: &Fingerprint, right: &Fingerprint) -> Vec<ObjectChange> {
-    let all = left.schema.keys().chain(right.schema.keys().filter(|k| !left.schema.contains_key(*k)));
+    let all =
+        left.schema.keys().chain(right.schema.keys().filter(|k| !left.schema.contains_key(*k)));
     let mut found: Vec<ObjectChange> = all
         .filter_map(|what| {
             let (l, r) = (left.schema.get(what), right.schema.get(what));
@@ -321,7 +322,10 @@ fn rows_sql(table: &str, key: &[String], columns: &[String]) -> String {
             .iter()
             .map(|name| format!("{} || {}", quote_literal(&format!("{name}=")), column(name)))
             .collect();
-        (format!("ARRAY[{}]::text", texts.join(", ")), format!("concat_ws(', ', {})", pairs.join(", ")))
+        (
+            format!("ARRAY[{}]::text", texts.join(", ")),
+            format!("concat_ws(', ', {})", pairs.join(", ")),
+        )
     };
     format!(
         "SELECT encode(convert_to({order}, 'UTF8'), 'hex'), {shown}, {sums} \

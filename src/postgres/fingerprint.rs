@@ -115,10 +115,7 @@ pub async fn lines(
 ///
 /// # Errors
 /// The server's.
-pub async fn schema(
-    session: &Session,
-    ledger: &str,
-) -> Result<BTreeMap<String, String>, DbError> {
+pub async fn schema(session: &Session, ledger: &str) -> Result<BTreeMap<String, String>, DbError> {
     session.batch(&format!("BEGIN READ ONLY; {PINS}")).await?;
     let lines = schema_lines(session, Value::Null, ledger).await;
     let ended = session.batch("ROLLBACK").await;
@@ -199,7 +196,10 @@ mod tests {
     #[test]
     fn an_object_is_told_from_the_relation_that_it_stands_in() {
         assert_eq!(relation_of("column public.users.phone", "").unwrap(), "relation public.users");
-        assert_eq!(relation_of("column \"a.b\".\"c.d\".e", "").unwrap(), "relation \"a.b\".\"c.d\"");
+        assert_eq!(
+            relation_of("column \"a.b\".\"c.d\".e", "").unwrap(),
+            "relation \"a.b\".\"c.d\""
+        );
         let index = "[\"CREATE INDEX i ON public.users USING btree (a)\", true]";
         assert_eq!(relation_of("index public.i", index).unwrap(), "relation public.users");
         assert_eq!(relation_of("function f(integer)", ""), None);

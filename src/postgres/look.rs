@@ -30,8 +30,10 @@ impl Look {
             ConnectOptions { application_name: name.to_string(), ..ConnectOptions::default() };
         let first = connect(target, &options).await?;
         // A look may take as long as it takes, and its sessions wait for each other.
-        let open = format!("{BEGIN}; SET LOCAL statement_timeout = 0; \
-            SET LOCAL idle_in_transaction_session_timeout = 0; {PINS}");
+        let open = format!(
+            "{BEGIN}; SET LOCAL statement_timeout = 0; \
+            SET LOCAL idle_in_transaction_session_timeout = 0; {PINS}"
+        );
         first.batch(&open).await?;
         let mut snapshot = None;
         if !first.behind_pooler() {

@@ -30,7 +30,9 @@ pub use access::{Access, plain_command};
 pub use catalog::Identity;
 pub use connect::{ConnectOptions, connect, wait_ready};
 pub use conninfo::{HostSpec, SslMode, Target};
-pub use difference::{Change, ColumnLoss, Difference, ObjectChange, RowSample, TableChange, compare, objects};
+pub use difference::{
+    Change, ColumnLoss, Difference, ObjectChange, RowSample, TableChange, compare, objects,
+};
 pub use error::DbError;
 pub use fingerprint::{Fingerprint, TableSum};
 pub use look::Look;

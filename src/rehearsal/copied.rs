@@ -109,7 +109,9 @@ pub(super) fn restore(
     let errors = errors(&output);
     let rows_are_missing = errors.is_empty()
         || output.cut
-        || errors.iter().any(|line| line.contains("COPY failed") || line.contains("could not read"));
+        || errors
+            .iter()
+            .any(|line| line.contains("COPY failed") || line.contains("could not read"));
     if rows_are_missing {
         return Err(Fault::failed("rehearsal-restore-failed", msg!("rehearsal.restore-failed"))
             .detail(output.last_lines(10)));
@@ -152,7 +154,8 @@ impl Contents {
     }
 
     fn of(text: &str) -> Option<Self> {
-        let after = |name: &str| text.lines().find_map(|line| Some(line.split_once(name)?.1.trim()));
+        let after =
+            |name: &str| text.lines().find_map(|line| Some(line.split_once(name)?.1.trim()));
         let version = after("Dumped from database version: ")?;
         let major: String = version.chars().take_while(char::is_ascii_digit).collect();
         // "218; 1259 16390 TABLE public users shop": the owner stands at the end.
@@ -202,7 +205,7 @@ mod tests {
             218; 1259 16390 TABLE public users me\n3; 0 16390 TABLE DATA public users me\n";
         let contents = Contents::of(contents).unwrap();
         assert_eq!((contents.major, contents.database.as_str()), (15, "shop"));
-        assert_eq!(contents.roles, ["CREATE ROLE me LOGIN"]);
+        assert_eq!(contents.roles, ["CREATE ROLE \"me\" LOGIN"]);
         assert_eq!(pattern("Run \"x"), "\"Run \"\"x\"");
     }
 }

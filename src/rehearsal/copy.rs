@@ -98,7 +98,8 @@ impl Copy {
         if matches!(wanted.source, Source::Server { .. }) {
             let differ = objects(&copy.schema, &there);
             let named: Vec<String> = differ.iter().map(|one| one.what.clone()).collect();
-            copy.left_out.extend(named.iter().map(|what| msg!("rehearsal.left.object", what = what)));
+            copy.left_out
+                .extend(named.iter().map(|what| msg!("rehearsal.left.object", what = what)));
         } else {
             copy.schema = there;
         }
@@ -274,13 +275,8 @@ impl Copy {
         let (major, minor) = self.server.version();
         let to = self.admin(START)?;
         let jobs = if directory { jobs() } else { 1 };
-        let missing = restore(
-            programs,
-            &tmp,
-            (&to, major * 10_000 + minor),
-            (dump, jobs),
-            &wanted.cancel,
-        )?;
+        let missing =
+            restore(programs, &tmp, (&to, major * 10_000 + minor), (dump, jobs), &wanted.cancel)?;
         self.left_out.extend(missing);
         Ok(())
     }

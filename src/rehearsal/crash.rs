@@ -93,7 +93,8 @@ impl Drop for Runner {
 
 fn start(at: &At<'_>, resume: Option<&RunId>) -> Result<Runner, Fault> {
     let failed = |error: std::io::Error| {
-        Fault::failed("command-failed-to-start", msg!("rehearsal.no-runner")).detail(error.to_string())
+        Fault::failed("command-failed-to-start", msg!("rehearsal.no-runner"))
+            .detail(error.to_string())
     };
     let program = std::env::current_exe().map_err(failed)?;
     let mut command = Command::new(program);

@@ -119,8 +119,7 @@ impl<'a> Night<'a> {
         let ledger = &wanted.config.ledger_schema;
         let start = print(runtime, &copy.admin(&copy.database)?, ledger)?;
         let (tables, rows) = (start.tables.len(), start.rows());
-        let with_rows =
-            !matches!(&wanted.source, Source::Server { with_rows: false, .. });
+        let with_rows = !matches!(&wanted.source, Source::Server { with_rows: false, .. });
         let bytes = runtime.block_on(size_of(&copy.admin(&copy.database)?))?;
         let took = format_span(Duration::from_millis(copy.took_ms));
         wanted.tell("copy", &msg!("rehearsal.copied", tables = tables, rows = rows, took = took));
@@ -187,6 +186,9 @@ impl<'a> Night<'a> {
         if let Some(again) = again {
             let touched = touched(&forward.events);
             self.crash(&done)?;
+            if self.outcome.exit == 1 {
+                return Ok(());
+            }
             let receipt = self.receipt(&forward, &again, &done, touched)?;
             let path = receipt.write(&self.wanted.state)?;
             self.outcome.receipt = Some(path.display().to_string());
@@ -274,7 +276,8 @@ impl<'a> Night<'a> {
         let again = self.pass("again", Way::Forward, None)?;
         self.outcome.again = Some(again.told.clone());
         if !again.went_well() {
-            let why = again.told.fault.as_ref().map_or(String::new(), |fault| fault.message.clone());
+            let why =
+                again.told.fault.as_ref().map_or(String::new(), |fault| fault.message.clone());
             self.outcome.lost.push(msg!("rehearsal.lost.not-again", why = why));
             self.outcome.fault = again.told.fault;
             self.outcome.way_back = WayBackWord::Lossy;
@@ -282,13 +285,11 @@ impl<'a> Night<'a> {
             return Ok(None);
         }
         let print = self.print()?;
-        let other = |(name, sum): (&String, _)| {
-            (print.tables.get(name) != Some(sum)).then(|| name.clone())
-        };
+        let other =
+            |(name, sum): (&String, _)| (print.tables.get(name) != Some(sum)).then(|| name.clone());
         self.outcome.varying = done.tables.iter().filter_map(other).collect();
         let second = self.pass("second", Way::Forward, None)?;
-        self.outcome.repeatable =
-            second.went_well() && self.print()?.digest == print.digest;
+        self.outcome.repeatable = second.went_well() && self.print()?.digest == print.digest;
         self.outcome.second = Some(second.told);
         Ok(Some(again))
     }
@@ -468,7 +469,8 @@ fn touched(events: &[RunEvent]) -> BTreeSet<String> {
 fn differs(left: &Fingerprint, right: &Fingerprint) -> Vec<String> {
     let objects = crate::postgres::objects(left, right).into_iter().map(|one| one.what);
     let tables = left.tables.keys().chain(right.tables.keys()).collect::<BTreeSet<_>>();
-    let tables = tables.into_iter().filter(|name| left.tables.get(*name) != right.tables.get(*name));
+    let tables =
+        tables.into_iter().filter(|name| left.tables.get(*name) != right.tables.get(*name));
     objects.chain(tables.cloned()).collect()
 }
 

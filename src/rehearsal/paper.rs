@@ -135,11 +135,15 @@ fn crash_lines(outcome: &Outcome) -> Vec<String> {
     let same = outcome.crashes.iter().filter(|crash| crash.same).count();
     let count = outcome.crashes.len();
     let mark = if same == count { "✓" } else { "✗" };
-    let mut lines = vec![format!("{mark} {}", msg!("rehearsal.crashes", count = count, same = same))];
+    let mut lines =
+        vec![format!("{mark} {}", msg!("rehearsal.crashes", count = count, same = same))];
     for crash in outcome.crashes.iter().filter(|crash| !crash.same) {
         let what = crash.differs.join(", ");
         let (after, exit) = (&crash.after, crash.exit);
-        lines.push(format!("    {}", msg!("rehearsal.crash", after = after, exit = exit, what = what)));
+        lines.push(format!(
+            "    {}",
+            msg!("rehearsal.crash", after = after, exit = exit, what = what)
+        ));
     }
     lines
 }
@@ -215,10 +219,17 @@ fn details(pass: &PassTold) -> Vec<String> {
         let took = span(step.took_ms);
         for lock in &measured.locks {
             let mode = spoken(&lock.mode);
-            if matches!(lock.mode.as_str(), "AccessShareLock" | "RowShareLock" | "RowExclusiveLock") {
+            if matches!(lock.mode.as_str(), "AccessShareLock" | "RowShareLock" | "RowExclusiveLock")
+            {
                 continue;
             }
-            lines.push(msg!("rehearsal.lock", step = step.title, mode = mode, table = lock.table, took = took));
+            lines.push(msg!(
+                "rehearsal.lock",
+                step = step.title,
+                mode = mode,
+                table = lock.table,
+                took = took
+            ));
         }
         for table in &measured.rewritten {
             lines.push(msg!("rehearsal.rewritten", step = step.title, table = table));
@@ -288,7 +299,8 @@ pub fn markdown(outcome: &Outcome) -> String {
 fn steps(outcome: &Outcome, forward: &PassTold, out: &mut String) {
     out.push_str(&format!("## {}\n\n", msg!("rehearsal.md.steps")));
     let row = |cells: &[String]| {
-        let cells: Vec<String> = cells.iter().map(|cell| escaped(cell).replace('|', "\\|")).collect();
+        let cells: Vec<String> =
+            cells.iter().map(|cell| escaped(cell).replace('|', "\\|")).collect();
         format!("| {} |\n", cells.join(" | "))
     };
     out.push_str(&row(&headings()));

@@ -84,7 +84,7 @@ pub(super) async fn of_source(session: &Session) -> Result<Surroundings, Fault> 
     let sql = format!(
         "SELECT to_jsonb(d) || jsonb_build_object('encoding_name', pg_encoding_to_char(d.encoding), \
          'size', pg_database_size(d.oid), \
-         'libraries', current_setting('shared_preload_libraries', true), \
+         'libraries', (SELECT reset_val FROM pg_settings WHERE name = 'shared_preload_libraries'), \
          'settings', (SELECT jsonb_agg(jsonb_build_array(name, reset_val)) \
             FROM pg_settings WHERE name = ANY ({SETTINGS}) AND reset_val <> ''), \
          'foreign', (SELECT coalesce(jsonb_agg(srvname), '[]') FROM pg_foreign_server)) \

@@ -117,7 +117,12 @@ fn rows(table: &TableChange, lines: &mut Vec<String>) {
     }
     if table.extra > 0 {
         let keys = keys(Change::Extra, None);
-        lines.push(msg!("rehearsal.lost.rows-extra", table = name, rows = table.extra, keys = keys));
+        lines.push(msg!(
+            "rehearsal.lost.rows-extra",
+            table = name,
+            rows = table.extra,
+            keys = keys
+        ));
     }
     for loss in &table.columns {
         lines.push(msg!(

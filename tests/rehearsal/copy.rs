@@ -37,8 +37,11 @@ fn roles_rights_and_settings_are_on_the_copy_too() {
     // A role that may not read everything cannot copy everything.
     ran.exits(1).stderr_shows("pg_read_all_data TO clerk");
     desk.sql("GRANT pg_read_all_data TO clerk");
-    desk.body(&std::fs::read_to_string(desk.project.path().join("playbooks/it.rhai")).unwrap()
-        .replace("SELECT count(*) FROM closed", "DELETE FROM closed RETURNING 1"));
+    desk.body(
+        &std::fs::read_to_string(desk.project.path().join("playbooks/it.rhai"))
+            .unwrap()
+            .replace("SELECT count(*) FROM closed", "DELETE FROM closed RETURNING 1"),
+    );
     let ran = desk.project.run(&["rehearse", "it", "--url", &clerk]);
     ran.exits(0);
     assert_eq!(report(&desk)["left_out"].to_string(), "[]");
@@ -49,8 +52,8 @@ fn a_dump_or_the_schema_alone_can_be_rehearsed_on() {
     let desk = Desk::new(r#"step("dump", || pg::dump());"#);
     desk.run().exits(0);
     let folder = desk.project.path().join("backups");
-    let dump = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let dump = dump.filter(|path| path.extension().is_some_and(|e| e == "dump")).next().unwrap();
+    let mut dumps = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let dump = dumps.find(|path| path.extension().is_some_and(|e| e == "dump")).unwrap();
     desk.body(&format!("let p = playbook(\"other\", #{{ database: \"shop\" }});\n{GOOD}"));
     let words = ["rehearse", "it", "--from", dump.to_str().unwrap()];
     desk.project.run(&words).exits(0).stdout_shows("proven");
@@ -68,8 +71,8 @@ fn a_copy_without_programs_of_its_version_is_refused_by_name() {
     let desk = Desk::new(r#"step("dump", || pg::dump());"#);
     desk.run().exits(0);
     let folder = desk.project.path().join("backups");
-    let dump = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let dump = dump.filter(|path| path.extension().is_some_and(|e| e == "dump")).next().unwrap();
+    let mut dumps = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let dump = dumps.find(|path| path.extension().is_some_and(|e| e == "dump")).unwrap();
     let mut bytes = std::fs::read(&dump).unwrap();
     let major = format!("{}.", desk.cluster.major());
     for at in 0..200 {
@@ -90,9 +93,11 @@ fn a_copy_without_programs_of_its_version_is_refused_by_name() {
 fn servers(state: &Path) -> Vec<PathBuf> {
     let me = rustix::process::geteuid().as_raw();
     let aside = std::env::temp_dir().join(format!("runsheet-scratch-{me}"));
-    let entries = [state.join("scratch"), aside].into_iter().filter_map(|f| std::fs::read_dir(f).ok());
+    let entries =
+        [state.join("scratch"), aside].into_iter().filter_map(|f| std::fs::read_dir(f).ok());
     let paths = entries.flatten().filter_map(|entry| Some(entry.ok()?.path()));
-    let ours = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().starts_with("rehearsal-");
+    let ours =
+        |path: &PathBuf| path.file_name().unwrap().to_string_lossy().starts_with("rehearsal-");
     paths.filter(ours).collect()
 }
 
@@ -143,7 +148,9 @@ fn an_ordinary_user_rehearses_as_well() {
     }
     let ran = Running::start(command, project.to_path_buf()).wait();
     ran.exits(0).stdout_shows("proven");
-    assert!(std::fs::read_dir(project.join(".runsheet/scratch")).unwrap().all(|entry| {
-        !entry.unwrap().file_name().to_string_lossy().starts_with("rehearsal-")
-    }));
+    assert!(
+        std::fs::read_dir(project.join(".runsheet/scratch")).unwrap().all(|entry| {
+            !entry.unwrap().file_name().to_string_lossy().starts_with("rehearsal-")
+        })
+    );
 }

@@ -53,7 +53,11 @@ fn a_stale_receipt_says_exactly_what_has_changed() {
     ran.exits(4).stderr_shows("receipt-stale").stderr_shows("column public.items.extra is new");
     ran.stderr_shows("index public.items_name is new");
     assert!(!ran.stderr.contains("parts_1"), "{}", ran.stderr);
-    desk.project.run(&["plan", "it"]).exits(0).shows("column public.items.extra is new").shows("unproven");
+    desk.project
+        .run(&["plan", "it"])
+        .exits(0)
+        .shows("column public.items.extra is new")
+        .shows("unproven");
     desk.sql("ALTER TABLE items DROP COLUMN extra; DROP INDEX items_name");
     run(&desk, &["--set", "size=6"]).exits(4).stderr_shows("parameter size: 5 then, 6 now");
     desk.body(&format!("let p = playbook(\"it\", #{{ risk: \"high\", params: #{{ size: 5 }} }});\n{GOOD}\nnote(\"more\");"));
@@ -79,22 +83,26 @@ fn an_sql_file_gives_a_playbook_its_risk_and_binds_the_receipt() {
 
 #[test]
 fn a_lossy_way_back_is_refused_until_somebody_says_why() {
-    let desk = protected(r#"step("x", #{ undo: || () }, || db::exec("DELETE FROM items WHERE id = 9"));"#);
+    let desk =
+        protected(r#"step("x", #{ undo: || () }, || db::exec("DELETE FROM items WHERE id = 9"));"#);
     rehearsed(&desk).exits(6);
     let ran = run(&desk, &[]);
     ran.exits(4).stderr_shows("receipt-lossy").stderr_shows("id=9");
     desk.unchanged();
-    run(&desk, &["--reason", "item 9 is in the archive"]).exits(0).shows("item 9 is in the archive");
+    run(&desk, &["--reason", "item 9 is in the archive"])
+        .exits(0)
+        .shows("item 9 is in the archive");
 }
 
 #[test]
 fn an_edited_receipt_is_refused() {
-    let desk = protected(r#"step("x", #{ undo: || () }, || db::exec("DELETE FROM items WHERE id = 9"));"#);
+    let desk =
+        protected(r#"step("x", #{ undo: || () }, || db::exec("DELETE FROM items WHERE id = 9"));"#);
     rehearsed(&desk).exits(6);
     let path = receipts(&desk).pop().unwrap();
     let text = std::fs::read_to_string(&path).unwrap().replace("\"lossy\"", "\"proven\"");
     std::fs::write(&path, text).unwrap();
-    run(&desk, &[]).exits(4).stderr_shows("receipt-edited").stderr_shows("rehearse again");
+    run(&desk, &[]).exits(4).stderr_shows("receipt-edited").stderr_shows("runsheet rehearse it");
     desk.unchanged();
     std::fs::remove_file(&path).unwrap();
     run(&desk, &[]).exits(4).stderr_shows("no-receipt");
@@ -103,7 +111,8 @@ fn an_edited_receipt_is_refused() {
 #[test]
 fn the_policy_decides_which_risk_needs_a_rehearsal() {
     let desk = protected(GOOD);
-    desk.project.file("runsheet.toml", &format!("{TOML}[policy]\nhigh = {{ rehearsal = false }}\n"));
+    desk.project
+        .file("runsheet.toml", &format!("{TOML}[policy]\nhigh = {{ rehearsal = false }}\n"));
     run(&desk, &[]).exits(0);
     // Where nothing is protected nobody asks.
     let desk = Desk::new("");

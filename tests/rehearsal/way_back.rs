@@ -22,11 +22,15 @@ fn the_values_that_an_undo_does_not_bring_back_are_named_by_column_and_key() {
         r#"step("drop", #{ undo: || db::exec("ALTER TABLE items ADD COLUMN phone text") },
             || db::exec("ALTER TABLE items DROP COLUMN phone"));"#,
     );
-    desk.sql("ALTER TABLE items ADD COLUMN phone text, ADD COLUMN last int DEFAULT 1; \
-        UPDATE items SET phone = '0' || id WHERE id IN (7, 8, 9)");
+    desk.sql(
+        "ALTER TABLE items ADD COLUMN phone text, ADD COLUMN last int DEFAULT 1; \
+        UPDATE items SET phone = '0' || id WHERE id IN (7, 8, 9)",
+    );
     let ran = rehearse(&desk, &[]);
     ran.exits(6).stdout_shows("lossy");
-    ran.stdout_shows("public.items.phone: values of 3 rows are lost or other ones (id=7; id=8; id=9)");
+    ran.stdout_shows(
+        "public.items.phone: values of 3 rows are lost or other ones (id=7; id=8; id=9)",
+    );
     ran.stdout_shows("column public.items.phone stands in another place of its table");
     assert_eq!(receipts(&desk).len(), 1);
     let plan = desk.call(&["plan", "it"]);
@@ -44,7 +48,9 @@ fn lost_tables_and_rows_are_named_and_so_is_what_is_left_over() {
     );
     desk.sql("CREATE TABLE gone (a int PRIMARY KEY, b text); INSERT INTO gone VALUES (1, 'x')");
     let ran = rehearse(&desk, &[]);
-    ran.exits(6).stdout_shows("table public.gone is gone").stdout_shows("table public.made is left");
+    ran.exits(6)
+        .stdout_shows("table public.gone is gone")
+        .stdout_shows("table public.made is left");
     ran.stdout_shows("public.items: 1 rows are gone (id=3)");
     assert!(!ran.stdout.contains("column public.gone.b"), "{}", ran.stdout);
 }
