@@ -7,6 +7,7 @@
 mod copied;
 mod copy;
 mod crash;
+mod evidence;
 mod night;
 mod paper;
 mod passes;

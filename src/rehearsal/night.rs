@@ -1,7 +1,7 @@
 //! The order of a rehearsal: copy, forward, back, compare, forward again, once more; then the
 //! receipt and the report.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,17 +9,18 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use super::copy::{Copy, Source, shown};
+use super::evidence::touched;
 use super::passes::{Passed, Place, Tell, Way, pass, state_folder};
 use super::told::{Outcome, Progress};
 use super::verdict::{against_start, lines, print};
 use super::{crash, paper};
 use crate::config::{Config, Environment};
-use crate::journal::{ProvenStep, Receipt, WayBackWord, object_hash, started_by};
+use crate::journal::WayBackWord;
 use crate::model::{
     EventKind, Fault, FinalState, ItemState, Redactor, RunEvent, RunId, format_span, quote_ident,
 };
 use crate::msg;
-use crate::playbook::{Playbook, resolve_sql};
+use crate::playbook::Playbook;
 use crate::postgres::{ConnectOptions, Fingerprint, Target, connect};
 use crate::system::{Cancel, StateDir, new_run_id, now, write_atomic};
 
@@ -99,14 +100,15 @@ pub fn rehearse(wanted: &Wanted) -> Result<Rehearsed, Fault> {
     Ok(Rehearsed { outcome, copy })
 }
 
-struct Night<'a> {
-    wanted: &'a Wanted,
+/// What a rehearsal has in hand while it goes on.
+pub(super) struct Night<'a> {
+    pub(super) wanted: &'a Wanted,
     runtime: &'a Runtime,
-    copy: &'a Copy,
-    start: Fingerprint,
+    pub(super) copy: &'a Copy,
+    pub(super) start: Fingerprint,
     state: StateDir,
     states: u32,
-    outcome: Outcome,
+    pub(super) outcome: Outcome,
 }
 
 impl<'a> Night<'a> {
@@ -363,86 +365,12 @@ impl<'a> Night<'a> {
         Ok(serde_json::from_value(self.ask(&sql, &[])?).unwrap_or_default())
     }
 
-    fn ask(&self, sql: &str, values: &[Value]) -> Result<Value, Fault> {
+    pub(super) fn ask(&self, sql: &str, values: &[Value]) -> Result<Value, Fault> {
         let target = self.copy.admin(&self.copy.database)?;
         self.runtime.block_on(async {
             let session = connect(&target, &ConnectOptions::default()).await?;
             Ok(session.query(sql, values).await?.first().cloned().unwrap_or(Value::Null))
         })
-    }
-
-    fn receipt(
-        &self,
-        forward: &Passed,
-        again: &Passed,
-        done: &Fingerprint,
-        touched: BTreeSet<String>,
-    ) -> Result<Receipt, Fault> {
-        let inputs = forward.events.iter().find_map(|event| match &event.kind {
-            EventKind::Inputs { inputs } => Some(inputs.clone()),
-            _ => None,
-        });
-        let inputs = inputs.unwrap_or_default();
-        let mut files: BTreeMap<String, String> =
-            serde_json::from_value(inputs["files"].clone()).unwrap_or_default();
-        files.extend(self.used_files(&again.run)?);
-        let outcome = &self.outcome;
-        let back = outcome.restore.as_ref().or(outcome.back.as_ref());
-        let steps = forward.told.steps.iter().map(|step| ProvenStep {
-            title: step.title.clone(),
-            took_ms: step.took_ms,
-            back_ms: back
-                .and_then(|back| back.steps.iter().find(|undo| undo.title == step.title))
-                .map(|undo| undo.took_ms),
-        });
-        let hashed = self.copy.schema.schema.iter();
-        let (major, minor) = self.copy.version();
-        Ok(Receipt {
-            rehearsal: outcome.rehearsal.clone(),
-            playbook: outcome.playbook.clone(),
-            at: now().strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
-            by: started_by(),
-            environment: outcome.environment.clone(),
-            source: outcome.source.clone(),
-            with_rows: outcome.with_rows,
-            server: self.copy.source_version,
-            copy_server: major * 10_000 + minor,
-            files,
-            params: inputs["params"].clone(),
-            schema: hashed.map(|(name, body)| (name.clone(), object_hash(body))).collect(),
-            touched: touched.into_iter().collect(),
-            made: done
-                .schema
-                .keys()
-                .filter(|name| !self.start.schema.contains_key(*name))
-                .cloned()
-                .collect(),
-            way_back: outcome.way_back,
-            lost: outcome.lost.clone(),
-            repeatable: outcome.repeatable,
-            forward_ms: forward.told.took_ms,
-            back_ms: back.map(|back| back.took_ms),
-            steps: steps.collect(),
-            checksum: String::new(),
-        })
-    }
-
-    /// SQL files that the steps really used, those included by others too.
-    fn used_files(&self, run: &RunId) -> Result<BTreeMap<String, String>, Fault> {
-        let schema = quote_ident(&self.wanted.config.ledger_schema);
-        let sql = format!(
-            "SELECT coalesce(json_object_agg(substr(e.key, 6), e.value), '{{}}') \
-             FROM {schema}.step s, jsonb_each_text(s.inputs) e \
-             WHERE s.run = $1 AND e.key LIKE 'file:%'"
-        );
-        let found = self.ask(&sql, &[json!(run.0)])?;
-        let found: BTreeMap<String, String> = serde_json::from_value(found).unwrap_or_default();
-        let wanted = self.wanted;
-        let still = |(path, hash): &(String, String)| {
-            let source = resolve_sql(&wanted.project, &wanted.playbook, path).ok();
-            source.and_then(|source| source.hash().ok()).as_ref() == Some(hash)
-        };
-        Ok(found.into_iter().filter(still).collect())
     }
 }
 
@@ -450,19 +378,6 @@ async fn size_of(target: &Target) -> Result<u64, Fault> {
     let session = connect(target, &ConnectOptions::default()).await?;
     let size = session.query("SELECT pg_database_size(current_database())", &[]).await?;
     Ok(size.first().and_then(Value::as_u64).unwrap_or(0))
-}
-
-/// Tables that were written, or locked so that readers or writers had to wait.
-fn touched(events: &[RunEvent]) -> BTreeSet<String> {
-    let mut tables = BTreeSet::new();
-    for event in events {
-        let EventKind::Measured { measured, .. } = &event.kind else { continue };
-        tables.extend(measured.rows.iter().map(|row| row.table.clone()));
-        let weak = ["AccessShareLock", "RowShareLock"];
-        let locks = measured.locks.iter().filter(|lock| !weak.contains(&lock.mode.as_str()));
-        tables.extend(locks.map(|lock| lock.table.clone()));
-    }
-    tables
 }
 
 /// Names of what is not the same.

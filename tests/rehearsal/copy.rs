@@ -23,7 +23,7 @@ fn roles_rights_and_settings_are_on_the_copy_too() {
         r#"check("who", || expect_equal("who", db::value("SELECT current_user::text"), "clerk"));
         check("setting", || expect_equal("setting", db::value("SHOW work_mem"), "7MB"));
         check("path", || expect_equal("path", db::value("SHOW search_path"), "app, public"));
-        check("may not", || { try { db::value("SELECT count(*) FROM closed"); fail("it may") } catch (e) { expect_equal("state", e.sqlstate, "42501") } });
+        check("may not", || expect_equal("may", db::value("SELECT has_table_privilege('closed', 'DELETE')"), false));
         step("make", #{ undo: || db::exec("DROP TABLE mine") }, || db::exec("CREATE TABLE mine (a int)"));"#,
     );
     desk.sql(
@@ -37,11 +37,6 @@ fn roles_rights_and_settings_are_on_the_copy_too() {
     // A role that may not read everything cannot copy everything.
     ran.exits(1).stderr_shows("pg_read_all_data TO clerk");
     desk.sql("GRANT pg_read_all_data TO clerk");
-    desk.body(
-        &std::fs::read_to_string(desk.project.path().join("playbooks/it.rhai"))
-            .unwrap()
-            .replace("SELECT count(*) FROM closed", "DELETE FROM closed RETURNING 1"),
-    );
     let ran = desk.project.run(&["rehearse", "it", "--url", &clerk]);
     ran.exits(0);
     assert_eq!(report(&desk)["left_out"].to_string(), "[]");
