@@ -175,6 +175,8 @@ fn one_sided(name: &str, left: Option<&TableSum>, right: Option<&TableSum>) -> T
 struct Shape {
     columns: Vec<String>,
     key: Vec<String>,
+    /// Every column of the key is an integer: then rows are in the order that people expect.
+    counted: bool,
 }
 
 async fn shape(session: &Session, table: &str) -> Result<Shape, DbError> {
@@ -183,13 +185,17 @@ async fn shape(session: &Session, table: &str) -> Result<Shape, DbError> {
         coalesce((SELECT json_agg(a.attname ORDER BY k.n) FROM pg_index i, \
         unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, n), pg_attribute a \
         WHERE i.indrelid = $1::text::regclass AND i.indisprimary AND a.attrelid = i.indrelid \
-        AND a.attnum = k.attnum), '[]')";
+        AND a.attnum = k.attnum), '[]'), (SELECT bool_and(a.atttypid IN \
+        ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)) FROM pg_index i, pg_attribute a \
+        WHERE i.indrelid = $1::text::regclass AND i.indisprimary AND a.attrelid = i.indrelid \
+        AND a.attnum = ANY (i.indkey::int2[]))";
     let found = session.query(sql, &[json!(table)]).await?;
     let row = found.rows.into_iter().next().unwrap_or_default();
     let list = |at: usize| -> Vec<String> {
         row.get(at).and_then(|cell| serde_json::from_value(cell.clone()).ok()).unwrap_or_default()
     };
-    Ok(Shape { columns: list(0), key: list(1) })
+    let counted = row.get(2) == Some(&true.into());
+    Ok(Shape { columns: list(0), key: list(1), counted })
 }
 
 /// A row as it is compared: its key for sorting, for people, and the sums of its columns.
@@ -246,7 +252,7 @@ async fn table(
         left.columns.iter().filter(|column| right.columns.contains(column)).cloned().collect();
     let keyed = !left.key.is_empty() && left.key == right.key;
     let key: &[String] = if keyed { &left.key } else { &[] };
-    let sql = rows_sql(name, key, &common);
+    let sql = rows_sql(name, key, left.counted && right.counted, &common);
     let (mut l, mut r) = try_join(Side::open(a, &sql), Side::open(b, &sql)).await?;
     let mut change = one_sided(name, None, None);
     let mut losses = vec![0u64; common.len()];
@@ -305,31 +311,37 @@ fn part(sums: &str, at: usize) -> Option<&str> {
     sums.get(at * DIGITS..(at + 1) * DIGITS)
 }
 
-/// Sort key, key for people, sums of the columns; ordered by bytes, as the comparison is.
-fn rows_sql(table: &str, key: &[String], columns: &[String]) -> String {
+/// Sort key, key for people, sums of the columns; ordered by bytes, as the comparison is, so that
+/// two servers with other collations agree.
+fn rows_sql(table: &str, key: &[String], counted: bool, columns: &[String]) -> String {
     let column = |name: &String| format!("t.{}::text", quote_ident(name));
     let all: Vec<String> = columns.iter().map(column).collect();
     let sums: Vec<String> =
         all.iter().map(|text| format!("left(md5(coalesce({text}, 'NULL!')), {DIGITS})")).collect();
     let sums = if sums.is_empty() { "''".into() } else { sums.join(" || ") };
     let whole = format!("ARRAY[{}]::text[]::text", all.join(", "));
+    let bytes = |text: &str| format!("convert_to({text}, 'UTF8')");
     let (order, shown) = if key.is_empty() {
         // Equal rows are equal: their number is compared.
-        (format!("md5({whole})"), format!("left({whole}, 120)"))
+        (bytes(&format!("md5({whole})")), format!("left({whole}, 120)"))
     } else {
-        let texts: Vec<String> = key.iter().map(column).collect();
-        let pairs: Vec<String> = key
-            .iter()
-            .map(|name| format!("{} || {}", quote_literal(&format!("{name}=")), column(name)))
-            .collect();
-        (
-            format!("ARRAY[{}]::text", texts.join(", ")),
-            format!("concat_ws(', ', {})", pairs.join(", ")),
-        )
+        let named =
+            |name: &String| format!("{} || {}", quote_literal(&format!("{name}=")), column(name));
+        let pairs: Vec<String> = key.iter().map(named).collect();
+        let order = if counted {
+            // With the sign turned round, bytes are in the order of the numbers.
+            let number = |name: &String| {
+                format!("int8send(t.{}::bigint # (-9223372036854775808))", quote_ident(name))
+            };
+            key.iter().map(number).collect::<Vec<_>>().join(" || ")
+        } else {
+            let texts: Vec<String> = key.iter().map(column).collect();
+            bytes(&format!("ARRAY[{}]::text", texts.join(", ")))
+        };
+        (order, format!("concat_ws(', ', {})", pairs.join(", ")))
     };
     format!(
-        "SELECT encode(convert_to({order}, 'UTF8'), 'hex'), {shown}, {sums} \
-         FROM ONLY {table} AS t ORDER BY convert_to({order}, 'UTF8')"
+        "SELECT encode({order}, 'hex'), {shown}, {sums} FROM ONLY {table} AS t ORDER BY {order}"
     )
 }
 
@@ -359,9 +371,10 @@ mod tests {
 
     #[test]
     fn a_table_without_a_key_is_ordered_by_its_rows() {
-        let sql = rows_sql("public.t", &[], &["a".into()]);
+        let sql = rows_sql("public.t", &[], false, &["a".into()]);
         assert!(sql.contains("md5(ARRAY[t.a::text]::text[]::text)"), "{sql}");
-        let sql = rows_sql("public.t", &["i d".into()], &["a".into()]);
+        let sql = rows_sql("public.t", &["i d".into()], true, &["a".into()]);
         assert!(sql.contains("'i d=' || t.\"i d\"::text"), "{sql}");
+        assert!(sql.contains("ORDER BY int8send(t.\"i d\"::bigint #"), "{sql}");
     }
 }

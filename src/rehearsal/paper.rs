@@ -11,15 +11,6 @@ use crate::report::{Table, harmless};
 /// So many lines of a list are shown on a terminal; the report has all.
 const SHOWN: usize = 12;
 
-/// The word about the way back.
-pub(super) fn word(word: WayBackWord) -> String {
-    match word {
-        WayBackWord::Proven => msg!("rehearsal.word.proven"),
-        WayBackWord::Lossy => msg!("rehearsal.word.lossy"),
-        WayBackWord::Unproven => msg!("rehearsal.word.unproven"),
-    }
-}
-
 fn span(ms: u64) -> String {
     format_span(Duration::from_millis(ms))
 }
@@ -262,7 +253,7 @@ pub fn markdown(outcome: &Outcome) -> String {
     let copied = msg!("rehearsal.size", tables = tables, rows = rows, size = size, took = took);
     facts.push((msg!("rehearsal.md.copy"), copied));
     if outcome.back.is_some() || !outcome.lost.is_empty() {
-        let line = format!("**{}**: {}", word(outcome.way_back), way_back_line(outcome));
+        let line = format!("**{}**", way_back_line(outcome));
         facts.push((msg!("rehearsal.md.way-back"), line));
     }
     for (name, fact) in facts {
