@@ -78,17 +78,17 @@ impl Host {
         Err(Self::fatal(fault.detail(lost).remedy(msg!("host.receipt-lossy.remedy"))))
     }
 
-    /// What plan and report say of an undo: the rehearsal that went it, or None.
-    pub(super) fn proven_way_back(self: &Rc<Self>) -> Option<String> {
+    /// What plan and report say of a step's undo: the rehearsal that went it, or None.
+    pub(super) fn proven_way_back(self: &Rc<Self>, title: &str) -> Option<String> {
         if self.setup.rehearsal.is_some() {
             return None;
         }
         let proof = self.proof();
         let receipt = proof.receipt.as_ref().filter(|_| proof.stale.is_empty())?;
-        let at = day(&receipt.at);
-        let took = crate::model::format_span(std::time::Duration::from_millis(receipt.back_ms?));
+        let step = receipt.steps.iter().find(|step| step.title == title && !step.outside)?;
+        let took = crate::model::format_span(std::time::Duration::from_millis(step.back_ms?));
         let proven = receipt.way_back == WayBackWord::Proven;
-        proven.then(|| msg!("host.proven", at = at, took = took))
+        proven.then(|| msg!("host.proven", at = day(&receipt.at), took = took))
     }
 
     /// Says in a plan what the rehearsed way back lost, or why the receipt no longer holds.

@@ -78,13 +78,14 @@ impl Host {
             return Ok(());
         }
         let title = entry.item.title.clone();
+        let proven = self.proven_way_back(&title);
         let run = (self.mode() != Mode::Plan).then(|| self.run_id());
         self.emit(EventKind::WayBack {
             rung: RungKind::Undo,
             item: Some(title.clone()),
             what: title,
             command: run.map(|run| format!("runsheet rollback {run}")),
-            proven: self.proven_way_back(),
+            proven,
             blocked: entry.undo.is_none().then(|| msg!("host.no-undo-written")),
             gone: false,
         })

@@ -40,6 +40,8 @@ pub struct ProvenStep {
     pub took_ms: u64,
     /// How long its undo took, where it was undone.
     pub back_ms: Option<u64>,
+    /// It, or its undo, acts on something that is not the copy: that was recorded and not done.
+    pub outside: bool,
 }
 
 /// What was rehearsed, and how it ended. Forward went well, or there is no receipt.

@@ -34,9 +34,13 @@ impl Night<'_> {
         files.extend(self.used_files(&again.run)?);
         let outcome = &self.outcome;
         let back = outcome.restore.as_ref().or(outcome.back.as_ref());
+        let outside = |title: &String| {
+            self.outside.iter().any(|item| item.strip_prefix("undo: ").unwrap_or(item) == title)
+        };
         let steps = forward.told.steps.iter().map(|step| ProvenStep {
             title: step.title.clone(),
             took_ms: step.took_ms,
+            outside: outside(&step.title),
             back_ms: back
                 .and_then(|back| back.steps.iter().find(|undo| undo.title == step.title))
                 .map(|undo| undo.took_ms),

@@ -108,6 +108,8 @@ pub(super) struct Night<'a> {
     pub(super) start: Fingerprint,
     state: StateDir,
     states: u32,
+    /// Titles of the items that act on something that is not the copy.
+    pub(super) outside: BTreeSet<String>,
     pub(super) outcome: Outcome,
 }
 
@@ -159,7 +161,16 @@ impl<'a> Night<'a> {
             report: None,
         };
         let state = state_folder(&copy.folder(), 1)?;
-        Ok(Self { wanted, runtime, copy, start, state, states: 1, outcome })
+        Ok(Self {
+            wanted,
+            runtime,
+            copy,
+            start,
+            state,
+            states: 1,
+            outside: BTreeSet::new(),
+            outcome,
+        })
     }
 
     fn play(&mut self) -> Result<(), Fault> {
@@ -342,6 +353,7 @@ impl<'a> Night<'a> {
                 EventKind::Action { action, planned: true } if action.verb != "lock" => {
                     let what = action.statement.as_deref().unwrap_or(&action.target);
                     let line = format!("{item}: {} {what}", action.verb);
+                    self.outside.insert(item.clone());
                     if !self.outcome.not_done.contains(&line) {
                         self.outcome.not_done.push(line);
                     }

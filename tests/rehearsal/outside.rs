@@ -30,6 +30,9 @@ fn a_command_is_recorded_and_not_done() {
         assert!(not_done.contains(what), "{what}: {not_done}");
     }
     desk.unchanged();
+    // What was not done is not proven, and the way back of the rest is.
+    let planned = desk.call(&["plan", "it"]);
+    planned.exits(0).stdout_shows("way back: mail (unproven");
 }
 
 #[test]
