@@ -372,7 +372,7 @@ mod tests {
     #[test]
     fn a_table_without_a_key_is_ordered_by_its_rows() {
         let sql = rows_sql("public.t", &[], false, &["a".into()]);
-        assert!(sql.contains("md5(ARRAY[t.a::text]::text[]::text)"), "{sql}");
+        assert!(sql.contains("md5(ARRAY[t.\"a\"::text]::text[]::text)"), "{sql}");
         let sql = rows_sql("public.t", &["i d".into()], true, &["a".into()]);
         assert!(sql.contains("'i d=' || t.\"i d\"::text"), "{sql}");
         assert!(sql.contains("ORDER BY int8send(t.\"i d\"::bigint #"), "{sql}");

@@ -13,7 +13,7 @@ use crate::model::{Fault, format_bytes, quote_ident, quote_literal};
 use crate::msg;
 use crate::postgres::programs::Programs;
 use crate::postgres::scratch::{ScratchOptions, ScratchServer};
-use crate::postgres::{Fingerprint, Look, Target, objects};
+use crate::postgres::{Change, Fingerprint, Look, Target, objects};
 use crate::system::{StateDir, free_bytes};
 
 /// The database that is only read.
@@ -96,10 +96,13 @@ impl Copy {
             Ok::<_, Fault>(print)
         })?;
         if matches!(wanted.source, Source::Server { .. }) {
-            let differ = objects(&copy.schema, &there);
-            let named: Vec<String> = differ.iter().map(|one| one.what.clone()).collect();
-            copy.left_out
-                .extend(named.iter().map(|what| msg!("rehearsal.left.object", what = what)));
+            // Servers of two majors describe the same object in other words.
+            let same_major = copy.source_version / 10_000 == copy.server.version().0;
+            let differ = objects(&copy.schema, &there).into_iter();
+            let differ = differ.filter(|one| same_major || one.change != Change::Different);
+            let named: Vec<String> =
+                differ.map(|one| msg!("rehearsal.left.object", what = one.what)).collect();
+            copy.left_out.extend(named);
         } else {
             copy.schema = there;
         }

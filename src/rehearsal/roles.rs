@@ -86,7 +86,7 @@ pub(super) async fn of_source(session: &Session) -> Result<Surroundings, Fault> 
          'size', pg_database_size(d.oid), \
          'libraries', (SELECT reset_val FROM pg_settings WHERE name = 'shared_preload_libraries'), \
          'settings', (SELECT jsonb_agg(jsonb_build_array(name, reset_val)) \
-            FROM pg_settings WHERE name = ANY ({SETTINGS}) AND reset_val <> ''), \
+            FROM pg_settings WHERE name = ANY ({SETTINGS}) AND reset_val NOT IN ('', 'minimal')), \
          'foreign', (SELECT coalesce(jsonb_agg(srvname), '[]') FROM pg_foreign_server)) \
          FROM pg_database d WHERE d.datname = current_database()"
     );
