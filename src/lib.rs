@@ -4,7 +4,8 @@
 //! know each other (`tests/house/floors.rs` reads the sources and fails on a climb):
 //!
 //! ```text
-//! 7 cli
+//! 8 cli
+//! 7 rehearsal   the whole night on a copy
 //! 6 engine
 //! 5 verbs
 //! 4 host        the gate that every effect passes
@@ -25,6 +26,7 @@ pub mod message;
 pub mod model;
 pub mod playbook;
 pub mod postgres;
+pub mod rehearsal;
 pub mod report;
 pub mod sql;
 pub mod system;

@@ -12,6 +12,7 @@ mod house;
 mod playbooks;
 mod postgres;
 mod promises;
+mod rehearsal;
 mod support;
 mod system;
 mod verbs;

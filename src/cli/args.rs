@@ -113,6 +113,40 @@ pub(super) enum Command {
         #[command(flatten)]
         road: Road,
     },
+    Rehearse {
+        playbook: String,
+        #[arg(long, value_name = "env|URL|DUMP|schema-only")]
+        from: Option<String>,
+        #[arg(long)]
+        keep: bool,
+        #[arg(long)]
+        crash: bool,
+        #[arg(long)]
+        again: bool,
+        // Not for people: a rehearsal starts itself with these to be killed.
+        #[arg(long, hide = true, value_name = "URL")]
+        on_copy: Option<String>,
+        #[arg(long, hide = true, value_name = "DIR")]
+        copy_state: Option<PathBuf>,
+        #[arg(long, hide = true, value_name = "RUN")]
+        copy_run: Option<String>,
+    },
+    Fingerprint {
+        #[arg(value_name = "ENV|URL")]
+        place: Option<String>,
+        #[arg(long, value_name = "N", default_value_t = 4)]
+        jobs: usize,
+    },
+    Diff {
+        #[arg(value_name = "ENV|URL")]
+        left: String,
+        #[arg(value_name = "ENV|URL")]
+        right: String,
+        #[arg(long, value_name = "N", default_value_t = 4)]
+        jobs: usize,
+        #[arg(long, value_name = "N", default_value_t = 10)]
+        samples: usize,
+    },
     Resume {
         run: Option<String>,
         #[command(flatten)]

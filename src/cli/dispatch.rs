@@ -6,7 +6,9 @@ use clap::{FromArgMatches, Parser};
 
 use super::args::{Arguments, Command};
 use super::desk::{self, Desk};
-use super::{again, check, demo, doctor, help, look, past, road, show, start, verbs};
+use super::{
+    again, check, compared, demo, doctor, help, look, past, rehearse, road, show, start, verbs,
+};
 use crate::model::{Fault, Redactor};
 
 /// Runs one command line and gives its exit code.
@@ -68,6 +70,13 @@ fn dispatch(arguments: &Arguments, redactor: &Redactor) -> Result<u8, Fault> {
         Command::Check { playbooks } => check::check(&desk, playbooks),
         Command::Plan { playbook, road } => road::plan(&desk, road, playbook),
         Command::Run { playbook, road } => road::run(&desk, road, playbook),
+        command @ Command::Rehearse { .. } => rehearse::rehearse(&desk, command),
+        Command::Fingerprint { place, jobs } => {
+            compared::fingerprint(&desk, place.as_deref(), *jobs)
+        }
+        Command::Diff { left, right, jobs, samples } => {
+            compared::diff(&desk, left, right, *jobs, *samples)
+        }
         Command::Resume { run, road } => again::resume(&desk, road, run.as_deref()),
         Command::Rollback { run, restore, road } => {
             again::rollback(&desk, road, run.as_deref(), restore.as_ref())

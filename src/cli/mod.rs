@@ -3,6 +3,7 @@
 mod again;
 mod args;
 mod check;
+mod compared;
 mod database;
 mod demo;
 mod desk;
@@ -12,6 +13,7 @@ mod help;
 mod known;
 mod look;
 mod past;
+mod rehearse;
 mod road;
 mod show;
 mod start;

@@ -30,7 +30,7 @@ pub(super) fn run(desk: &Desk, road: &Road, name: &str) -> Result<u8, Fault> {
 
 /// A playbook without errors that can be seen beforehand: nobody wants to meet a misspelt option
 /// at night, behind the third step.
-fn sound(desk: &Desk, name: &str) -> Result<(Playbook, Outline), Fault> {
+pub(super) fn sound(desk: &Desk, name: &str) -> Result<(Playbook, Outline), Fault> {
     let playbook = crate::playbook::find(&desk.project, name)?;
     let (findings, outline) = examine(&desk.project, &playbook, &desk.config);
     let mut errors = findings
@@ -90,6 +90,7 @@ pub(super) fn setup(
             terminal: Terminal { interactive: somebody_is_there(), yes: road.yes },
             cancel: Cancel::install()?,
             asks: outline.asks,
+            rehearsal: None,
         },
     })
 }

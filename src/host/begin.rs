@@ -127,7 +127,8 @@ impl Host {
         }
         let contacts = options.contacts;
         let title = options.title.unwrap_or_else(|| id.clone());
-        let _ = (options.guide, options.risk);
+        let _ = options.guide;
+        self.risk.set(options.risk);
         let inputs = self.inputs(&parameters);
         let begun = Begun {
             id: id.clone(),
@@ -144,6 +145,7 @@ impl Host {
         self.somebody_to_ask().map_err(Self::fatal)?;
         self.confirm_protected().map_err(Self::fatal)?;
         self.first_look()?;
+        self.tell_proof()?;
         Ok(self.parameter_map(&id))
     }
 
@@ -211,6 +213,7 @@ impl Host {
         match self.mode() {
             Mode::Plan => "plan",
             Mode::Undo => "rollback",
+            _ if self.setup.rehearsal.is_some() => "rehearse",
             Mode::Run if self.setup.wishes.resume.is_some() => "resume",
             Mode::Run => "run",
         }

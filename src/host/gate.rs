@@ -112,6 +112,8 @@ pub struct HostSetup {
     pub asks: Vec<String>,
     /// True where the playbook catches errors: steps then need savepoints.
     pub catches: bool,
+    /// The database is a copy, and everything else is left alone.
+    pub rehearsal: Option<super::rehearsed::Rehearsal>,
 }
 
 /// What stands between a script and the world. One per run, on the script's thread.
@@ -184,6 +186,12 @@ pub struct Host {
     /// Named locks for the rest of the run.
     pub(super) locks: RefCell<Vec<super::keep::NamedLock>>,
     pub(super) lock_watch: super::blockers::LockWatch,
+    /// Where the step that runs began, in a rehearsal.
+    pub(super) before_step: RefCell<Option<super::measure::Before>>,
+    /// What a rehearsal has proven of this playbook.
+    pub(super) proof: std::cell::OnceCell<super::proof::Proof>,
+    /// The risk that `playbook(..)` declares.
+    pub(super) risk: Cell<Option<crate::model::Risk>>,
     tripped: Tripped,
 }
 
@@ -256,6 +264,9 @@ impl Host {
             unreplicated: Cell::new(false),
             locks: RefCell::default(),
             lock_watch: super::blockers::LockWatch::default(),
+            before_step: RefCell::default(),
+            proof: std::cell::OnceCell::new(),
+            risk: Cell::new(None),
             tripped: Tripped::default(),
             setup,
         }))

@@ -159,7 +159,7 @@ impl Host {
             .remedy(msg!("host.inputs-changed.remedy")))
     }
 
-    fn file_hash(&self, path: &str) -> Option<String> {
+    pub(super) fn file_hash(&self, path: &str) -> Option<String> {
         let found =
             crate::playbook::resolve_sql(&self.setup.project, &self.setup.playbook, path).ok()?;
         found.hash().ok()

@@ -94,6 +94,7 @@ impl Host {
             self.start_recording()?;
         }
         self.xid.take();
+        self.measure_from_here(kind)?;
         self.emit(EventKind::ItemStarted { item: item.clone() })?;
         let started = Instant::now();
         let (tries, every) = options.tries();
@@ -262,6 +263,7 @@ impl Host {
         if !self.has_lease() {
             return Ok(true);
         }
+        self.measure_to_here(&item.title)?;
         let (inputs, effects, more) = {
             let frames = self.frames.borrow();
             let Some(frame) = frames.last() else { return Ok(true) };

@@ -26,6 +26,7 @@ impl Host {
             self.session()?;
             return self.start_recording();
         }
+        self.demand_rehearsal()?;
         let comparing = self.begun.borrow().as_ref().is_some_and(|begun| begun.comparing.is_some());
         let mut known = Vec::new();
         if connected {

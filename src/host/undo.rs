@@ -73,18 +73,19 @@ impl Host {
     }
 
     /// Reports the rung of a step that changes something: its undo, or that it has none.
-    pub(super) fn tell_rung(&self, entry: &UndoEntry) -> Result<(), Fault> {
+    pub(super) fn tell_rung(self: &Rc<Self>, entry: &UndoEntry) -> Result<(), Fault> {
         if !entry.changes {
             return Ok(());
         }
         let title = entry.item.title.clone();
+        let proven = self.proven_way_back(&title);
         let run = (self.mode() != Mode::Plan).then(|| self.run_id());
         self.emit(EventKind::WayBack {
             rung: RungKind::Undo,
             item: Some(title.clone()),
             what: title,
             command: run.map(|run| format!("runsheet rollback {run}")),
-            proven: None,
+            proven,
             blocked: entry.undo.is_none().then(|| msg!("host.no-undo-written")),
             gone: false,
         })

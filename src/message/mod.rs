@@ -94,8 +94,19 @@ macro_rules! catalogs {
 }
 
 catalogs!(
-    "cli", "config", "engine", "host", "journal", "playbook", "postgres", "report", "sql",
-    "sqlstate", "system", "verbs",
+    "cli",
+    "config",
+    "engine",
+    "host",
+    "journal",
+    "playbook",
+    "postgres",
+    "rehearsal",
+    "report",
+    "sql",
+    "sqlstate",
+    "system",
+    "verbs",
 );
 
 fn table(language: Language) -> &'static HashMap<&'static str, &'static str> {

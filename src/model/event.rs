@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Action, Backup, Fault, Risk};
+use super::{Action, Backup, Fault, Measured, Risk};
 
 /// A run's id: sorts by time, `20261121-031542-7f3a`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -199,7 +199,7 @@ pub enum EventKind {
     RunStarted {
         /// The run.
         run: RunId,
-        /// `plan`, `run`, `resume`, `rollback`.
+        /// `plan`, `run`, `rehearse`, `resume`, `rollback`.
         mode: String,
         /// Id from `playbook(..)`.
         playbook: String,
@@ -335,6 +335,13 @@ pub enum EventKind {
     },
     /// A statement of an SQL file ended.
     Statement(StatementReport),
+    /// In a rehearsal: what a step did to the copy.
+    Measured {
+        /// The item's title.
+        item: String,
+        /// What the server counted.
+        measured: Measured,
+    },
     /// How far something is.
     Progress {
         /// What, "dump", "001.sql".

@@ -7,6 +7,7 @@ mod backup;
 mod event;
 mod fault;
 mod hex;
+mod measured;
 mod names;
 mod nearest;
 mod risk;
@@ -21,6 +22,7 @@ pub use event::{
 };
 pub use fault::{Fault, FaultKind, Place};
 pub use hex::hex;
+pub use measured::{Measured, TableLock, TableRows};
 pub use names::{Redactor, quote_ident, quote_literal, quote_name};
 pub use nearest::nearest;
 pub use risk::Risk;

@@ -32,7 +32,7 @@ fn f56_a_rollback_that_fails_half_way_says_what_is_undone_and_what_stands() {
     assert_eq!(desk.value("SELECT state FROM runsheet.run"), "rolling_back");
     let report = desk.of_run("report.md");
     for line in [
-        "one: **unproven: never executed in a rehearsal**",
+        "one: **unproven: no rehearsal has shown that it leads back**",
         "two: **failed, and left nothing behind: cannot drop table two",
         "three: undone by the rollback",
         "5. **Restore of the backup**\n   - **not possible: the run made no dump",
@@ -93,7 +93,7 @@ step("one way", || db::exec("DELETE FROM items WHERE id = 3"));"#,
     let report = desk.of_run("report.md");
     for line in [
         "   - one way: **not possible: no undo is written for it**",
-        "   - file: **unproven: never executed in a rehearsal**",
+        "   - file: **unproven: no rehearsal has shown that it leads back**",
         "refuses, because steps without an undo stand",
         "   - `sql/up.sql`: **unproven",
         "20 rows of items: **unproven",

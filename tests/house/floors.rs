@@ -16,8 +16,9 @@ const FLOORS: &[(&str, u32)] = &[
     ("host", 4),
     ("verbs", 5),
     ("engine", 6),
-    ("cli", 7),
-    ("main", 8),
+    ("rehearsal", 7),
+    ("cli", 8),
+    ("main", 9),
 ];
 
 /// What the root of the crate holds besides rooms: the macro of `message`.

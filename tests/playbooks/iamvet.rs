@@ -15,18 +15,18 @@ const DIRTY: [(&str, &str); 6] = [
     ("university", "학교나 학교 메일이 없는 수의대생"),
 ];
 
-struct Clinic {
-    cluster: Cluster,
-    project: Project,
+pub struct Clinic {
+    pub cluster: Cluster,
+    pub project: Project,
 }
 
 impl Clinic {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self { cluster: Cluster::start(), project: Project::new() }
     }
 
     /// A database as it was before, with so many users.
-    fn database(&self, name: &str, rows: u32) {
+    pub fn database(&self, name: &str, rows: u32) {
         self.cluster.create_database(name);
         self.psql(name, "schema.sql", &[]);
         self.psql(name, "data.sql", &[&format!("rows={rows}")]);
@@ -44,7 +44,7 @@ impl Clinic {
         assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
     }
 
-    fn call(&self, database: &str, words: &[&str]) -> Ran {
+    pub fn call(&self, database: &str, words: &[&str]) -> Ran {
         let url = self.cluster.url(database);
         self.project.run(&[words, &["--url", &url, "--lang", "ko"]].concat())
     }

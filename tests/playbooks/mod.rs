@@ -1,3 +1,3 @@
 //! The shipped playbooks, run whole.
 
-mod iamvet;
+pub mod iamvet;

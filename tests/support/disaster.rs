@@ -281,6 +281,7 @@ impl Desk<'_> {
             terminal: Terminal { interactive: false, yes: true },
             cancel: Cancel::new(),
             asks: Vec::new(),
+            rehearsal: None,
             catches: false,
         };
         let codes = Codes::default();

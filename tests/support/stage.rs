@@ -158,6 +158,7 @@ impl Stage {
                 terminal: Terminal { interactive: false, yes: true },
                 cancel: self.cancel.clone(),
                 asks: Vec::new(),
+                rehearsal: None,
                 catches: text.contains("try"),
             },
         };

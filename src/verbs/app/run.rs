@@ -94,7 +94,9 @@ step("Stop the application", || app::run(["pm2", "stop", "all"], #{
             "status": 0, "stdout": "", "stderr": "", "took": "0ms", "took_ms": 0, "probed": true,
         });
         let perform = Box::new(|| work.perform(host));
-        host.pass_external(External { action, repeat, probed, perform }, planned)
+        let argv = work.argv.clone();
+        let external = External { action, repeat, probed, perform };
+        host.pass_command(&argv, external, planned, |instead| work.perform_as(host, &instead))
     },
 };
 
@@ -169,17 +171,21 @@ impl Work {
     }
 
     fn perform(&self, host: &Rc<Host>) -> Result<Value, Trouble> {
+        self.perform_as(host, &self.argv)
+    }
+
+    fn perform_as(&self, host: &Rc<Host>, argv: &[String]) -> Result<Value, Trouble> {
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let fault = match self.once(host, &self.argv, self.timeout) {
+            let fault = match self.once(host, argv, self.timeout) {
                 Ok(output) => {
                     let status = i64::from(output.status);
                     let fine = self.allow_status.as_ref().is_some_and(|list| list.has(status));
                     if status == 0 || fine {
                         return Ok(value_of(output));
                     }
-                    self.failed(&output)
+                    self.failed(argv, &output)
                 }
                 Err(Trouble::Fault(fault)) if fault.code == "command-timeout" => *fault,
                 // Not there, not allowed, interrupted: another try would end the same way.
@@ -189,7 +195,7 @@ impl Work {
                 return Err(fault.into());
             }
             host.emit(EventKind::Retry {
-                what: quoted(&self.argv),
+                what: quoted(argv),
                 attempt,
                 of: self.tries,
                 reason: fault.message.clone(),
@@ -198,8 +204,8 @@ impl Work {
         }
     }
 
-    fn failed(&self, output: &Output) -> Fault {
-        let (program, status) = (&self.argv[0], output.status);
+    fn failed(&self, argv: &[String], output: &Output) -> Fault {
+        let (program, status) = (&argv[0], output.status);
         let message = if status > 128 {
             msg!("verbs.app.killed", program = program, signal = status - 128)
         } else {

@@ -3,13 +3,13 @@
 use std::rc::Rc;
 
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::about::{about, about_all, texts};
 use crate::host::{Host, Trouble, Verb};
-use crate::model::{Effect, Fault, hex, quote_name};
+use crate::model::{Effect, Fault, quote_name};
 use crate::msg;
-use crate::postgres::{DbError, Session};
+use crate::postgres::Session;
+use crate::postgres::fingerprint::{digest, lines};
 
 /// `db::fingerprint`
 pub(crate) static FINGERPRINT: Verb = Verb {
@@ -50,12 +50,6 @@ verify("Nothing is left", || expect_equal("fingerprint", before, db::fingerprint
     },
 };
 
-/// Texts of values must not depend on who asks: they are pinned for this question alone.
-const PINS: &str = "SET LOCAL search_path = pg_catalog; SET LOCAL TimeZone = 'UTC'; \
-    SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL IntervalStyle = 'postgres'; \
-    SET LOCAL extra_float_digits = 3; SET LOCAL bytea_output = 'hex'; SET LOCAL xmloption = 'content'; \
-    SET LOCAL row_security = off; SET LOCAL quote_all_identifiers = off; SET LOCAL lc_monetary = 'C'";
-
 fn taken(host: &Rc<Host>, tables: Option<Vec<String>>) -> Result<String, Trouble> {
     let inside = host.in_step_transaction();
     let ledger = host.setup.config.ledger_schema.clone();
@@ -79,12 +73,7 @@ fn taken(host: &Rc<Host>, tables: Option<Vec<String>>) -> Result<String, Trouble
         session.batch(end).await?;
         answer.map_err(Fault::from)
     })?;
-    let mut hash = Sha256::new();
-    for line in answer {
-        hash.update(line.as_bytes());
-        hash.update(b"\n");
-    }
-    Ok(hex(&hash.finalize()))
+    Ok(digest(&answer))
 }
 
 async fn oids(session: &Session, tables: &[String]) -> Result<Vec<i64>, Fault> {
@@ -105,35 +94,3 @@ async fn oids(session: &Session, tables: &[String]) -> Result<Vec<i64>, Fault> {
     }
     Ok(oids)
 }
-
-/// Everything that counts, one line each, in an order that does not depend on the server's.
-async fn lines(
-    session: &Session,
-    wanted: Option<Vec<i64>>,
-    ledger: &str,
-) -> Result<Vec<String>, DbError> {
-    session.batch(PINS).await?;
-    let wanted = wanted.map_or(Value::Null, |oids| json!(oids));
-    let schema = session.query(SCHEMA, &[wanted.clone(), ledger.into()]).await?;
-    let mut lines: Vec<String> =
-        schema.rows.iter().map(|row| Value::Array(row.clone()).to_string()).collect();
-    lines.sort_unstable();
-    let relations = session.query(RELATIONS, &[wanted, ledger.into()]).await?;
-    for row in relations.rows {
-        let name = row.first().and_then(Value::as_str).unwrap_or_default().to_string();
-        let rows = session.query(&ROWS.replace("TABLE_NAME", &name), &[]).await?;
-        let cells = rows.rows.into_iter().next().unwrap_or_default();
-        lines.push(format!("{name} {}", Value::Array(cells)));
-    }
-    Ok(lines)
-}
-
-/// Sums, not XOR: a row that is there twice must not vanish. Two halves of each row's MD5.
-const ROWS: &str = "SELECT count(*), \
-    sum(('x' || substr(h, 1, 16))::bit(64)::bigint::numeric)::text, \
-    sum(('x' || substr(h, 17, 16))::bit(64)::bigint::numeric)::text \
-    FROM (SELECT md5(runsheet_row::text) AS h FROM TABLE_NAME AS runsheet_row) AS hashed";
-
-/// $1 the tables asked for, or NULL; $2 the ledger's schema.
-const RELATIONS: &str = include_str!("fingerprint_rows.sql");
-const SCHEMA: &str = include_str!("fingerprint_schema.sql");

@@ -65,13 +65,12 @@ step("Put them back", || fs::restore(env));
             .any(0)
             .read_lock::<rhai::Map>()
             .and_then(|map| map.get("path").and_then(|path| path.clone().into_string().ok()));
-        let action = Action::new(call.verb.name, Effect::External, target.unwrap_or_default());
+        let target = target.unwrap_or_default();
+        let probed = json!({ "path": target, "sha256": "", "bytes": 0 });
+        let action = Action::new(call.verb.name, Effect::External, target);
         let perform = Box::new(move || put_back(host, call.options(0)?));
         let repeat = Repeat::Harmless;
-        host.pass_external(
-            External { action, repeat, probed: Value::Null, perform },
-            call.planned(),
-        )
+        host.pass_outside(External { action, repeat, probed, perform }, call.planned())
     },
 };
 

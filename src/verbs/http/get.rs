@@ -46,7 +46,8 @@ note(answer.body);
         let mut action = Action::new(call.verb.name, Effect::Read, url.clone());
         // A command that a plan has recorded may change what the address answers.
         action.touches = vec!["*".into()];
-        host.pass(action, call.planned(), || {
+        let stand_in = json!({ "status": 200, "body": "" });
+        host.pass_look_outside(action, call.planned(), stand_in, || {
             checked_url(&url)?;
             let headers = options.headers.into_iter().collect();
             let answer = fetch(host, Request { url: url.clone(), timeout, headers })?;

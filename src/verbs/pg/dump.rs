@@ -251,7 +251,8 @@ fn pinned(host: &Rc<Host>, target: &Target, tables: &[String]) -> Result<(Sessio
 /// The folder for dumps, made with mode 0700 where it is missing, and closed to others where it is
 /// the project's own.
 fn backup_dir(host: &Host, given: Option<&str>) -> Result<PathBuf, Fault> {
-    let dir = match given {
+    // A rehearsal's dumps show the copy: they lie where nobody takes them for backups.
+    let dir = match given.filter(|_| host.setup.rehearsal.is_none()) {
         Some(given) => inside(host, given)?,
         None => host.setup.project.join(&host.setup.config.backup.dir),
     };

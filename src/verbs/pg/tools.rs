@@ -1,24 +1,15 @@
 //! PostgreSQL's own programs: which `pg_dump` fits the server, and what they need to get in.
-//!
-//! A password is never in their arguments or environment: it is in a file that only we can read,
-//! for as long as the program runs.
 
-use std::path::Path;
 use std::rc::Rc;
-use std::time::Duration;
-
-use rustix::process::{Pid, test_kill_process};
 
 use crate::host::Host;
 use crate::model::Fault;
 use crate::msg;
 use crate::postgres::Target;
+pub(super) use crate::postgres::plain_command;
 use crate::postgres::programs::{Program, Programs};
-use crate::system::{Command, trampoline};
+use crate::system::Command;
 use crate::verbs::app::argv::application_name;
-
-/// No dump is stopped by us: the item's own time, Ctrl-C and the server are there for that.
-const WITHOUT_LIMIT: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Where PostgreSQL's programs are looked for.
 pub(super) fn programs(host: &Host) -> Programs {
@@ -73,11 +64,8 @@ pub(super) fn pg_restore(host: &Host, major: u32) -> Result<Program, Fault> {
     programs(host).find("pg_restore", Some(major))
 }
 
-/// How a child process gets into a database; its password file is removed when this is dropped.
-pub(super) struct Access {
-    folder: tempfile::TempDir,
-    env: Vec<(String, String)>,
-}
+/// How a child process gets into a database, with the run's name in `pg_stat_activity`.
+pub(super) struct Access(crate::postgres::Access);
 
 impl Access {
     /// For a program that is to work on a target. `server` as 150018; `settings` may be handed to
@@ -93,63 +81,13 @@ impl Access {
         program: &str,
     ) -> Result<Self, Fault> {
         let parent = host.setup.state.folder("tmp")?;
-        remove_the_deads(&parent);
-        let folder = tempfile::Builder::new()
-            .prefix(&format!("access-{}-", std::process::id()))
-            .tempdir_in(&parent)
-            .map_err(|error| crate::system::write_fault(&parent, &error))?;
-        let passfile = target.write_passfile(folder.path())?;
-        let mut env = target.libpq_env();
-        let mut options = String::new();
-        env.retain(|(name, value)| {
-            if name == "PGOPTIONS" {
-                options.clone_from(value);
-            }
-            !matches!(name.as_str(), "PGOPTIONS" | "PGAPPNAME")
-        });
-        if server >= 140_000 && settings {
-            // So that the server ends the backend soon after its client was killed.
-            options = format!("{options} -c client_connection_check_interval=500ms");
-        }
-        if !options.trim().is_empty() {
-            env.push(("PGOPTIONS".into(), options.trim().into()));
-        }
-        env.push(("PGAPPNAME".into(), application_name(host, program)));
-        env.push(("PGPASSFILE".into(), passfile.display().to_string()));
-        Ok(Self { folder, env })
+        let name = application_name(host, program);
+        crate::postgres::Access::new(&parent, target, server, settings, &name).map(Self)
     }
 
-    /// A command with this access. The programs' own words in English: what they say about a full
-    /// disk is looked for.
+    /// A command with this access.
     pub(super) fn command(&self, program: &Program, args: &[String]) -> Command {
-        let mut command = plain_command(program, args);
-        command.env.extend(self.env.iter().cloned());
-        command.cwd = self.folder.path().to_path_buf();
-        command
-    }
-}
-
-/// A command that connects to nothing.
-pub(super) fn plain_command(program: &Program, args: &[String]) -> Command {
-    let path = program.path.display().to_string();
-    let mut command = Command::new(std::iter::once(&path).chain(args));
-    command.cwd = "/".into();
-    command.env = vec![("LC_ALL".into(), "C".into())];
-    command.timeout = WITHOUT_LIMIT;
-    command.trampoline = trampoline();
-    command
-}
-
-/// Password files of processes that were killed before they could remove them.
-fn remove_the_deads(parent: &Path) {
-    let Ok(entries) = std::fs::read_dir(parent) else { return };
-    for entry in entries.filter_map(Result::ok) {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let pid = name.strip_prefix("access-").and_then(|rest| rest.split('-').next());
-        let pid = pid.and_then(|pid| pid.parse::<i32>().ok()).and_then(Pid::from_raw);
-        if pid.is_some_and(|pid| test_kill_process(pid) == Err(rustix::io::Errno::SRCH)) {
-            let _ = std::fs::remove_dir_all(entry.path());
-        }
+        self.0.command(program, args)
     }
 }
 

@@ -1,0 +1,259 @@
+//! What a rehearsal has proven of this playbook, and whether that still holds: the receipt held
+//! against files, parameters, schema and server of now.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use super::gate::{Host, Mode};
+use super::stop::Trouble;
+use crate::journal::{Receipt, WayBackWord, object_hash};
+use crate::model::{EventKind, Fault, FaultKind, Risk};
+use crate::msg;
+use crate::postgres::fingerprint;
+
+/// A receipt older than this says little about the data of today.
+const FRESH_DAYS: i64 = 7;
+/// So many stale things are named.
+const NAMED: usize = 12;
+
+/// The receipt, and what of it no longer holds.
+#[derive(Default)]
+pub struct Proof {
+    receipt: Option<Receipt>,
+    stale: Vec<String>,
+    /// The receipt cannot be read, or was edited.
+    broken: Option<Fault>,
+}
+
+impl Host {
+    /// A protected environment whose policy asks for a rehearsal wants a fresh receipt, before
+    /// anything new happens.
+    ///
+    /// # Errors
+    /// `no-receipt`, `receipt-stale` with what changed, `receipt-lossy`, `receipt-edited`: kind
+    /// Refused.
+    pub(super) fn demand_rehearsal(self: &Rc<Self>) -> Result<(), Trouble> {
+        let setup = &self.setup;
+        if self.mode() == Mode::Run && setup.rehearsal.is_none() {
+            // Looked at before this run changes anything.
+            self.proof();
+        }
+        let asked = self.mode() == Mode::Run
+            && setup.rehearsal.is_none()
+            && setup.environment.protected
+            && setup.wishes.resume.is_none();
+        let risk = self.known_risk();
+        if !asked || !risk.is_some_and(|risk| setup.config.policy.rule(risk).rehearsal) {
+            return Ok(());
+        }
+        let risk = risk.map_or("", Risk::word);
+        let again = format!("runsheet rehearse {}", setup.playbook.name);
+        let refused = |code: &str, text: String| {
+            Fault::new(FaultKind::Refused, code, text)
+                .cause(msg!("host.receipt.cause", risk = risk))
+                .next(again.clone())
+        };
+        let proof = self.proof();
+        if let Some(broken) = &proof.broken {
+            return Err(Self::fatal(broken.clone().next(again)));
+        }
+        let Some(receipt) = &proof.receipt else {
+            return Err(Self::fatal(refused("no-receipt", msg!("host.no-receipt"))));
+        };
+        if !proof.stale.is_empty() {
+            let text = msg!("host.receipt-stale", at = day(&receipt.at));
+            let fault = refused("receipt-stale", text).detail(shown(&proof.stale));
+            return Err(Self::fatal(fault));
+        }
+        if receipt.way_back == WayBackWord::Proven {
+            let text = msg!("host.receipt-holds", at = day(&receipt.at), id = receipt.rehearsal);
+            return self.emit(EventKind::Note { text }).map_err(Into::into);
+        }
+        let lost = shown(&receipt.lost);
+        if let Some(reason) = &setup.wishes.reason {
+            let text = msg!("host.receipt-lossy-accepted", lost = lost, reason = reason);
+            return self.emit(EventKind::Warning { text }).map_err(Into::into);
+        }
+        let fault = refused("receipt-lossy", msg!("host.receipt-lossy", at = day(&receipt.at)));
+        Err(Self::fatal(fault.detail(lost).remedy(msg!("host.receipt-lossy.remedy"))))
+    }
+
+    /// What plan and report say of a step's undo: the rehearsal that went it, or None.
+    pub(super) fn proven_way_back(self: &Rc<Self>, title: &str) -> Option<String> {
+        if self.setup.rehearsal.is_some() {
+            return None;
+        }
+        let proof = self.proof();
+        let receipt = proof.receipt.as_ref().filter(|_| proof.stale.is_empty())?;
+        let step = receipt.steps.iter().find(|step| step.title == title && !step.outside)?;
+        let took = crate::model::format_span(std::time::Duration::from_millis(step.back_ms?));
+        let proven = receipt.way_back == WayBackWord::Proven;
+        proven.then(|| msg!("host.proven", at = day(&receipt.at), took = took))
+    }
+
+    /// Says in a plan what the rehearsed way back lost, or why the receipt no longer holds.
+    ///
+    /// # Errors
+    /// `journal-write`.
+    pub(super) fn tell_proof(self: &Rc<Self>) -> Result<(), Fault> {
+        let mode = self.mode();
+        if self.setup.rehearsal.is_some() || mode != Mode::Plan || self.worker.borrow().is_none() {
+            return Ok(());
+        }
+        let proof = self.proof();
+        let text = match &proof.receipt {
+            _ if proof.broken.is_some() => {
+                proof.broken.as_ref().map(|broken| broken.message.clone())
+            }
+            Some(receipt) if !proof.stale.is_empty() => {
+                let text = msg!("host.receipt-stale", at = day(&receipt.at));
+                Some(format!("{text}\n{}", shown(&proof.stale)))
+            }
+            Some(receipt) if receipt.way_back != WayBackWord::Proven => {
+                let (at, lost) = (day(&receipt.at), shown(&receipt.lost));
+                Some(msg!("host.way-back-lossy", at = at, lost = lost))
+            }
+            _ => None,
+        };
+        text.map_or(Ok(()), |text| self.emit(EventKind::Warning { text }))
+    }
+
+    /// The receipt, looked at once: later this run itself has changed the schema.
+    fn proof(self: &Rc<Self>) -> &Proof {
+        self.proof.get_or_init(|| {
+            let id = self.begun.borrow().as_ref().map(|begun| begun.id.clone());
+            match Receipt::newest(&self.setup.state, &id.unwrap_or_default()) {
+                Err(fault) => Proof { broken: Some(fault), ..Proof::default() },
+                Ok(None) => Proof::default(),
+                Ok(Some(receipt)) => {
+                    let stale = self.stale(&receipt);
+                    Proof { receipt: Some(receipt), stale, broken: None }
+                }
+            }
+        })
+    }
+
+    /// The highest risk that is known before anything runs: what the playbook declares, and what
+    /// the SQL files do that it names.
+    fn known_risk(self: &Rc<Self>) -> Option<Risk> {
+        let named: Vec<String> = self.begun.borrow().as_ref().map_or_else(Vec::new, |begun| {
+            let files = begun.inputs["files"].as_object();
+            files.into_iter().flatten().map(|(name, _)| name.clone()).collect()
+        });
+        let setup = &self.setup;
+        let reviewed = named.iter().filter(|name| name.ends_with(".sql")).filter_map(|name| {
+            let found = crate::playbook::resolve_sql(&setup.project, &setup.playbook, name).ok()?;
+            let path = found.on_disk(setup.state.root()).ok()?;
+            let (folder, file) = (path.parent()?, path.file_name()?.to_str()?);
+            // What cannot be read is refused where it is used.
+            crate::sql::review(folder, file, BTreeMap::new()).ok().map(|review| review.risk)
+        });
+        reviewed.chain(self.risk.get()).max()
+    }
+
+    fn stale(self: &Rc<Self>, receipt: &Receipt) -> Vec<String> {
+        let mut stale = Vec::new();
+        if !receipt.with_rows {
+            stale.push(msg!("host.stale.no-rows"));
+        }
+        let inputs = self.begun.borrow().as_ref().map(|begun| begun.inputs.clone());
+        let inputs = inputs.unwrap_or_default();
+        for (file, hash) in &receipt.files {
+            let now = inputs["files"][file].as_str().map(String::from);
+            match now.or_else(|| self.file_hash(file)) {
+                Some(now) if now == *hash => {}
+                Some(_) => stale.push(msg!("host.stale.file", file = file)),
+                None => stale.push(msg!("host.stale.file-gone", file = file)),
+            }
+        }
+        for file in inputs["files"].as_object().into_iter().flatten().map(|(name, _)| name) {
+            if !receipt.files.contains_key(file) {
+                stale.push(msg!("host.stale.file-new", file = file));
+            }
+        }
+        let names: BTreeSet<&String> = [&receipt.params, &inputs["params"]]
+            .iter()
+            .flat_map(|map| map.as_object().into_iter().flatten().map(|(name, _)| name))
+            .collect();
+        for name in names {
+            let (was, now) = (&receipt.params[name], &inputs["params"][name]);
+            if was != now {
+                stale.push(msg!("host.stale.parameter", name = name, was = was, now = now));
+            }
+        }
+        let days = age_in_days(&receipt.at);
+        if days.is_none_or(|days| days >= FRESH_DAYS) {
+            let days = days.map_or("?".to_string(), |days| days.to_string());
+            stale.push(msg!("host.stale.age", days = days, limit = FRESH_DAYS));
+        }
+        // A run that has begun has changed the schema itself.
+        let untouched = self.mode() == Mode::Plan || self.setup.wishes.resume.is_none();
+        if untouched && self.mode() != Mode::Undo {
+            match self.stale_server(receipt) {
+                Ok(found) => stale.extend(found),
+                Err(trouble) => {
+                    let why = super::undo::fault_of(trouble).message;
+                    stale.push(msg!("host.stale.unknown", why = why));
+                }
+            }
+        }
+        stale
+    }
+
+    fn stale_server(self: &Rc<Self>, receipt: &Receipt) -> Result<Vec<String>, Trouble> {
+        let session = self.session()?;
+        let mut stale = Vec::new();
+        let server = session.server_version();
+        if server / 10_000 != receipt.server / 10_000 {
+            let (was, now) = (receipt.server / 10_000, server / 10_000);
+            stale.push(msg!("host.stale.server", was = was, now = now));
+        }
+        let ledger = self.setup.config.ledger_schema.clone();
+        let now = self.wait(fingerprint::schema(&session, &ledger))?;
+        let now = now.map_err(|error| self.db_fault(error))?;
+        stale.extend(changed_objects(receipt, &now));
+        Ok(stale)
+    }
+}
+
+/// What of the schema is no longer as it was rehearsed. A relation that is wholly new, and that the
+/// playbook does not make itself, is no difference: partitions are made every night.
+fn changed_objects(receipt: &Receipt, now: &BTreeMap<String, String>) -> Vec<String> {
+    let mut found = Vec::new();
+    for (name, hash) in &receipt.schema {
+        match now.get(name) {
+            Some(body) if object_hash(body) == *hash => {}
+            Some(_) => found.push(msg!("host.stale.changed", object = name)),
+            None => found.push(msg!("host.stale.gone", object = name)),
+        }
+    }
+    for (name, body) in now.iter().filter(|(name, _)| !receipt.schema.contains_key(*name)) {
+        let apart = match fingerprint::relation_of(name, body) {
+            Some(table) => !receipt.schema.contains_key(&table),
+            None => name.starts_with("relation "),
+        };
+        if !apart || receipt.made.contains(name) {
+            found.push(msg!("host.stale.new", object = name));
+        }
+    }
+    found
+}
+
+fn age_in_days(at: &str) -> Option<i64> {
+    let then: jiff::Timestamp = at.parse().ok()?;
+    Some(jiff::Timestamp::now().duration_since(then).as_secs() / 86_400)
+}
+
+/// "2026-11-21 11:02" of "2026-11-21T11:02:33+00:00".
+fn day(at: &str) -> String {
+    at.get(..16).unwrap_or(at).replace('T', " ")
+}
+
+fn shown(lines: &[String]) -> String {
+    let mut text = lines.iter().take(NAMED).cloned().collect::<Vec<_>>().join("\n");
+    if lines.len() > NAMED {
+        let more = lines.len() - NAMED;
+        text.push_str(&format!("\n{}", msg!("host.stale.more", count = more)));
+    }
+    text
+}

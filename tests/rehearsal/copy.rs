@@ -1,0 +1,151 @@
+//! Where the copy comes from, and that nothing of it stays.
+
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::{GOOD, rehearse, report};
+use crate::faults::Desk;
+use crate::support::project::Running;
+
+#[test]
+fn a_source_that_does_not_answer_is_told_with_7() {
+    let desk = Desk::new(GOOD);
+    let url = "postgresql://postgres@127.0.0.1:9/shop";
+    let ran = desk.project.run(&["rehearse", "it", "--url", url]);
+    ran.exits(7).stderr_shows("127.0.0.1");
+    rehearse(&desk, &["--from", "nothing-here"]).exits(2).stderr_shows("schema-only");
+}
+
+#[test]
+fn roles_rights_and_settings_are_on_the_copy_too() {
+    let desk = Desk::new(
+        r#"check("who", || expect_equal("who", db::value("SELECT current_user::text"), "clerk"));
+        check("setting", || expect_equal("setting", db::value("SHOW work_mem"), "7MB"));
+        check("path", || expect_equal("path", db::value("SHOW search_path"), "app, public"));
+        check("may not", || expect_equal("may", db::value("SELECT has_table_privilege('closed', 'DELETE')"), false));
+        step("make", #{ undo: || db::exec("DROP TABLE mine") }, || db::exec("CREATE TABLE mine (a int)"));"#,
+    );
+    desk.sql(
+        "CREATE ROLE team; CREATE ROLE clerk LOGIN IN ROLE team; CREATE SCHEMA app AUTHORIZATION clerk; \
+         CREATE TABLE closed (a int); REVOKE ALL ON closed FROM PUBLIC; ALTER TABLE closed OWNER TO postgres; \
+         GRANT CREATE ON DATABASE shop TO clerk; GRANT SELECT ON items TO team; \
+         ALTER DATABASE shop SET work_mem = '7MB'; ALTER ROLE clerk IN DATABASE shop SET search_path = app, public",
+    );
+    let clerk = desk.url().replace("user=postgres", "user=clerk");
+    let ran = desk.project.run(&["rehearse", "it", "--url", &clerk]);
+    // A role that may not read everything cannot copy everything.
+    ran.exits(1).stderr_shows("pg_read_all_data TO clerk");
+    desk.sql("GRANT pg_read_all_data TO clerk");
+    let ran = desk.project.run(&["rehearse", "it", "--url", &clerk]);
+    ran.exits(0);
+    assert_eq!(report(&desk)["left_out"].to_string(), "[]");
+}
+
+#[test]
+fn a_dump_or_the_schema_alone_can_be_rehearsed_on() {
+    let desk = Desk::new(r#"step("dump", || pg::dump());"#);
+    desk.run().exits(0);
+    let folder = desk.project.path().join("backups");
+    let mut dumps = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let dump = dumps.find(|path| path.extension().is_some_and(|e| e == "dump")).unwrap();
+    desk.body(&format!("let p = playbook(\"other\", #{{ database: \"shop\" }});\n{GOOD}"));
+    let words = ["rehearse", "it", "--from", dump.to_str().unwrap()];
+    desk.project.run(&words).exits(0).stdout_shows("proven");
+    assert_eq!(report(&desk)["size"][1], 20);
+
+    let empty = "let p = playbook(\"other\");\nstep(\"x\", #{ undo: || db::exec(\"DROP TABLE x\") }, || db::exec(\"CREATE TABLE x ()\"));";
+    desk.body(empty);
+    rehearse(&desk, &["--from", "schema-only"]).exits(0).stdout_shows("only the schema was copied");
+    assert_eq!(report(&desk)["size"][1], 0);
+}
+
+/// No programs of that version: the dump says that it is of PostgreSQL 99.
+#[test]
+fn a_copy_without_programs_of_its_version_is_refused_by_name() {
+    let desk = Desk::new(r#"step("dump", || pg::dump());"#);
+    desk.run().exits(0);
+    let folder = desk.project.path().join("backups");
+    let mut dumps = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let dump = dumps.find(|path| path.extension().is_some_and(|e| e == "dump")).unwrap();
+    let mut bytes = std::fs::read(&dump).unwrap();
+    let major = format!("{}.", desk.cluster.major());
+    for at in 0..200 {
+        if bytes[at..].starts_with(major.as_bytes()) {
+            bytes[at..at + 2].copy_from_slice(b"99");
+        }
+    }
+    std::fs::write(desk.project.path().join("new.dump"), bytes).unwrap();
+    desk.body(&format!("let p = playbook(\"other\");\n{GOOD}"));
+    let ran = desk.project.run(&["rehearse", "it", "--from", "new.dump"]);
+    ran.exits(1).stderr_shows("program-not-found").stderr_shows("99");
+    std::fs::write(desk.project.path().join("no.dump"), "no dump at all").unwrap();
+    desk.project.run(&["rehearse", "it", "--from", "no.dump"]).exits(2).stderr_shows("no.dump");
+}
+
+/// The folders of rehearsals' servers: below the state folder, or, where the server's account
+/// cannot reach that, in the folder for temporary files.
+fn servers(state: &Path) -> Vec<PathBuf> {
+    let me = rustix::process::geteuid().as_raw();
+    let aside = std::env::temp_dir().join(format!("runsheet-scratch-{me}"));
+    let entries =
+        [state.join("scratch"), aside].into_iter().filter_map(|f| std::fs::read_dir(f).ok());
+    let paths = entries.flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    let ours =
+        |path: &PathBuf| path.file_name().unwrap().to_string_lossy().starts_with("rehearsal-");
+    paths.filter(ours).collect()
+}
+
+/// The server's folder of one process.
+fn server_of(state: &Path, pid: u32) -> Option<PathBuf> {
+    let its = |path: &PathBuf| {
+        let owner = std::fs::read_to_string(path.join("owner")).unwrap_or_default();
+        owner.lines().next() == Some(&pid.to_string())
+    };
+    servers(state).into_iter().find(its)
+}
+
+#[test]
+fn a_killed_rehearsal_leaves_nothing_behind_the_next_one() {
+    let desk = Desk::new(r#"step("wait", #{ undo: || () }, || db::query("SELECT pg_sleep(60)"));"#);
+    let state = desk.project.path().join(".runsheet");
+    let running = desk.start(&["rehearse", "it"]);
+    let started = Instant::now();
+    let server = loop {
+        let server = server_of(&state, running.id());
+        if let Some(server) = server.filter(|server| server.join("work/state-1/runs").is_dir()) {
+            break server;
+        }
+        assert!(started.elapsed() < Duration::from_secs(30), "never at work");
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    let pid = std::fs::read_to_string(server.join("data/postmaster.pid")).unwrap();
+    let process = Path::new("/proc").join(pid.lines().next().unwrap());
+    running.signal("KILL");
+    assert_eq!(running.wait().code, 137);
+    assert!(server.exists() && process.exists());
+    desk.body(GOOD);
+    rehearse(&desk, &[]).exits(0);
+    assert!(!server.exists() && !process.exists(), "{}", server.display());
+}
+
+/// PostgreSQL refuses root: as root another account serves; without root, one's own.
+#[test]
+fn an_ordinary_user_rehearses_as_well() {
+    let desk = Desk::new(GOOD);
+    let project = desk.project.path();
+    let url = desk.url();
+    let mut command = desk.project.command(&["rehearse", "it", "--url", &url]);
+    if rustix::process::geteuid().is_root() {
+        let mut owned = std::process::Command::new("chown");
+        assert!(owned.args(["-R", "65534:65534"]).arg(project).status().unwrap().success());
+        command.uid(65534).gid(65534).env("TMPDIR", project);
+    }
+    let ran = Running::start(command, project.to_path_buf()).wait();
+    ran.exits(0).stdout_shows("proven");
+    assert!(
+        std::fs::read_dir(project.join(".runsheet/scratch")).unwrap().all(|entry| {
+            !entry.unwrap().file_name().to_string_lossy().starts_with("rehearsal-")
+        })
+    );
+}

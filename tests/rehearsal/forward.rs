@@ -1,0 +1,118 @@
+//! The whole way, and a way that ends early.
+
+use std::os::unix::fs::PermissionsExt;
+
+use serde_json::Value;
+
+use super::{GOOD, receipts, rehearse, report};
+use crate::faults::Desk;
+
+/// P8: up and down again is the same, and the rehearsal says so.
+#[test]
+fn p8_a_good_playbook_is_proven_and_leaves_a_receipt() {
+    let desk = Desk::new(GOOD);
+    let before = desk.call(&["fingerprint"]).exits(0).stdout.clone();
+    let ran = rehearse(&desk, &[]);
+    ran.exits(0).stdout_shows("proven: after the undo steps everything is as it was");
+    ran.stdout_shows("a second run finds nothing to do").stdout_shows("ACCESS EXCLUSIVE");
+    // Nothing of it is on the source: no row, no ledger.
+    assert_eq!(desk.call(&["fingerprint"]).exits(0).stdout, before);
+    assert_eq!(desk.value("SELECT to_regnamespace('runsheet') IS NULL"), "t");
+    desk.unchanged().nothing_is_left();
+    let receipts = receipts(&desk);
+    assert_eq!(receipts.len(), 1);
+    let mode = std::fs::metadata(&receipts[0]).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+
+    let report = report(&desk);
+    let steps = report["forward"]["steps"].as_array().unwrap();
+    let measured = |at: usize| &steps[at]["measured"];
+    assert_eq!(measured(0)["locks"][0]["mode"], "AccessExclusiveLock");
+    assert_eq!(measured(0)["locks"][0]["table"], "public.items");
+    assert_eq!(measured(1)["rows"][0]["updated"], 20);
+    assert!(measured(1)["wal_bytes"].as_u64().unwrap() > 500);
+    assert_eq!(report["size"][1], 20);
+
+    let planned = desk.call(&["plan", "it"]);
+    planned.exits(0).stdout_shows("way back: add (proven: rehearsal of ");
+}
+
+#[test]
+fn a_rewritten_table_is_named_and_an_added_column_is_no_rewrite() {
+    let desk = Desk::new(
+        r#"step("widen", #{ undo: || db::exec("ALTER TABLE items ALTER id TYPE int") },
+            || db::exec("ALTER TABLE items ALTER id TYPE bigint"));
+        step("add", #{ undo: || db::exec("ALTER TABLE items DROP COLUMN more") },
+            || db::exec("ALTER TABLE items ADD COLUMN more int DEFAULT 7"));"#,
+    );
+    rehearse(&desk, &[]).exits(0).stdout_shows("widen: public.items was rewritten");
+    let report = report(&desk);
+    assert_eq!(report["forward"]["steps"][0]["measured"]["rewritten"][0], "public.items");
+    assert_eq!(report["forward"]["steps"][1]["measured"]["rewritten"][0], Value::Null);
+}
+
+#[test]
+fn a_playbook_that_fails_forward_exits_with_1_and_leaves_no_receipt() {
+    let desk = Desk::new(
+        r#"step("one", #{ undo: || db::exec("DROP TABLE t") }, || db::exec("CREATE TABLE t (a int)"));
+        step("two", || db::exec("INSERT INTO items VALUES (1, 'there already')"));"#,
+    );
+    rehearse(&desk, &[]).exits(1).stderr_shows("23505").stderr_shows("it.rhai");
+    desk.body(
+        r#"step("one", #{ undo: || db::exec("DROP TABLE t") }, || db::exec("CREATE TABLE t (a int)"));
+        verify("two", || false);"#,
+    );
+    rehearse(&desk, &[]).exits(1);
+    assert!(receipts(&desk).is_empty());
+    desk.unchanged();
+}
+
+#[test]
+fn the_last_line_for_programs_says_state_and_next_command() {
+    let desk = Desk::new(GOOD);
+    let ran = rehearse(&desk, &["--json"]);
+    ran.exits(0);
+    let lines: Vec<Value> =
+        ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let last = lines.last().unwrap();
+    assert_eq!((&last["event"], &last["state"]), (&"rehearsed".into(), &"done".into()));
+    assert_eq!((&last["changed"], &last["exit"]), (&false.into(), &0.into()));
+    assert_eq!(last["way_back"], "proven");
+    assert_eq!(last["next"], "runsheet run it");
+    let phases: Vec<&str> = lines.iter().filter_map(|line| line["phase"].as_str()).collect();
+    for phase in ["server", "copy", "forward", "back", "again", "second"] {
+        assert!(phases.contains(&phase), "{phase}: {phases:?}");
+    }
+}
+
+#[test]
+fn what_is_done_on_the_source_is_nothing_to_rehearse_unless_asked_for() {
+    let desk = Desk::new(
+        r#"step("count", #{ undo: || db::exec("DELETE FROM items WHERE id > 1000") },
+            || db::exec("INSERT INTO items SELECT 1000 + count(*), 'x' FROM items"));"#,
+    );
+    desk.run().exits(0);
+    rehearse(&desk, &[]).exits(0).stdout_shows("nothing was left to do");
+    assert!(receipts(&desk).is_empty());
+    // The undo takes more than this run brought: what the earlier one brought is lost.
+    let ran = rehearse(&desk, &["--again"]);
+    ran.exits(6).stdout_shows("public.items: 1 rows are gone (id=1020)");
+}
+
+#[test]
+fn a_killed_runner_is_resumed_to_the_same_end() {
+    let desk = Desk::new(
+        r#"step("one", #{ undo: || db::exec("DROP TABLE t") }, || db::exec("CREATE TABLE t (a int, at timestamptz DEFAULT now())"));
+        step("two", #{ undo: || db::exec("DELETE FROM t") }, || { db::exec("INSERT INTO t SELECT generate_series(1, 500)"); db::query("SELECT pg_sleep(0.2)"); });
+        step("three", #{ undo: || db::exec("DELETE FROM t WHERE a = 0") }, || { db::exec("INSERT INTO t VALUES (0)"); db::query("SELECT pg_sleep(0.2)"); });"#,
+    );
+    let ran = rehearse(&desk, &["--crash"]);
+    ran.exits(0);
+    let report = report(&desk);
+    assert_eq!(report["varying"][0], "public.t", "{report:#}");
+    let crashes = report["crashes"].as_array().unwrap();
+    assert!(!crashes.is_empty(), "{report:#}");
+    assert!(crashes.iter().all(|crash| crash["same"] == true), "{report:#}");
+    assert_eq!(crashes[0]["after"], "one");
+    desk.unchanged();
+}

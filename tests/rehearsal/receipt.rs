@@ -1,0 +1,122 @@
+//! What a receipt is worth: to a protected environment, edited, and when things have changed.
+
+use super::{GOOD, receipts, rehearse};
+use crate::faults::Desk;
+use crate::support::Ran;
+
+const TOML: &str = "[environments.live]\nurl_env = \"LIVE\"\nprotected = true\n";
+
+/// A protected environment, and a playbook that calls itself dangerous.
+fn protected(body: &str) -> Desk {
+    let mut desk = Desk::new("");
+    desk.project.file("runsheet.toml", TOML);
+    let url = desk.url();
+    desk.project.env("LIVE", &url);
+    let begin = "let p = playbook(\"it\", #{ risk: \"high\", params: #{ size: 5 } });\n";
+    desk.body(&format!("{begin}{body}"));
+    desk
+}
+
+fn run(desk: &Desk, more: &[&str]) -> Ran {
+    let plan = desk.project.run(&[&["plan", "it"], more].concat());
+    let code = plan.stdout.split("approval code: ").nth(1).expect("a code")[..12].to_string();
+    desk.project.run(&[&["run", "it", "--approve", &code], more].concat())
+}
+
+fn rehearsed(desk: &Desk) -> Ran {
+    desk.project.run(&["rehearse", "it"])
+}
+
+#[test]
+fn a_protected_environment_wants_a_fresh_receipt() {
+    let desk = protected(GOOD);
+    let ran = run(&desk, &[]);
+    ran.exits(4).stderr_shows("no-receipt").stderr_shows("runsheet rehearse it");
+    desk.unchanged();
+    rehearsed(&desk).exits(0);
+    desk.unchanged();
+    run(&desk, &[]).exits(0).shows("nothing has changed since");
+    // Done is done: fifty containers that start again need no receipt, which is stale by now.
+    run(&desk, &[]).exits(0);
+}
+
+#[test]
+fn a_stale_receipt_says_exactly_what_has_changed() {
+    let desk = protected(GOOD);
+    desk.sql("CREATE TABLE parts (a int) PARTITION BY RANGE (a)");
+    rehearsed(&desk).exits(0);
+    // A partition made at midnight spoils nothing.
+    desk.sql("CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (1) TO (2); CREATE INDEX ON parts_1 (a)");
+    desk.project.run(&["plan", "it"]).exits(0).shows("proven: rehearsal of");
+    desk.sql("ALTER TABLE items ADD COLUMN extra int; CREATE INDEX items_name ON items (name)");
+    let ran = run(&desk, &[]);
+    ran.exits(4).stderr_shows("receipt-stale").stderr_shows("column public.items.extra is new");
+    ran.stderr_shows("index public.items_name is new");
+    assert!(!ran.stderr.contains("parts_1"), "{}", ran.stderr);
+    desk.project
+        .run(&["plan", "it"])
+        .exits(0)
+        .shows("column public.items.extra is new")
+        .shows("unproven");
+    desk.sql("ALTER TABLE items DROP COLUMN extra; DROP INDEX items_name");
+    run(&desk, &["--set", "size=6"]).exits(4).stderr_shows("parameter size: 5 then, 6 now");
+    desk.body(&format!("let p = playbook(\"it\", #{{ risk: \"high\", params: #{{ size: 5 }} }});\n{GOOD}\nnote(\"more\");"));
+    run(&desk, &[]).exits(4).stderr_shows("playbooks/it.rhai has changed");
+    assert_eq!(desk.value("SELECT to_regnamespace('runsheet') IS NULL"), "t");
+}
+
+#[test]
+fn an_sql_file_gives_a_playbook_its_risk_and_binds_the_receipt() {
+    let mut desk = Desk::new("");
+    desk.project.file("runsheet.toml", TOML);
+    let url = desk.url();
+    desk.project.env("LIVE", &url);
+    desk.project.file("sql/more.sql", "DROP TABLE items;\n");
+    desk.project.file("sql/up.sql", "CREATE TABLE before_it (a int);\n\\ir more.sql\n");
+    desk.body(r#"step("x", #{ undo: || () }, || sql::run_file("sql/up.sql"));"#);
+    run(&desk, &[]).exits(4).stderr_shows("no-receipt");
+    rehearsed(&desk).exits(6).stdout_shows("table public.items is gone");
+    // A file that another one includes counts as well.
+    desk.project.file("sql/more.sql", "DROP TABLE items; -- and more\n");
+    run(&desk, &[]).exits(4).stderr_shows("sql/more.sql has changed");
+}
+
+#[test]
+fn a_lossy_way_back_is_refused_until_somebody_says_why() {
+    let desk =
+        protected(r#"step("x", #{ undo: || () }, || db::exec("DELETE FROM items WHERE id = 9"));"#);
+    rehearsed(&desk).exits(6);
+    let ran = run(&desk, &[]);
+    ran.exits(4).stderr_shows("receipt-lossy").stderr_shows("id=9");
+    desk.unchanged();
+    run(&desk, &["--reason", "item 9 is in the archive"])
+        .exits(0)
+        .shows("item 9 is in the archive");
+}
+
+#[test]
+fn an_edited_receipt_is_refused() {
+    let desk =
+        protected(r#"step("x", #{ undo: || () }, || db::exec("DELETE FROM items WHERE id = 9"));"#);
+    rehearsed(&desk).exits(6);
+    let path = receipts(&desk).pop().unwrap();
+    let text = std::fs::read_to_string(&path).unwrap().replace("\"lossy\"", "\"proven\"");
+    std::fs::write(&path, text).unwrap();
+    run(&desk, &[]).exits(4).stderr_shows("receipt-edited").stderr_shows("runsheet rehearse it");
+    desk.unchanged();
+    std::fs::remove_file(&path).unwrap();
+    run(&desk, &[]).exits(4).stderr_shows("no-receipt");
+}
+
+#[test]
+fn the_policy_decides_which_risk_needs_a_rehearsal() {
+    let desk = protected(GOOD);
+    desk.project
+        .file("runsheet.toml", &format!("{TOML}[policy]\nhigh = {{ rehearsal = false }}\n"));
+    run(&desk, &[]).exits(0);
+    // Where nothing is protected nobody asks.
+    let desk = Desk::new("");
+    desk.body(&format!("let p = playbook(\"it\", #{{ risk: \"very_high\" }});\n{GOOD}"));
+    desk.run().exits(0);
+    rehearse(&desk, &[]).exits(0);
+}
