@@ -6,7 +6,7 @@ use clap::{FromArgMatches, Parser};
 
 use super::args::{Arguments, Command};
 use super::desk::{self, Desk};
-use super::{again, check, demo, doctor, help, look, past, road, show, start, verbs};
+use super::{again, check, demo, doctor, help, lint, look, past, road, show, start, verbs};
 use crate::model::{Fault, Redactor};
 
 /// Runs one command line and gives its exit code.
@@ -66,6 +66,7 @@ fn dispatch(arguments: &Arguments, redactor: &Redactor) -> Result<u8, Fault> {
         Command::List => look::list(&desk),
         Command::Show { playbook } => show::show(&desk, playbook),
         Command::Check { playbooks } => check::check(&desk, playbooks),
+        Command::Lint { paths, max_risk, format } => lint::lint(&desk, paths, *max_risk, *format),
         Command::Plan { playbook, road } => road::plan(&desk, road, playbook),
         Command::Run { playbook, road } => road::run(&desk, road, playbook),
         Command::Resume { run, road } => again::resume(&desk, road, run.as_deref()),

@@ -10,6 +10,7 @@ mod dispatch;
 mod doctor;
 mod help;
 mod known;
+mod lint;
 mod look;
 mod past;
 mod road;

@@ -94,7 +94,7 @@ macro_rules! catalogs {
 }
 
 catalogs!(
-    "cli", "config", "engine", "host", "journal", "playbook", "postgres", "report", "sql",
+    "cli", "config", "engine", "host", "journal", "lint", "playbook", "postgres", "report", "sql",
     "sqlstate", "system", "verbs",
 );
 

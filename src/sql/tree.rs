@@ -65,7 +65,7 @@ pub(super) struct Relations {
     pub(super) read: Vec<String>,
 }
 
-fn add(list: &mut Vec<String>, name: String) {
+pub(super) fn add(list: &mut Vec<String>, name: String) {
     if !name.is_empty() && !list.contains(&name) {
         list.push(name);
     }
