@@ -12,6 +12,7 @@ mod house;
 mod playbooks;
 mod postgres;
 mod promises;
+mod risk;
 mod support;
 mod system;
 mod verbs;

@@ -5,7 +5,7 @@
 use squawk_syntax::{SyntaxKind as K, SyntaxNode};
 
 use super::risk::Verdict;
-use super::seen::Seen;
+use super::seen::{Seen, named};
 use super::{rewrite, tree, words};
 use crate::model::Risk;
 use crate::msg;
@@ -37,7 +37,7 @@ fn action_verdict(action: &SyntaxNode, table: &str, seen: &Seen) -> Verdict {
     let medium = |reason| Verdict::new(Risk::Medium, reason);
     let high = |reason| Verdict::new(Risk::High, reason);
     match action.kind() {
-        K::ADD_COLUMN => add_column(action),
+        K::ADD_COLUMN => add_column(action, seen),
         K::DROP_COLUMN => Verdict::loses(msg!("sql.reason.drop-column")),
         K::ALTER_COLUMN => action
             .children()
@@ -45,7 +45,12 @@ fn action_verdict(action: &SyntaxNode, table: &str, seen: &Seen) -> Verdict {
             .reduce(Verdict::or_worse)
             .unwrap_or_else(|| medium(msg!("sql.reason.alter"))),
         K::ADD_CONSTRAINT => add_constraint(action),
+        K::VALIDATE_CONSTRAINT if is_valid(action, table, seen) => low(msg!("sql.reason.catalog")),
         K::VALIDATE_CONSTRAINT => medium(msg!("sql.reason.validate")),
+        K::ALL_IN_TABLESPACE => high(msg!("sql.reason.rewrite")),
+        K::SET_LOGGED if seen.whole(table).is_some_and(|known| !known.unlogged) => {
+            low(msg!("sql.reason.catalog"))
+        }
         K::DROP_CONSTRAINT => medium(msg!("sql.reason.drop-constraint")),
         K::TABLE_RENAME_TO | K::RENAME_COLUMN | K::SET_SCHEMA => high(msg!("sql.reason.rename")),
         K::RENAME_CONSTRAINT => low(msg!("sql.reason.catalog")),
@@ -105,39 +110,44 @@ fn column_option(action: &SyntaxNode, option: &SyntaxNode, table: &str, seen: &S
     }
 }
 
+/// True for a constraint of the file that has been checked already.
+pub(super) fn is_valid(action: &SyntaxNode, table: &str, seen: &Seen) -> bool {
+    let name = named(action, K::CONSTRAINT_NAME_REF);
+    let known = seen.table(table).and_then(|known| known.constraint(&name));
+    known.is_some_and(|one| one.valid)
+}
+
 /// Expressions that look like calls of functions and are none.
 const EXPRESSIONS: &[&str] =
     &["array", "coalesce", "greatest", "least", "nullif", "row", "cast", "current_setting"];
 
 /// True where a default is worked out for each row instead of once (manual: "a volatile DEFAULT
 /// will cause the entire table and its indexes to be rewritten").
-fn is_volatile(default: &SyntaxNode) -> bool {
-    tree::calls(default)
-        .iter()
-        .any(|name| !words::is_stable(name) && !EXPRESSIONS.contains(&name.as_str()))
+fn is_volatile(default: &SyntaxNode, seen: &Seen) -> bool {
+    tree::calls(default).iter().any(|name| {
+        !words::is_stable(name) && !EXPRESSIONS.contains(&name.as_str()) && !seen.is_stable(name)
+    })
 }
 
 /// True where a new column needs a value of its own in every row.
-pub(super) fn new_column_rewrites(action: &SyntaxNode) -> bool {
-    let volatile =
-        action.children().any(|child| child.kind() == K::DEFAULT_CONSTRAINT && is_volatile(&child));
+pub(super) fn new_column_rewrites(action: &SyntaxNode, seen: &Seen) -> bool {
+    let volatile = action
+        .children()
+        .any(|child| child.kind() == K::DEFAULT_CONSTRAINT && is_volatile(&child, seen));
     let generated = action.children().find(|child| child.kind() == K::GENERATED_CONSTRAINT);
     let made = generated.is_some_and(|generated| {
-        generated
-            .descendants()
-            .any(|node| matches!(node.kind(), K::GENERATED_STORED | K::GENERATED_IDENTITY))
+        let below = |kind: K| generated.descendants().any(|node| node.kind() == kind);
+        below(K::GENERATED_IDENTITY) || below(K::GENERATED_STORED) && !below(K::VIRTUAL)
     });
-    let serial = action
-        .children()
-        .find(|child| child.kind() == K::PATH_TYPE)
-        .is_some_and(|kind| kind.text().to_string().to_ascii_lowercase().contains("serial"));
-    volatile || made || serial
+    let kind = action.children().find(|child| child.kind() == K::PATH_TYPE);
+    let kind = kind.map(|kind| kind.text().to_string().to_ascii_lowercase()).unwrap_or_default();
+    volatile || made || kind.contains("serial") || seen.checks(&kind)
 }
 
-fn add_column(action: &SyntaxNode) -> Verdict {
+fn add_column(action: &SyntaxNode, seen: &Seen) -> Verdict {
     let has = |wanted: K| action.children().any(|child| child.kind() == wanted);
     let default = action.children().find(|child| child.kind() == K::DEFAULT_CONSTRAINT);
-    if new_column_rewrites(action) {
+    if new_column_rewrites(action, seen) {
         return Verdict::new(Risk::High, msg!("sql.reason.add-column-rewrite"));
     }
     if has(K::PRIMARY_KEY_CONSTRAINT) || has(K::UNIQUE_CONSTRAINT) {
@@ -157,7 +167,7 @@ fn add_column(action: &SyntaxNode) -> Verdict {
 
 fn add_constraint(action: &SyntaxNode) -> Verdict {
     let has = |wanted: K| action.descendants().any(|node| node.kind() == wanted);
-    if has(K::NOT_VALID) {
+    if has(K::NOT_VALID) || has(K::NOT_ENFORCED) {
         Verdict::new(Risk::Low, msg!("sql.reason.not-valid"))
     } else if has(K::USING_INDEX_NAME) {
         Verdict::new(Risk::Medium, msg!("sql.reason.using-index"))

@@ -10,6 +10,7 @@ use super::tree;
 pub(super) fn column(item: &SyntaxNode, table_name: &str, table: &mut Table) {
     let name = named(item, K::COLUMN_NAME);
     let kind = item.children().find(|c| is_type(c.kind())).map(|c| text(&c)).unwrap_or_default();
+    let collation = child(item, K::COLLATE).map(|collate| text(&collate)).unwrap_or_default();
     let default = child(item, K::DEFAULT_CONSTRAINT).and_then(|c| value_of_default(&c));
     let made = has(item, K::GENERATED_CONSTRAINT) || kind.to_lowercase().contains("serial");
     let not_null =
@@ -20,7 +21,7 @@ pub(super) fn column(item: &SyntaxNode, table_name: &str, table: &mut Table) {
         }
     }
     table.columns.retain(|known| known.name != name);
-    table.columns.push(Column { name, kind, default, not_null, made });
+    table.columns.push(Column { name, kind, collation, default, not_null, made });
 }
 
 /// Behind the word DEFAULT.
@@ -208,6 +209,18 @@ fn on_table(table: &mut Table, name: &str, action: &SyntaxNode) {
             let dropped = named(action, K::CONSTRAINT_NAME_REF);
             table.constraints.retain(|one| one.name != dropped);
         }
+        K::ENABLE_RLS => table.guarded = true,
+        K::DISABLE_RLS => table.guarded = false,
+        K::FORCE_RLS => table.forced = true,
+        K::NO_FORCE_RLS => table.forced = false,
+        K::CLUSTER_ON => table.clustered = true,
+        K::SET_WITHOUT_CLUSTER => table.clustered = false,
+        K::REPLICA_IDENTITY => table.identity = !has(action, K::REPLICA_IDENTITY_DEFAULT),
+        K::DISABLE_TRIGGER | K::DISABLE_RULE => table.off.extend(switched(action)),
+        K::ENABLE_TRIGGER | K::ENABLE_RULE => {
+            let on = switched(action);
+            table.off.retain(|name| Some(name) != on.as_ref());
+        }
         K::SET_LOGGED => table.unlogged = false,
         K::SET_UNLOGGED => table.unlogged = true,
         K::ALTER_COLUMN => {
@@ -219,6 +232,11 @@ fn on_table(table: &mut Table, name: &str, action: &SyntaxNode) {
     }
 }
 
+/// The trigger or rule that is switched.
+pub(super) fn switched(action: &SyntaxNode) -> Option<String> {
+    action.children().next().map(|name| text(&name))
+}
+
 fn on_column(column: &mut Column, action: &SyntaxNode) {
     for option in action.children() {
         match option.kind() {
@@ -226,6 +244,7 @@ fn on_column(column: &mut Column, action: &SyntaxNode) {
                 if let Some(kind) = option.children().find(|c| is_type(c.kind())) {
                     column.kind = text(&kind);
                 }
+                column.collation = child(&option, K::COLLATE).map(|c| text(&c)).unwrap_or_default();
             }
             K::SET_DEFAULT => column.default = value_of_default(&option),
             K::DROP_DEFAULT => column.default = None,

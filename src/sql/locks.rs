@@ -110,6 +110,29 @@ pub(super) fn of(stmt: &SyntaxNode, objects: &[String], seen: &Seen) -> Vec<Lock
                 taken.add("SHARE UPDATE EXCLUSIVE", &tree::name(&table));
             }
         }
+        K::DROP_STATISTICS => {
+            for table in objects.iter().filter_map(|name| seen.statistics.get(&key(name))) {
+                taken.add("SHARE UPDATE EXCLUSIVE", table);
+            }
+        }
+        K::DROP_TYPE | K::DROP_DOMAIN | K::ALTER_TYPE if has("cascade") => {
+            for table in objects.iter().flat_map(|name| seen.made_of(name)) {
+                taken.all(STRONGEST, &seen.family(table));
+            }
+        }
+        K::DROP_SCHEMA if has("cascade") => {
+            for schema in objects {
+                let within = |name: &&String| {
+                    name.strip_prefix(schema.as_str()).is_some_and(|rest| rest.starts_with('.'))
+                };
+                seen.tables.keys().filter(within).for_each(|name| taken.add(STRONGEST, name));
+            }
+        }
+        K::DROP_FUNCTION if has("cascade") => {
+            for table in objects.iter().flat_map(|name| seen.run_by(name)) {
+                taken.all(STRONGEST, &seen.family(&table));
+            }
+        }
         K::DROP_TABLE => {
             for table in objects.iter().flat_map(|name| seen.family(name)) {
                 taken.add(STRONGEST, &table);
@@ -166,15 +189,11 @@ pub(super) fn of(stmt: &SyntaxNode, objects: &[String], seen: &Seen) -> Vec<Lock
                     object.kind(),
                     K::OBJECT_TABLE
                         | K::OBJECT_COLUMN
-                        | K::OBJECT_CONSTRAINT
                         | K::OBJECT_VIEW
                         | K::OBJECT_MATERIALIZED_VIEW
                         | K::OBJECT_FOREIGN_TABLE
                         | K::OBJECT_INDEX
                         | K::OBJECT_SEQUENCE
-                        | K::OBJECT_TRIGGER
-                        | K::OBJECT_POLICY
-                        | K::OBJECT_RULE
                 )
             });
             if of_table && !has("domain") {
@@ -336,7 +355,8 @@ fn alter(stmt: &SyntaxNode, table: &str, seen: &Seen, taken: &mut Taken) {
             K::VALIDATE_CONSTRAINT => {
                 let name = named(&action, K::CONSTRAINT_NAME_REF);
                 let known = seen.table(table).and_then(|known| known.constraint(&name));
-                if let Some(other) = known.and_then(|one| one.references.as_ref()) {
+                let open = known.filter(|one| !one.valid);
+                if let Some(other) = open.and_then(|one| one.references.as_ref()) {
                     taken.add("ROW SHARE", other);
                 }
             }

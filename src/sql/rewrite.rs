@@ -75,7 +75,7 @@ fn alter(action: &SyntaxNode, table: &str, only: bool, seen: &Seen, passes: &mut
     let family = || if only { vec![table.to_string()] } else { seen.family(table) };
     match action.kind() {
         K::ADD_COLUMN => {
-            if alter_table::new_column_rewrites(action) {
+            if alter_table::new_column_rewrites(action, seen) {
                 passes.rewrite(family());
             } else if action.children().any(|part| {
                 matches!(
@@ -105,7 +105,9 @@ fn alter(action: &SyntaxNode, table: &str, only: bool, seen: &Seen, passes: &mut
                 passes.scan(family());
             }
         }
-        K::VALIDATE_CONSTRAINT => passes.scan(family()),
+        K::VALIDATE_CONSTRAINT if !alter_table::is_valid(action, table, seen) => {
+            passes.scan(family());
+        }
         K::ATTACH_PARTITION => passes.scan(vec![named(action, K::TABLE_NAME_REF)]),
         K::ALTER_COLUMN => {
             let column = named(action, K::COLUMN_NAME_REF);
@@ -150,18 +152,28 @@ pub(super) fn type_change_rewrites(
 ) -> bool {
     let Some(new) = option.children().find(|node| is_type(node.kind())) else { return true };
     let Some(old) = seen.table(table).and_then(|known| known.column(column)) else { return true };
-    let using = child(option, K::USING_EXPR).map(|using| text(&using)).unwrap_or_default();
     let (old, new) = (Type::of(&old.kind), Type::of(&text(&new)));
-    // USING with anything but the column itself, cast to the new type at most, is an expression.
-    if !using.is_empty() {
-        let inner: String =
-            super::lex::meaningful(&using).skip(1).map(|token| token.text.to_lowercase()).collect();
-        let cast = inner.split_once("::").map_or(inner.as_str(), |(before, _)| before);
-        if cast.trim_matches(['(', ')']) != column {
-            return true;
-        }
+    if is_expression(option, column) {
+        return true;
     }
     !old.becomes(&new)
+}
+
+/// True where a change of type, as far as it is known, changes values beyond return.
+pub(super) fn type_change_loses(option: &SyntaxNode, column: &str, old: &str) -> bool {
+    let Some(new) = option.children().find(|node| is_type(node.kind())) else { return false };
+    is_expression(option, column) || Type::of(old).loses(&Type::of(&text(&new)))
+}
+
+/// True for a USING with anything but the column itself, cast at most.
+fn is_expression(option: &SyntaxNode, column: &str) -> bool {
+    let Some(using) = child(option, K::USING_EXPR) else { return false };
+    let inner: String = super::lex::meaningful(&text(&using))
+        .skip(1)
+        .map(|token| token.text.to_lowercase())
+        .collect();
+    let cast = inner.split_once("::").map_or(inner.as_str(), |(before, _)| before);
+    cast.trim_matches(['(', ')']) != column
 }
 
 /// A type, without its synonyms.
@@ -223,6 +235,27 @@ impl Type {
             }
             ("cidr", "inet") | ("xml", "text") => true,
             (old, new_name) => old == new_name && self.numbers == new.numbers,
+        }
+    }
+
+    /// True where values may lose something on the way.
+    fn loses(&self, new: &Self) -> bool {
+        let shorter = |usual: u32| {
+            let digits = |of: &Self| of.numbers.first().copied().unwrap_or(usual);
+            digits(new) < digits(self)
+        };
+        match (self.name.as_str(), new.name.as_str()) {
+            ("numeric", "numeric") => {
+                !new.numbers.is_empty() && (self.numbers.is_empty() || new.scale() < self.scale())
+            }
+            (old, new_name) if old == new_name && words::PRECISE.contains(&old) => shorter(6),
+            ("timestamp" | "timestamptz", "date" | "time" | "timetz") => true,
+            ("numeric" | "double precision" | "real", "integer" | "bigint" | "smallint") => true,
+            ("double precision", "real") | ("jsonb", _) if self.name != new.name => {
+                new.name == "real"
+            }
+            ("json", "jsonb") => true,
+            _ => false,
         }
     }
 

@@ -141,12 +141,31 @@ fn whole(stmt: &SyntaxNode, quick: &Quick, seen: &Seen) -> Verdict {
         K::LOCK => medium(msg!("sql.reason.lock")),
         K::REASSIGN => high(msg!("sql.reason.owner")),
         K::ALTER_TABLE | K::ALTER_FOREIGN_TABLE => alter_table::judge(stmt, seen),
+        K::ALTER_INDEX | K::ALTER_VIEW | K::ALTER_MATERIALIZED_VIEW
+            if stmt
+                .children()
+                .any(|node| matches!(node.kind(), K::SET_OPTIONS | K::RESET_OPTIONS)) =>
+        {
+            low(msg!("sql.reason.catalog"))
+        }
+        K::ALTER_INDEX | K::ALTER_MATERIALIZED_VIEW if has("tablespace") => {
+            high(msg!("sql.reason.rewrite"))
+        }
         K::ALTER_TYPE if stmt.children().any(|child| child.kind() == K::ADD_VALUE) => {
             medium(msg!("sql.reason.add-value"))
         }
         _ => match quick.verb {
             "create" => create(stmt, quick),
             "drop" => drop(quick, has("cascade")),
+            "alter"
+                if has("rename")
+                    && matches!(
+                        quick.object,
+                        "index" | "trigger" | "policy" | "rule" | "statistics"
+                    ) =>
+            {
+                low(msg!("sql.reason.catalog"))
+            }
             "alter" if has("rename") => high(msg!("sql.reason.rename")),
             "alter" if matches!(quick.object, "type" | "domain" | "extension") => {
                 high(msg!("sql.reason.alter-type"))

@@ -61,7 +61,7 @@ fn with_word(stmt: &SyntaxNode, word: &str) -> String {
 
 fn alter(action: &SyntaxNode, table: &str, seen: &Seen) -> Option<String> {
     match action.kind() {
-        K::ADD_COLUMN => add_column(action, table),
+        K::ADD_COLUMN => add_column(action, table, seen),
         K::ADD_CONSTRAINT => add_constraint(action, table),
         K::ALTER_COLUMN => {
             let column = named(action, K::COLUMN_NAME_REF);
@@ -113,7 +113,7 @@ fn not_null(table: &str, column: &str) -> String {
     )
 }
 
-fn add_column(action: &SyntaxNode, table: &str) -> Option<String> {
+fn add_column(action: &SyntaxNode, table: &str, seen: &Seen) -> Option<String> {
     let column = named(action, K::COLUMN_NAME);
     let kind = action
         .children()
@@ -122,10 +122,10 @@ fn add_column(action: &SyntaxNode, table: &str) -> Option<String> {
         .unwrap_or_default();
     let made = has(action, K::GENERATED_CONSTRAINT) || kind.to_lowercase().contains("serial");
     let default = child(action, K::DEFAULT_CONSTRAINT);
-    if new_column_rewrites(action) && made {
+    if new_column_rewrites(action, seen) && made {
         return Some(msg!("sql.safer.made-column", table = table, column = column));
     }
-    if new_column_rewrites(action) {
+    if new_column_rewrites(action, seen) && default.is_some() {
         let default = default.map(|default| text(&default)).unwrap_or_default();
         return Some(format!(
             "ALTER TABLE {table} ADD COLUMN {column} {kind};\n\

@@ -17,6 +17,8 @@ pub(crate) struct Column {
     pub(crate) name: String,
     /// As written, `varchar(20)`.
     pub(crate) kind: String,
+    /// `COLLATE "C"`; empty where the type's own is used.
+    pub(crate) collation: String,
     /// As written; None where there is none.
     pub(crate) default: Option<String>,
     pub(crate) not_null: bool,
@@ -53,6 +55,17 @@ pub(crate) struct Table {
     pub(crate) unlogged: bool,
     pub(crate) temporary: bool,
     pub(crate) view: bool,
+    /// Of `CREATE TABLE .. OF type`.
+    pub(crate) of_type: String,
+    /// Row level security: switched on, and for the owner as well.
+    pub(crate) guarded: bool,
+    pub(crate) forced: bool,
+    /// The index that CLUSTER follows.
+    pub(crate) clustered: bool,
+    /// Another replica identity than the primary key.
+    pub(crate) identity: bool,
+    /// Triggers and rules that were switched off.
+    pub(crate) off: Vec<String>,
     /// Only altered here, not created: what is not seen may be there all the same.
     pub(crate) partial: bool,
 }
@@ -81,6 +94,8 @@ pub struct Seen {
     pub(crate) indexes: BTreeMap<String, Index>,
     /// Texts that created other things, by kind and name: `("view", "v")`.
     pub(crate) definitions: BTreeMap<(String, String), String>,
+    /// The tables of extended statistics.
+    pub(crate) statistics: BTreeMap<String, String>,
     /// What functions do when they are called, by name without schema.
     bodies: BTreeMap<String, StatementInfo>,
     /// What this file itself created: nobody else can wait for it.
@@ -119,6 +134,12 @@ pub(crate) fn has(node: &SyntaxNode, kind: K) -> bool {
 /// The name of a child of a kind, empty where there is none.
 pub(crate) fn named(node: &SyntaxNode, kind: K) -> String {
     child(node, kind).map(|found| tree::name(&found)).unwrap_or_default()
+}
+
+/// The name of the type behind OF.
+fn type_of(of: &SyntaxNode) -> String {
+    let name = of.descendants().find(|node| matches!(node.kind(), K::PATH_REF | K::PATH));
+    name.map(|name| tree::name(&name)).unwrap_or_default()
 }
 
 /// True for a node that says a column's type.
@@ -180,6 +201,45 @@ impl Seen {
         all
     }
 
+    /// Tables with a column of a type, or made of it.
+    pub(crate) fn made_of(&self, kind: &str) -> Vec<&String> {
+        let wanted = key(kind);
+        let uses = |table: &Table| {
+            key(&table.of_type) == wanted
+                || table.columns.iter().any(|column| key(&column.kind) == wanted)
+        };
+        self.tables.iter().filter(|(_, table)| uses(table)).map(|(name, _)| name).collect()
+    }
+
+    /// Tables whose triggers run a function.
+    pub(crate) fn run_by(&self, function: &str) -> Vec<String> {
+        let runs = |text: &str| {
+            let words: Vec<_> =
+                super::lex::meaningful(text).map(|token| token.text.to_ascii_lowercase()).collect();
+            let at = words.iter().rposition(|word| word == "function" || word == "procedure");
+            at.is_some_and(|at| words[at + 1..].iter().any(|word| word == function))
+        };
+        self.definitions
+            .iter()
+            .filter(|((kind, _), text)| kind == "trigger" && runs(text))
+            .filter_map(|((_, name), _)| Some(name.split_once(" on ")?.1.to_string()))
+            .collect()
+    }
+
+    /// True for a function of the file that says it is not volatile.
+    pub(crate) fn is_stable(&self, function: &str) -> bool {
+        self.definition("function", function).is_some_and(|text| {
+            let says = |word: &str| super::lex::meaningful(text).any(|token| token.is(word));
+            says("immutable") || says("stable")
+        })
+    }
+
+    /// True for a domain of the file that checks its values.
+    pub(crate) fn checks(&self, domain: &str) -> bool {
+        self.definition("domain", domain)
+            .is_some_and(|text| super::lex::meaningful(text).any(|token| token.is("check")))
+    }
+
     /// Foreign keys that point to a table: (table that holds the key, the key).
     pub(crate) fn pointing_to(&self, name: &str) -> Vec<(&String, &Constraint)> {
         let wanted = key(name);
@@ -213,6 +273,12 @@ impl Seen {
             K::CREATE_TRIGGER | K::CREATE_POLICY | K::CREATE_RULE => {
                 let (kind, name) = hanging(stmt);
                 self.definitions.insert((kind, name), text(stmt));
+            }
+            K::CREATE_STATISTICS => {
+                let name = named(stmt, K::STATISTICS);
+                let table = own_name(stmt);
+                self.define("statistics", &name, stmt);
+                self.statistics.insert(key(&name), table);
             }
             K::CREATE_SEQUENCE => self.define("sequence", &own_name(stmt), stmt),
             K::CREATE_TYPE => self.define("type", &own_name(stmt), stmt),
@@ -279,6 +345,7 @@ impl Seen {
                     word.starts_with("PARTITION_FOR_VALUES") || c.kind() == K::PARTITION_DEFAULT
                 })
                 .map(|bounds| text(&bounds)),
+            of_type: child(stmt, K::OF_TYPE).map(|of| type_of(&of)).unwrap_or_default(),
             unlogged: has(stmt, K::UNLOGGED),
             temporary: has(stmt, K::TEMP) || tree::has_word(stmt, "temporary"),
             ..Table::default()

@@ -41,14 +41,14 @@ pub(super) fn of(stmt: &SyntaxNode, quick: &Quick, seen: &Seen) -> Undo {
     let kind = stmt.kind();
     match kind {
         K::ALTER_TABLE | K::ALTER_FOREIGN_TABLE => undo_table::of(stmt, seen),
+        K::INSERT if !overwrites(stmt) => Undo::Unknown,
         K::INSERT | K::UPDATE | K::DELETE | K::MERGE | K::TRUNCATE => Undo::Lost,
-        K::COPY if stmt.children().any(|child| child.kind() == K::COPY_FROM) => Undo::Lost,
+        K::COPY if stmt.children().any(|child| child.kind() == K::COPY_FROM) => Undo::Unknown,
+        K::CLUSTER => clustered(stmt, seen),
         K::DO | K::CALL | K::EXECUTE => Undo::Unknown,
-        K::VACUUM | K::ANALYZE | K::CLUSTER | K::REINDEX | K::REFRESH | K::COPY | K::LOCK => {
-            Undo::NotNeeded
-        }
+        K::VACUUM | K::ANALYZE | K::REINDEX | K::REFRESH | K::COPY | K::LOCK => Undo::NotNeeded,
         K::NOTIFY => Undo::NotNeeded,
-        _ if risk::only_reads(kind) => writes_inside(stmt),
+        _ if risk::only_reads(kind) => writes_inside(stmt, seen),
         K::SELECT_INTO => by(format!("DROP TABLE {}", own(stmt))),
         K::GRANT => granted(stmt),
         _ if quick.verb == "create" => created(stmt, quick, seen),
@@ -67,10 +67,34 @@ fn own(stmt: &SyntaxNode) -> String {
     tree::objects(stmt, &tree::relations(stmt)).into_iter().next().unwrap_or_default()
 }
 
-fn writes_inside(stmt: &SyntaxNode) -> Undo {
+/// True where rows that are there may be changed.
+fn overwrites(stmt: &SyntaxNode) -> bool {
+    stmt.descendants().any(|node| {
+        matches!(node.kind(), K::CONFLICT_DO_UPDATE_SET | K::UPDATE | K::DELETE | K::MERGE)
+    })
+}
+
+/// CLUSTER remembers its index.
+fn clustered(stmt: &SyntaxNode, seen: &Seen) -> Undo {
+    let table = own(stmt);
+    let names_index = tree::has_word(stmt, "using");
+    match seen.whole(&table) {
+        Some(known) if names_index && !known.clustered => {
+            by(format!("ALTER TABLE {table} SET WITHOUT CLUSTER"))
+        }
+        None if names_index => Undo::Unknown,
+        _ => Undo::NotNeeded,
+    }
+}
+
+fn writes_inside(stmt: &SyntaxNode, seen: &Seen) -> Undo {
+    let unknown = |name: &String| {
+        !super::words::is_harmless(name)
+            && seen.body(name).is_none_or(|body| body.writes || body.calls_functions)
+    };
     if stmt.descendants().any(|node| tree::is_dml(node.kind())) {
         Undo::Lost
-    } else if tree::calls(stmt).iter().any(|name| !super::words::is_harmless(name)) {
+    } else if tree::calls(stmt).iter().any(unknown) {
         Undo::Unknown
     } else {
         Undo::NotNeeded
@@ -117,6 +141,10 @@ fn created(stmt: &SyntaxNode, quick: &Quick, seen: &Seen) -> Undo {
             }
             by(format!("DROP {} {name}", kind.to_uppercase()))
         }
+        K::CREATE_STATISTICS => match named(stmt, K::STATISTICS) {
+            name if name.is_empty() => Undo::Unknown,
+            name => by(format!("DROP STATISTICS {name}")),
+        },
         K::CREATE_SCHEMA => {
             let name = named(stmt, K::NAMED_SCHEMA);
             if name.is_empty() { Undo::Unknown } else { by(format!("DROP SCHEMA {name}")) }
@@ -183,7 +211,13 @@ fn dropped(stmt: &SyntaxNode, quick: &Quick, seen: &Seen) -> Undo {
         "procedure" | "routine" => "function",
         other => other,
     };
+    // What hangs on a materialized view goes with it.
+    let with_indexes = |name: &String, view: String| {
+        let own = seen.indexes.values().filter(|index| key(&index.table) == key(name));
+        own.fold(view, |all, index| format!("{all};\n{}", index.definition))
+    };
     let one = |name: &String| match kind {
+        "view" => seen.definition(kind, name).map(|text| with_indexes(name, text.clone())),
         "index" => seen.indexes.get(&key(name)).map(|index| index.definition.clone()),
         kind => seen.definition(kind, name).cloned(),
     };
@@ -201,6 +235,10 @@ fn altered(stmt: &SyntaxNode, quick: &Quick, _seen: &Seen) -> Undo {
     let name = sig.as_ref().or(first.as_ref()).map(text).unwrap_or_default();
     let rename = stmt.children().find(|node| format!("{:?}", node.kind()).ends_with("_RENAME_TO"));
     if let Some(rename) = rename {
+        let on = match stmt.kind() {
+            K::ALTER_TRIGGER | K::ALTER_POLICY | K::ALTER_RULE => format!(" ON {}", own(stmt)),
+            _ => String::new(),
+        };
         let new = rename.children().next().map(|new| tree::name(&new)).unwrap_or_default();
         let arguments = sig.as_ref().map_or("", |_| name.find('(').map_or("", |at| &name[at..]));
         let old = name.strip_suffix(arguments).unwrap_or(&name);
@@ -208,7 +246,7 @@ fn altered(stmt: &SyntaxNode, quick: &Quick, _seen: &Seen) -> Undo {
             Some((schema, bare)) => (format!("{schema}."), bare),
             None => (String::new(), old),
         };
-        return by(format!("ALTER {word} {schema}{new}{arguments} RENAME TO {bare}"));
+        return by(format!("ALTER {word} {schema}{new}{arguments}{on} RENAME TO {bare}"));
     }
     if let Some(rename) = child(stmt, K::RENAME_VALUE) {
         let mut values = rename.children().map(|value| text(&value));
@@ -232,7 +270,8 @@ fn altered(stmt: &SyntaxNode, quick: &Quick, _seen: &Seen) -> Undo {
             .map(|action| {
                 let field = child(&action, K::COMPOSITE_FIELD)
                     .filter(|_| action.kind() == K::ADD_ATTRIBUTE)?;
-                Some(format!("DROP ATTRIBUTE {}", tree::parts(&text(&field)).first()?))
+                let cascade = if tree::has_word(&action, "cascade") { " CASCADE" } else { "" };
+                Some(format!("DROP ATTRIBUTE {}{cascade}", tree::parts(&text(&field)).first()?))
             })
             .collect();
         return match added {

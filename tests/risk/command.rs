@@ -1,0 +1,1 @@
+//! `runsheet lint` as people and CI call it.

@@ -1,0 +1,1 @@
+//! Real migrations, where they have been laid out.
