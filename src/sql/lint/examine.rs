@@ -30,7 +30,7 @@ pub struct Examined {
 }
 
 /// Judges the statements of a file in their order.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Examiner {
     seen: Seen,
 }
@@ -50,7 +50,7 @@ impl Examiner {
             let table = info.objects.first().cloned().unwrap_or_default();
             locks::merge(&mut info.locks, locks::of_insert(&table, &self.seen));
             let new = self.seen.is_new(&table);
-            return Examined::of(info, Undo::Lost, None, new);
+            return Examined::of(info, Undo::Unknown, None, new);
         }
         let seen = &mut self.seen;
         let examined = with_tree(statement, |stmt| {
