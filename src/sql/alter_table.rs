@@ -44,6 +44,9 @@ fn action_verdict(action: &SyntaxNode, table: &str, seen: &Seen) -> Verdict {
             .map(|option| column_option(action, &option, table, seen))
             .reduce(Verdict::or_worse)
             .unwrap_or_else(|| medium(msg!("sql.reason.alter"))),
+        K::ADD_CONSTRAINT if rewrite::makes_not_null(action, table, seen) => {
+            high(msg!("sql.reason.set-not-null"))
+        }
         K::ADD_CONSTRAINT => add_constraint(action),
         K::VALIDATE_CONSTRAINT if is_valid(action, table, seen) => low(msg!("sql.reason.catalog")),
         K::VALIDATE_CONSTRAINT => medium(msg!("sql.reason.validate")),

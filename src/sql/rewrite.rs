@@ -101,7 +101,7 @@ fn alter(action: &SyntaxNode, table: &str, only: bool, seen: &Seen, passes: &mut
             let unchecked = action.descendants().any(|node| {
                 matches!(node.kind(), K::NOT_VALID | K::USING_INDEX_NAME | K::NOT_ENFORCED)
             });
-            if !unchecked {
+            if !unchecked || makes_not_null(action, table, seen) {
                 passes.scan(family());
             }
         }
@@ -126,6 +126,24 @@ fn alter(action: &SyntaxNode, table: &str, only: bool, seen: &Seen, passes: &mut
         }
         _ => {}
     }
+}
+
+/// True for a PRIMARY KEY that takes over an index whose columns may hold NULL: every row is read
+/// to make them NOT NULL.
+pub(super) fn makes_not_null(action: &SyntaxNode, table: &str, seen: &Seen) -> bool {
+    let below = |kind: K| action.descendants().find(|node| node.kind() == kind);
+    let Some(index) = below(K::USING_INDEX_NAME).and_then(|using| child(&using, K::INDEX_REF))
+    else {
+        return false;
+    };
+    if below(K::PRIMARY_KEY_CONSTRAINT).is_none() {
+        return false;
+    }
+    let index = super::seen::in_schema_of(table, &tree::name(&index));
+    let known = seen.indexes.get(&super::seen::key(&index));
+    known.is_none_or(|index| {
+        index.columns.iter().any(|column| !proven_not_null(table, column, seen))
+    })
 }
 
 /// True where a valid CHECK of the file says so already, or the column is NOT NULL anyway.

@@ -84,6 +84,7 @@ impl Table {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Index {
     pub(crate) table: String,
+    pub(crate) columns: Vec<String>,
     pub(crate) definition: String,
 }
 
@@ -380,15 +381,22 @@ impl Seen {
         if name.is_empty() {
             return;
         }
-        let name = match table.rsplit_once('.') {
-            Some((schema, _)) => format!("{schema}.{name}"),
-            None => name,
-        };
-        let index = Index { table: table.clone(), definition: text(stmt) };
+        let name = in_schema_of(&table, &name);
+        let items = stmt.descendants().filter(|node| node.kind() == K::PARTITION_ITEM);
+        let columns = items.map(|item| named(&item, K::NAME_REF)).collect();
+        let index = Index { table: table.clone(), columns, definition: text(stmt) };
         self.indexes.insert(key(&name), index);
         if self.is_new(&table) {
             self.new.insert(key(&name));
         }
+    }
+}
+
+/// An index lies in the schema of its table.
+pub(crate) fn in_schema_of(table: &str, index: &str) -> String {
+    match table.rsplit_once('.') {
+        Some((schema, _)) if !index.contains('.') => format!("{schema}.{index}"),
+        _ => index.to_string(),
     }
 }
 

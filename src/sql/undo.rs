@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use squawk_syntax::{SyntaxKind as K, SyntaxNode};
 
 use super::quick::Quick;
-use super::seen::{Seen, child, hanging, has, key, named, own_name, text};
+use super::seen::{Seen, child, hanging, has, in_schema_of, key, named, own_name, text};
 use super::{risk, tree, undo_table};
 
 /// How a statement can be taken back.
@@ -119,7 +119,10 @@ fn created(stmt: &SyntaxNode, quick: &Quick, seen: &Seen) -> Undo {
                 return Undo::Unknown;
             }
             let alone = if quick.concurrently { "CONCURRENTLY " } else { "" };
-            by(format!("DROP INDEX {alone}{}", in_schema_of(stmt, &index)))
+            by(format!(
+                "DROP INDEX {alone}{}",
+                in_schema_of(&named(stmt, K::TABLE_RELATION_NAME), &index)
+            ))
         }
         K::CREATE_TABLE | K::CREATE_TABLE_AS => by(format!("DROP TABLE {name}")),
         K::CREATE_FOREIGN_TABLE => by(format!("DROP FOREIGN TABLE {name}")),
@@ -166,15 +169,6 @@ fn created(stmt: &SyntaxNode, quick: &Quick, seen: &Seen) -> Undo {
             };
             by(format!("DROP {} {name}", object.to_uppercase()))
         }
-    }
-}
-
-/// An index lies in the schema of its table.
-fn in_schema_of(stmt: &SyntaxNode, index: &str) -> String {
-    let table = named(stmt, K::TABLE_RELATION_NAME);
-    match table.rsplit_once('.') {
-        Some((schema, _)) => format!("{schema}.{index}"),
-        None => index.to_string(),
     }
 }
 

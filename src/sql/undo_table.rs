@@ -189,10 +189,7 @@ fn using_index(action: &SyntaxNode, table: &str, seen: &Seen) -> Back {
     let index = named_below(K::INDEX_REF).unwrap_or_default();
     let name = named_below(K::CONSTRAINT_NAME).unwrap_or_else(|| index.clone());
     let primary = action.descendants().any(|node| node.kind() == K::PRIMARY_KEY_CONSTRAINT);
-    let in_schema = match table.rsplit_once('.') {
-        Some((schema, _)) if !index.contains('.') => format!("{schema}.{index}"),
-        _ => index,
-    };
+    let in_schema = super::seen::in_schema_of(table, &index);
     let (Some(known), false) = (seen.indexes.get(&super::seen::key(&in_schema)), primary) else {
         return Back::Not(Undo::Unknown);
     };

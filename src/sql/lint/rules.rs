@@ -6,10 +6,17 @@ use crate::msg;
 use crate::sql::quick::Control;
 
 /// Follows the transactions of a file while its statements are judged.
+///
+/// A file without BEGIN is one transaction, as a step and most migration tools run it, unless it
+/// holds a statement that no transaction takes.
 #[derive(Debug, Default)]
 pub(super) struct Rules {
     /// Inside of the file's own BEGIN.
     in_transaction: bool,
+    /// Some statement commits for itself, so the others do as well.
+    alone: bool,
+    /// Lines of what was found about a transaction that the file does not open itself.
+    assumed: Vec<u32>,
     /// What the open transaction has locked so that nobody can read: (table, line).
     held: Vec<(String, u32)>,
 }
@@ -90,28 +97,42 @@ impl Rules {
             let tables = info.rewrites.join(", ");
             say("table-rewrite", Level::Warning, msg!("lint.table-rewrite", tables = tables), None);
         }
-        let slow = !info.rewrites.is_empty()
-            || !info.scans.is_empty()
-            || matches!(info.kind.as_str(), "update" | "delete" | "merge")
-            || (info.kind == "insert" && !info.reads.is_empty());
+        let rows = matches!(info.kind.as_str(), "update" | "delete" | "merge")
+            || (matches!(info.kind.as_str(), "insert" | "select") && !info.reads.is_empty());
+        let slow =
+            info.transactional && (rows || !info.rewrites.is_empty() || !info.scans.is_empty());
         if let Some((table, line)) = self.held.first().filter(|_| slow && !one.new) {
             let message = msg!("lint.held-lock", table = table, line = line);
             say("held-lock", Level::Warning, message, Some(msg!("lint.held-lock.help")));
+            if !self.in_transaction {
+                self.assumed.push(spot.line);
+            }
         }
         self.follow(spot, one);
         found
     }
 
+    /// Takes back what was found about a transaction that there is not.
+    pub(super) fn settle(&self, findings: &mut Vec<Finding>) {
+        if self.alone {
+            findings.retain(|one| one.rule != "held-lock" || !self.assumed.contains(&one.line));
+        }
+    }
+
     fn follow(&mut self, spot: &Spot, one: &Examined) {
         match one.info.control {
-            Some(Control::Begin) => self.in_transaction = true,
+            Some(Control::Begin) => {
+                self.in_transaction = true;
+                self.held.clear();
+            }
             Some(Control::Commit | Control::Rollback | Control::PrepareTransaction) => {
                 self.in_transaction = false;
                 self.held.clear();
             }
             Some(Control::Chain) => self.held.clear(),
             _ => {
-                if self.in_transaction && !one.new {
+                self.alone |= !one.info.transactional;
+                if !one.new {
                     let strong =
                         one.info.locks.iter().filter(|lock| lock.mode == "ACCESS EXCLUSIVE");
                     self.held.extend(strong.map(|lock| (lock.object.clone(), spot.line)));
