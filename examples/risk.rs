@@ -105,14 +105,26 @@ fn compare(program: &str, files: &[PathBuf], linted: &[Linted]) {
         theirs.extend(found.iter().map(|one| {
             let number = |name: &str| one[name].as_u64().unwrap_or(0) + 1;
             let text = |name: &str| one[name].as_str().unwrap_or_default().to_string();
-            (text("file"), number("line"), number("column"), text("rule_name"))
+            (
+                text("file").trim_start_matches("./").to_string(),
+                number("line"),
+                number("column"),
+                text("rule_name"),
+            )
         }));
     }
     let ours: BTreeSet<Mark> = linted
         .iter()
         .flat_map(|file| &file.findings)
         .filter(|one| !OWN.contains(&one.rule.as_str()))
-        .map(|one| (one.file.clone(), one.line.into(), one.column.into(), one.rule.clone()))
+        .map(|one| {
+            (
+                one.file.trim_start_matches("./").to_string(),
+                one.line.into(),
+                one.column.into(),
+                one.rule.clone(),
+            )
+        })
         .collect();
     println!(
         "squawk {}, ours under its names {}, both {}",

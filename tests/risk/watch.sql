@@ -30,7 +30,8 @@ CREATE FUNCTION watch.digest() RETURNS text LANGUAGE sql AS $$
         UNION ALL
         SELECT concat_ws(' ', 'column', c.oid::regclass, a.attname,
             format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, a.attgenerated,
-            CASE WHEN a.attstattarget >= 0 THEN a.attstattarget END, a.attstorage, a.attcompression,
+            CASE WHEN a.attstattarget >= 0 THEN a.attstattarget END, a.attstorage,
+            to_jsonb(a) ->> 'attcompression',
             a.attoptions::text, a.attcollation, pg_get_expr(d.adbin, d.adrelid),
             col_description(c.oid, a.attnum))
         FROM mine c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
