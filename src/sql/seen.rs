@@ -176,7 +176,7 @@ impl Seen {
     pub(crate) fn remember_body(&mut self, stmt: &SyntaxNode, does: StatementInfo) {
         let name = own_name(stmt);
         let bare = name.rsplit('.').next().unwrap_or(&name).to_string();
-        if !self.bodies.get(&bare).is_some_and(|known| known.risk > does.risk) {
+        if self.bodies.get(&bare).is_none_or(|known| known.risk <= does.risk) {
             self.bodies.insert(bare, does);
         }
     }

@@ -93,10 +93,12 @@ impl Examined {
     }
 
     /// Nobody waits for a table that the file itself created, and it is empty or holds what the
-    /// file put there. What loses data keeps its risk: the rows may have come from elsewhere.
+    /// file put there. What moves or loses rows keeps its risk: they may have come from elsewhere.
     fn lower(&mut self, seen: &Seen) {
         let info = &mut self.info;
-        if !self.new || info.destructive || info.opaque || info.risk > Risk::High {
+        let moves_rows =
+            ["insert", "update", "delete", "merge", "copy"].contains(&info.kind.as_str());
+        if !self.new || moves_rows || info.destructive || info.opaque || info.risk > Risk::High {
             return;
         }
         let alone = info.locks.iter().all(|lock| seen.is_new(&lock.object));
