@@ -17,6 +17,7 @@ mod conditions;
 mod copy_data;
 mod files;
 mod insert;
+mod key_locks;
 mod learn;
 mod lex;
 pub mod lint;
