@@ -3,10 +3,14 @@
 //! nothing but ACCESS EXCLUSIVE. Tables that only the catalog connects with the statement (an
 //! index's table, partitions, keys) are there where the file itself shows them.
 
+mod keys;
+
 use squawk_syntax::{SyntaxKind as K, SyntaxNode};
 
+pub(in crate::sql) use keys::of_insert;
+use keys::{inserts, keys_of, retyped, rows};
+
 use super::classify::Lock;
-use super::key_locks::{inserts, keys_of, retyped, rows};
 use super::seen::{Seen, child, key, named};
 use super::{alter_table, tree};
 
@@ -26,11 +30,11 @@ fn strength(mode: &str) -> usize {
     STRENGTH.iter().position(|known| *known == mode).unwrap_or(0)
 }
 
-pub(super) struct Taken(pub(super) Vec<Lock>);
+struct Taken(Vec<Lock>);
 
 impl Taken {
     /// Adds a lock, or strengthens the one already there.
-    pub(super) fn add(&mut self, mode: &str, object: &str) {
+    fn add(&mut self, mode: &str, object: &str) {
         if object.is_empty() {
             return;
         }
@@ -41,7 +45,7 @@ impl Taken {
         }
     }
 
-    pub(super) fn all(&mut self, mode: &str, objects: &[String]) {
+    fn all(&mut self, mode: &str, objects: &[String]) {
         for object in objects {
             self.add(mode, object);
         }
@@ -212,7 +216,7 @@ pub(super) fn of(stmt: &SyntaxNode, objects: &[String], seen: &Seen) -> Vec<Lock
     taken.0
 }
 
-pub(super) const STRONGEST: &str = "ACCESS EXCLUSIVE";
+const STRONGEST: &str = "ACCESS EXCLUSIVE";
 
 fn reindex(stmt: &SyntaxNode, objects: &[String], seen: &Seen, taken: &mut Taken) {
     let alone = tree::has_word(stmt, "concurrently");

@@ -17,7 +17,6 @@ mod conditions;
 mod copy_data;
 mod files;
 mod insert;
-mod key_locks;
 mod learn;
 mod lex;
 pub mod lint;

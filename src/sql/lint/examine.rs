@@ -8,7 +8,7 @@ use crate::sql::parse::with_tree;
 use crate::sql::quick::quick_kind;
 use crate::sql::seen::Seen;
 use crate::sql::undo::{self, Undo};
-use crate::sql::{body, key_locks, locks, safer};
+use crate::sql::{body, locks, safer};
 
 /// What is known of a statement in its file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ impl Examiner {
             && let Some(mut info) = plain_insert(statement)
         {
             let table = info.objects.first().cloned().unwrap_or_default();
-            locks::merge(&mut info.locks, key_locks::of_insert(&table, &self.seen));
+            locks::merge(&mut info.locks, locks::of_insert(&table, &self.seen));
             let new = self.seen.is_new(&table);
             return Examined::of(info, Undo::Unknown, None, new);
         }

@@ -2,10 +2,10 @@
 
 use squawk_syntax::{SyntaxKind as K, SyntaxNode};
 
-use super::classify::Lock;
-use super::locks::{STRONGEST, Taken};
-use super::seen::{Seen, child, named};
-use super::tree;
+use super::{STRONGEST, Taken};
+use crate::sql::classify::Lock;
+use crate::sql::seen::{Seen, child, named};
+use crate::sql::tree;
 
 /// A foreign key looks the other row up with FOR KEY SHARE.
 pub(super) fn inserts(table: &str, seen: &Seen, taken: &mut Taken) {
@@ -16,7 +16,7 @@ pub(super) fn inserts(table: &str, seen: &Seen, taken: &mut Taken) {
 }
 
 /// The locks that the keys of a plain INSERT take, beside its own.
-pub(super) fn of_insert(table: &str, seen: &Seen) -> Vec<Lock> {
+pub(in crate::sql) fn of_insert(table: &str, seen: &Seen) -> Vec<Lock> {
     let mut taken = Taken(Vec::new());
     inserts(table, seen, &mut taken);
     taken.0
