@@ -16,6 +16,7 @@ mod effects;
 mod failpoint;
 mod finish;
 mod gate;
+mod hours;
 mod inputs;
 mod item;
 mod keep;
