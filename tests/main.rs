@@ -13,6 +13,7 @@ mod playbooks;
 mod postgres;
 mod promises;
 mod rehearsal;
+mod risk;
 mod support;
 mod system;
 mod verbs;

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::model::Risk;
+
 #[derive(Parser, Debug)]
 #[command(name = "runsheet", version, disable_help_subcommand = true)]
 pub(super) struct Arguments {
@@ -82,6 +84,34 @@ pub(super) enum ReportFormat {
     Json,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum LintFormat {
+    Text,
+    Json,
+    Sarif,
+    Github,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum RiskLevel {
+    Low,
+    Medium,
+    High,
+    #[value(name = "very_high", alias = "very-high")]
+    VeryHigh,
+}
+
+impl From<RiskLevel> for Risk {
+    fn from(level: RiskLevel) -> Self {
+        match level {
+            RiskLevel::Low => Self::Low,
+            RiskLevel::Medium => Self::Medium,
+            RiskLevel::High => Self::High,
+            RiskLevel::VeryHigh => Self::VeryHigh,
+        }
+    }
+}
+
 #[derive(Subcommand, Debug)]
 pub(super) enum Command {
     Init,
@@ -102,6 +132,14 @@ pub(super) enum Command {
     Check {
         #[arg(value_name = "PLAYBOOK")]
         playbooks: Vec<String>,
+    },
+    Lint {
+        #[arg(value_name = "PATH", required = true)]
+        paths: Vec<String>,
+        #[arg(long, value_name = "LEVEL", value_enum)]
+        max_risk: Option<RiskLevel>,
+        #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
+        format: LintFormat,
     },
     Plan {
         playbook: String,

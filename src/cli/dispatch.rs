@@ -7,7 +7,8 @@ use clap::{FromArgMatches, Parser};
 use super::args::{Arguments, Command};
 use super::desk::{self, Desk};
 use super::{
-    again, check, compared, demo, doctor, help, look, past, rehearse, road, show, start, verbs,
+    again, check, compared, demo, doctor, help, lint, look, past, rehearse, road, show, start,
+    verbs,
 };
 use crate::model::{Fault, Redactor};
 
@@ -68,6 +69,7 @@ fn dispatch(arguments: &Arguments, redactor: &Redactor) -> Result<u8, Fault> {
         Command::List => look::list(&desk),
         Command::Show { playbook } => show::show(&desk, playbook),
         Command::Check { playbooks } => check::check(&desk, playbooks),
+        Command::Lint { paths, max_risk, format } => lint::lint(&desk, paths, *max_risk, *format),
         Command::Plan { playbook, road } => road::plan(&desk, road, playbook),
         Command::Run { playbook, road } => road::run(&desk, road, playbook),
         command @ Command::Rehearse { .. } => rehearse::rehearse(&desk, command),

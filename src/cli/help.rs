@@ -134,7 +134,7 @@ fn elsewhere(word: &str) -> Option<(String, &'static str)> {
             (msg!("cli.elsewhere.migrate"), "runsheet run PLAYBOOK")
         }
         "info" | "log" => (msg!("cli.elsewhere.info"), "runsheet status"),
-        "validate" | "verify" | "lint" => (msg!("cli.elsewhere.validate"), "runsheet check"),
+        "validate" | "verify" => (msg!("cli.elsewhere.validate"), "runsheet check"),
         "repair" | "force" => (msg!("cli.elsewhere.repair"), "runsheet status"),
         "undo" | "down" | "downgrade" | "revert" => {
             (msg!("cli.elsewhere.undo"), "runsheet rollback RUN")

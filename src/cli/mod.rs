@@ -11,6 +11,7 @@ mod dispatch;
 mod doctor;
 mod help;
 mod known;
+mod lint;
 mod look;
 mod past;
 mod rehearse;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::reader::neighbours;
 use super::settings::{Config, EnvironmentSettings, Expect, RehearsalCommand, Values, nfc};
+use super::window::{Freeze, Window};
 use crate::model::{Fault, Redactor};
 use crate::msg;
 
@@ -46,6 +47,10 @@ pub struct Environment {
     pub params: Values,
     /// What a rehearsal does instead of a command.
     pub rehearsal_commands: BTreeMap<String, RehearsalCommand>,
+    /// When runs may begin; always where there is none.
+    pub windows: Vec<Window>,
+    /// Days on which no run begins.
+    pub freeze: Vec<Freeze>,
 }
 
 impl std::fmt::Debug for Environment {
@@ -99,6 +104,8 @@ impl Config {
             expect: settings.expect,
             params: settings.params,
             rehearsal_commands: settings.rehearsal_commands,
+            windows: settings.windows,
+            freeze: settings.freeze,
         })
     }
 

@@ -10,6 +10,7 @@ use super::reader::{At, Section, Source, neighbours, password_in};
 use super::settings::{
     Backup, Config, EnvironmentSettings, Expect, RehearsalCommand, RunDefaults, nfc,
 };
+use super::window::{Freeze, Window, WindowError};
 use crate::message::Language;
 use crate::model::{Fault, Place};
 use crate::msg;
@@ -200,9 +201,43 @@ fn environment(section: Section<'_, '_>) -> EnvironmentSettings {
         expect: section.section("expect").map_or_else(Expect::default, expect),
         params: section.values("params"),
         rehearsal_commands: section.section("rehearsal").map_or_else(BTreeMap::new, rehearsal),
+        windows: times(&section, "windows", Window::parse),
+        freeze: times(&section, "freeze", Freeze::parse),
     };
     section.finish();
     settings
+}
+
+/// A list of windows or of frozen days.
+fn times<T>(
+    section: &Section<'_, '_>,
+    key: &'static str,
+    parse: impl Fn(&str) -> Result<T, WindowError>,
+) -> Vec<T> {
+    let mut all = Vec::new();
+    for at in section.list(key) {
+        let (name, text) = (section.name_of(key), at.value.as_str());
+        let fault = match (parse(text), key) {
+            (Ok(one), _) => {
+                all.push(one);
+                continue;
+            }
+            (Err(WindowError::Zone), _) => {
+                Fault::usage("config-value", msg!("config.unknown-zone", key = name, text = text))
+                    .remedy(msg!("config.unknown-zone.remedy"))
+            }
+            (Err(WindowError::Shape), "windows") => {
+                Fault::usage("config-value", msg!("config.no-window", key = name, text = text))
+                    .remedy(msg!("config.no-window.remedy"))
+            }
+            (Err(WindowError::Shape), _) => {
+                Fault::usage("config-value", msg!("config.no-freeze", key = name, text = text))
+                    .remedy(msg!("config.no-freeze.remedy"))
+            }
+        };
+        section.source().complain(&at.span, fault);
+    }
+    all
 }
 
 fn expect(section: Section<'_, '_>) -> Expect {

@@ -11,6 +11,7 @@ mod parameters;
 mod policy;
 mod reader;
 mod settings;
+mod window;
 
 pub use environment::{Environment, UrlSource};
 pub use load::{FILE_NAME, find_project};
@@ -19,3 +20,4 @@ pub use policy::{BackupNeed, Policy, Rule, Way};
 pub use settings::{
     Backup, Config, EnvironmentSettings, Expect, RehearsalCommand, RunDefaults, Values,
 };
+pub use window::{Closed, Freeze, Window, may_begin};

@@ -8,6 +8,7 @@ use serde_json::Value;
 use unicode_normalization::UnicodeNormalization;
 
 use super::Policy;
+use super::window::{Freeze, Window};
 use crate::message::Language;
 use crate::model::{Fault, Redactor};
 
@@ -105,6 +106,10 @@ pub struct EnvironmentSettings {
     pub params: Values,
     /// What a rehearsal does instead of a command.
     pub rehearsal_commands: BTreeMap<String, RehearsalCommand>,
+    /// When runs may begin; always where there is none.
+    pub windows: Vec<Window>,
+    /// Days on which no run begins.
+    pub freeze: Vec<Freeze>,
 }
 
 impl std::fmt::Debug for EnvironmentSettings {

@@ -18,6 +18,7 @@ mod failpoint;
 mod finish;
 mod flight;
 mod gate;
+mod hours;
 mod inputs;
 mod item;
 mod keep;

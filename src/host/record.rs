@@ -14,7 +14,7 @@ impl Host {
     /// From here on something new happens: the lease is taken, the run's row and file opened.
     ///
     /// # Errors
-    /// `lease-held`, `ledger-right`, `journal-write`.
+    /// `lease-held`, `ledger-right`, `journal-write`, `outside-window`, `frozen`.
     pub(super) fn start_recording(self: &Rc<Self>) -> Result<(), Trouble> {
         let ready = self.begun.borrow().as_ref().is_none_or(|begun| begun.recording);
         if ready || self.mode() == Mode::Plan {
@@ -61,6 +61,10 @@ impl Host {
                 self.give_lease_back()?;
             }
             checked?;
+        }
+        if let Err(fault) = self.within_hours() {
+            self.give_lease_back()?;
+            return Err(Self::fatal(fault));
         }
         let mut folder = self.run_folder();
         if !folder.is_dir() {

@@ -99,6 +99,7 @@ catalogs!(
     "engine",
     "host",
     "journal",
+    "lint",
     "playbook",
     "postgres",
     "rehearsal",

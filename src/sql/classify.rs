@@ -1,20 +1,22 @@
 //! What a statement does: kind, objects, risk, locks, and what is known of it beforehand.
 //!
-//! Reads the parse tree and asks no server: table sizes and triggers are not known here. What does
-//! not parse, and what runs text (DO, CALL, EXECUTE), counts as the highest risk. Called by the
-//! review and by the verbs that plan or run SQL.
+//! Reads the parse tree and asks no server: table sizes and triggers are not known here. DO blocks
+//! are looked into. What does not parse, and what runs text that nobody can know beforehand
+//! (EXECUTE of an expression, CALL), counts as the highest risk. Called by the linter, the review
+//! and the verbs that plan or run SQL.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::{Deserialize, Serialize};
-use squawk_syntax::{SourceFile, SyntaxKind, SyntaxNode};
+use squawk_syntax::{SyntaxKind, SyntaxNode};
 
+use super::body::Body;
 use super::insert::plain_insert;
-use super::lex::{Kind, meaningful};
+use super::parse::with_tree;
 use super::probe::{Probe, probe_of};
 use super::quick::{Control, Quick, quick_kind};
-use super::{locks, risk, tree, words};
+use super::seen::Seen;
+use super::{body, locks, rewrite, risk, tree, words};
 use crate::model::Risk;
 use crate::msg;
 
@@ -46,6 +48,11 @@ pub struct StatementInfo {
     pub risk: Risk,
     /// The table locks that it takes, ACCESS SHARE left out.
     pub locks: Vec<Lock>,
+    /// Relations that it writes anew, every row; a change of type counts unless it is known to be
+    /// none on disk.
+    pub rewrites: Vec<String>,
+    /// Relations that it reads from end to end while it holds its lock.
+    pub scans: Vec<String>,
     /// Why it has this risk, for people.
     pub reason: String,
     /// False where the server refuses it inside a transaction.
@@ -67,15 +74,6 @@ pub struct StatementInfo {
     pub probe: Option<Probe>,
 }
 
-/// Expressions nested deeper than this are not parsed: the parser descends by recursion.
-const DEEPEST: usize = 200;
-/// Statements with more tokens than this get a large stack of their own: a chain of operators is a
-/// tree as deep as the chain is long.
-const LONG: usize = 1000;
-/// Statements with more tokens than this are not parsed.
-const LONGEST: usize = 1_000_000;
-const LARGE_STACK: usize = 256 << 20;
-
 /// Classifies one statement.
 pub fn classify(statement: &str) -> StatementInfo {
     let quick = quick_kind(statement);
@@ -84,96 +82,154 @@ pub fn classify(statement: &str) -> StatementInfo {
     {
         return info;
     }
-    let (mut depth, mut deepest, mut count) = (0_usize, 0_usize, 0_usize);
-    for token in meaningful(statement) {
-        count += 1;
-        match token.kind {
-            Kind::Open => depth += 1,
-            Kind::Close => depth = depth.saturating_sub(1),
-            _ => continue,
-        }
-        deepest = deepest.max(depth);
-    }
-    if deepest > DEEPEST || count > LONGEST {
-        return unparsable(&quick);
-    }
-    let parsed = || catch_unwind(AssertUnwindSafe(|| parse(statement, &quick)));
-    let info = if count > LONG {
-        std::thread::scope(|scope| {
-            let thread = std::thread::Builder::new().stack_size(LARGE_STACK);
-            thread.spawn_scoped(scope, parsed).map(std::thread::ScopedJoinHandle::join)
-        })
-        .ok()
-        .and_then(Result::ok)
-        .and_then(Result::ok)
-    } else {
-        parsed().ok()
-    };
-    info.flatten().unwrap_or_else(|| unparsable(&quick))
+    let seen = Seen::default();
+    with_tree(statement, |stmt| describe(stmt, &quick, &seen)).unwrap_or_else(|| unparsable(&quick))
 }
 
-/// None where it does not parse as one statement.
-fn parse(statement: &str, quick: &Quick) -> Option<StatementInfo> {
-    let parse = SourceFile::parse(statement);
-    let errors = parse.errors();
-    let root = parse.syntax_node();
-    // Errors inside of a function's body are the body's: the server reads it when it is called.
-    let bodies: Vec<_> = root
-        .descendants()
-        .filter(|node| node.kind() == SyntaxKind::AS_DEFINITION)
-        .map(|node| node.text_range())
-        .collect();
-    if errors.iter().any(|error| !bodies.iter().any(|body| body.contains_range(error.range()))) {
-        return None;
-    }
-    let mut statements = root.children();
-    let first = statements.next()?;
-    if statements.next().is_some() {
-        return None;
-    }
-    Some(describe(&first, quick))
-}
-
-fn describe(stmt: &SyntaxNode, quick: &Quick) -> StatementInfo {
+/// The same of a tree, with what the statements before it have shown.
+pub(super) fn describe(stmt: &SyntaxNode, quick: &Quick, seen: &Seen) -> StatementInfo {
     // EXPLAIN ANALYZE runs what it explains.
     if stmt.kind() == SyntaxKind::EXPLAIN {
-        return explain(stmt, quick);
+        return explain(stmt, quick, seen);
+    }
+    if stmt.kind() == SyntaxKind::DO {
+        return block(stmt, quick, seen);
+    }
+    if stmt.kind() == SyntaxKind::CALL
+        && let Some(known) = stmt.children().next().and_then(|name| seen.body(&tree::name(&name)))
+    {
+        return StatementInfo { kind: "call".into(), ..known.clone() };
     }
     let refs = tree::relations(stmt);
     let objects = tree::objects(stmt, &refs);
-    let verdict = risk::judge(stmt, quick);
     let functions = tree::calls(stmt);
+    let runs_expressions = risk::only_reads(stmt.kind()) || tree::is_dml(stmt.kind());
+    let unknown = |name: &String| !words::is_harmless(name) && seen.body(name).is_none();
+    let calls_functions = runs_expressions && functions.iter().any(unknown);
+    let mut verdict = risk::judge(stmt, quick, seen);
+    if calls_functions {
+        verdict = verdict.or_worse(risk::calls(&functions));
+    }
+    let passes = rewrite::of(stmt, &objects, seen);
     let changes = functions.iter().any(|name| words::WRITERS.contains(&name.as_str()));
     let reader = risk::only_reads(stmt.kind());
     let writes = changes || !refs.written.is_empty() || !reader;
-    let runs_expressions = reader || tree::is_dml(stmt.kind());
-    StatementInfo {
+    let mut info = StatementInfo {
         kind: kind_of(stmt, quick),
         reads: refs.read.iter().filter(|name| !objects.contains(name)).cloned().collect(),
         risk: verdict.risk,
-        locks: locks::of(stmt, &objects),
+        locks: locks::of(stmt, &objects, seen),
+        rewrites: passes.rewrites,
+        scans: passes.scans,
         reason: verdict.reason,
         transactional: quick.transactional,
         control: quick.control,
         opaque: verdict.opaque,
         destructive: verdict.destructive,
         writes,
-        calls_functions: runs_expressions
-            && functions.iter().any(|name| !words::HARMLESS.contains(&name.as_str())),
+        calls_functions,
         session_dirty: quick.session_dirty,
         probe: probe_of(stmt, quick),
         objects,
+    };
+    // Functions that the file itself has defined do what their bodies do.
+    for called in functions.iter().filter(|_| runs_expressions) {
+        if let Some(body) = seen.body(called) {
+            info.take_in(body.clone());
+        }
+    }
+    info
+}
+
+/// A DO block is the sum of its statements.
+fn block(stmt: &SyntaxNode, quick: &Quick, seen: &Seen) -> StatementInfo {
+    match body::of(stmt) {
+        Some(body) => of_body(&body, quick, seen),
+        None => StatementInfo { reason: msg!("sql.reason.do"), ..unparsable(quick) },
     }
 }
 
-fn explain(stmt: &SyntaxNode, quick: &Quick) -> StatementInfo {
+/// What a body does when it runs.
+pub(super) fn of_body(body: &Body, quick: &Quick, seen: &Seen) -> StatementInfo {
+    let mut sum = StatementInfo {
+        risk: Risk::Low,
+        reason: msg!("sql.reason.do-nothing"),
+        opaque: false,
+        destructive: false,
+        writes: false,
+        calls_functions: false,
+        ..unparsable(quick)
+    };
+    let mut seen = seen.clone();
+    for inner in &body.statements {
+        let info = describe(inner, &quick_kind(&inner.text().to_string()), &seen);
+        seen.learn(inner);
+        sum.take_in(info);
+    }
+    for expression in &body.expressions {
+        let functions = tree::calls(expression);
+        for called in &functions {
+            if let Some(known) = seen.body(called) {
+                sum.take_in(known.clone());
+            }
+        }
+        if functions.iter().any(|name| !words::is_harmless(name) && seen.body(name).is_none()) {
+            sum.calls_functions = true;
+            let verdict = risk::calls(&functions);
+            if verdict.risk > sum.risk {
+                (sum.risk, sum.reason) = (verdict.risk, verdict.reason);
+            }
+        }
+        for name in tree::relations(expression).read {
+            tree::add(&mut sum.reads, name);
+        }
+    }
+    if let Some(text) = body.unreadable.first() {
+        sum.reason = msg!("sql.reason.do-unreadable", text = text);
+    } else if let Some(text) = body.dynamic.first() {
+        sum.reason = msg!("sql.reason.do-dynamic", text = text);
+    }
+    if !body.unreadable.is_empty() || !body.dynamic.is_empty() {
+        sum.risk = Risk::VeryHigh;
+        (sum.opaque, sum.writes, sum.calls_functions) = (true, true, true);
+    }
+    sum.transactional &= !body.controls;
+    let objects = sum.objects.clone();
+    sum.reads.retain(|name| !objects.contains(name));
+    sum
+}
+
+impl StatementInfo {
+    /// Adds what a statement inside of a block does.
+    fn take_in(&mut self, inner: Self) {
+        if inner.risk > self.risk || (self.objects.is_empty() && !inner.objects.is_empty()) {
+            self.reason = inner.reason;
+        }
+        self.risk = self.risk.max(inner.risk);
+        for (own, others) in [
+            (&mut self.objects, inner.objects),
+            (&mut self.reads, inner.reads),
+            (&mut self.rewrites, inner.rewrites),
+            (&mut self.scans, inner.scans),
+        ] {
+            others.into_iter().for_each(|name| tree::add(own, name));
+        }
+        locks::merge(&mut self.locks, inner.locks);
+        self.destructive |= inner.destructive;
+        self.opaque |= inner.opaque;
+        self.writes |= inner.writes;
+        self.calls_functions |= inner.calls_functions;
+    }
+}
+
+fn explain(stmt: &SyntaxNode, quick: &Quick, seen: &Seen) -> StatementInfo {
     let inner = stmt.children().find(|child| {
         !matches!(child.kind(), SyntaxKind::EXPLAIN_ANALYZE | SyntaxKind::EXPLAIN_OPTION_LIST)
             && !format!("{:?}", child.kind()).starts_with("EXPLAIN")
     });
     let runs = tree::has_word(stmt, "analyze");
     let Some(inner) = inner else { return unparsable(quick) };
-    let inside = describe(&inner, &quick_kind(&inner.text().to_string()));
+    let inside = describe(&inner, &quick_kind(&inner.text().to_string()), seen);
     if runs {
         return StatementInfo { kind: "explain analyze".into(), ..inside };
     }
@@ -183,6 +239,8 @@ fn explain(stmt: &SyntaxNode, quick: &Quick) -> StatementInfo {
         objects: Vec::new(),
         risk: Risk::Low,
         locks: Vec::new(),
+        rewrites: Vec::new(),
+        scans: Vec::new(),
         reason: msg!("sql.reason.read"),
         opaque: false,
         destructive: false,
@@ -210,13 +268,15 @@ fn kind_of(stmt: &SyntaxNode, quick: &Quick) -> String {
 }
 
 /// What nobody can read beforehand.
-fn unparsable(quick: &Quick) -> StatementInfo {
+pub(super) fn unparsable(quick: &Quick) -> StatementInfo {
     StatementInfo {
         kind: quick.kind(),
         objects: Vec::new(),
         reads: Vec::new(),
         risk: Risk::VeryHigh,
         locks: Vec::new(),
+        rewrites: Vec::new(),
+        scans: Vec::new(),
         reason: msg!("sql.reason.unparsable"),
         transactional: quick.transactional,
         control: quick.control,

@@ -38,8 +38,14 @@ pub(super) fn plain_insert(statement: &str) -> Option<StatementInfo> {
         locks: vec![Lock { mode: "ROW EXCLUSIVE".into(), object: object.clone() }],
         objects: vec![object],
         reads: Vec::new(),
-        risk: Risk::Low,
-        reason: msg!("sql.reason.insert"),
+        risk: if calls_functions { Risk::Medium } else { Risk::Low },
+        rewrites: Vec::new(),
+        scans: Vec::new(),
+        reason: if calls_functions {
+            msg!("sql.reason.calls-functions")
+        } else {
+            msg!("sql.reason.insert")
+        },
         transactional: true,
         control: None,
         opaque: false,
@@ -61,7 +67,7 @@ fn rows<'a>(tokens: impl Iterator<Item = Token<'a>>) -> Option<bool> {
             Kind::Open => {
                 depth += 1;
                 if let Some(word) = before.filter(|word| word.kind == Kind::Word) {
-                    calls |= !words::HARMLESS.iter().any(|name| word.is(name));
+                    calls |= !words::is_harmless(&word.text.to_ascii_lowercase());
                 }
             }
             Kind::Close => depth -= 1,

@@ -8,11 +8,14 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::classify::classify;
+use super::lint::{Examiner, Finding, lint_file};
 use super::script::{Script, ScriptOptions, Unit};
+use super::undo::Undo;
 use super::validate::{summary, walk};
 use crate::model::{Fault, Risk};
 
+/// A file above this is data: no rule is asked about its rows.
+const LARGEST_LINTED: u64 = 32 << 20;
 /// How much of a statement is shown.
 const SHOWN: usize = 200;
 
@@ -31,6 +34,17 @@ pub struct Reviewed {
     pub risk: Risk,
     /// `ACCESS EXCLUSIVE on users`.
     pub locks: Vec<String>,
+    /// Tables that it writes anew, every row.
+    #[serde(default)]
+    pub rewrites: Vec<String>,
+    /// Tables that it reads from end to end under its lock.
+    #[serde(default)]
+    pub scans: Vec<String>,
+    /// The way back.
+    pub undo: Undo,
+    /// The form that stops nobody, where there is one.
+    #[serde(default)]
+    pub safer: Option<String>,
     /// Why it has this risk.
     pub reason: String,
     /// Its first 200 characters.
@@ -58,6 +72,9 @@ pub struct Review {
     pub transactional: bool,
     /// As in [`super::Summary`].
     pub sha256: String,
+    /// What the linter finds in its files; only where [`Review::with_findings`] has asked.
+    #[serde(default)]
+    pub findings: Vec<Finding>,
 }
 
 /// Reviews a file. It need not be fit for a step's transaction: [`Reviewed::transactional`] says
@@ -75,22 +92,43 @@ pub fn review(root: &Path, path: &str, vars: BTreeMap<String, String>) -> Result
         opaque: false,
         transactional: true,
         sha256: String::new(),
+        findings: Vec::new(),
     };
-    walk(&mut script, |unit| review.add(unit))?;
+    let mut examiner = Examiner::default();
+    walk(&mut script, |unit| review.add(unit, &mut examiner))?;
     let count = review.statements.len() as u32;
     review.sha256 = summary(script, count)?.sha256;
     Ok(review)
 }
 
 impl Review {
-    fn add(&mut self, unit: &Unit) {
+    /// Asks the linter about every file that a statement came from, as `runsheet lint` does.
+    #[must_use]
+    pub fn with_findings(mut self, root: &Path) -> Self {
+        let mut asked: Vec<&str> = Vec::new();
+        for file in self.statements.iter().map(|one| one.file.as_str()) {
+            if asked.contains(&file) {
+                continue;
+            }
+            asked.push(file);
+            let path = root.join(file);
+            let small = path.metadata().is_ok_and(|meta| meta.len() <= LARGEST_LINTED);
+            if let (true, Ok(content)) = (small, std::fs::read(&path)) {
+                self.findings.extend(lint_file(file, &content).findings);
+            }
+        }
+        self
+    }
+
+    fn add(&mut self, unit: &Unit, examiner: &mut Examiner) {
         let (Unit::Statement { text, place, .. }
         | Unit::CopyFrom { text, place }
         | Unit::CopyFile { text, place, .. }) = unit
         else {
             return;
         };
-        let info = classify(text);
+        let one = examiner.examine(text);
+        let info = one.info;
         // The file's own BEGIN and COMMIT are no part of what it does.
         if info.control.is_some() {
             return;
@@ -111,6 +149,10 @@ impl Review {
             target: info.objects.join(", "),
             risk: info.risk,
             locks: info.locks.iter().map(ToString::to_string).collect(),
+            rewrites: info.rewrites,
+            scans: info.scans,
+            undo: one.undo,
+            safer: one.safer,
             reason: info.reason,
             text: text.chars().take(SHOWN).collect(),
             destructive: info.destructive,
@@ -148,6 +190,11 @@ mod tests {
             ]
         );
         assert_eq!(review.statements[2].locks, ["ACCESS EXCLUSIVE on users"]);
+        assert_eq!(review.statements[0].undo.sql(), Some("DROP TABLE hospitals"));
+        let review = review.with_findings(folder.path());
+        let rules: Vec<_> =
+            review.findings.iter().map(|one| (one.line, one.rule.as_str())).collect();
+        assert!(rules.contains(&(5, "ban-drop-column")) && rules.contains(&(5, "data-loss")));
         let json = serde_json::to_string(&review).unwrap();
         assert_eq!(serde_json::from_str::<Review>(&json).unwrap(), review);
     }

@@ -7,7 +7,8 @@
 use squawk_syntax::{SyntaxKind as K, SyntaxNode};
 
 use super::quick::Quick;
-use super::{alter_table, tree};
+use super::seen::Seen;
+use super::{alter_table, tree, words};
 use crate::model::Risk;
 use crate::msg;
 
@@ -82,7 +83,7 @@ pub(super) fn only_reads(kind: K) -> bool {
 }
 
 /// Judges a whole statement.
-pub(super) fn judge(stmt: &SyntaxNode, quick: &Quick) -> Verdict {
+pub(super) fn judge(stmt: &SyntaxNode, quick: &Quick, seen: &Seen) -> Verdict {
     let inner = stmt
         .descendants()
         .skip(1)
@@ -90,7 +91,7 @@ pub(super) fn judge(stmt: &SyntaxNode, quick: &Quick) -> Verdict {
         .filter(|node| !inside_body(stmt, node))
         .map(|node| dml(&node))
         .reduce(Verdict::or_worse);
-    let own = whole(stmt, quick);
+    let own = whole(stmt, quick, seen);
     match inner {
         Some(inner) => own.or_worse(inner),
         None => own,
@@ -103,7 +104,7 @@ fn inside_body(stmt: &SyntaxNode, node: &SyntaxNode) -> bool {
         && node.ancestors().any(|outer| &outer == stmt)
 }
 
-fn whole(stmt: &SyntaxNode, quick: &Quick) -> Verdict {
+fn whole(stmt: &SyntaxNode, quick: &Quick, seen: &Seen) -> Verdict {
     let low = |reason| Verdict::new(Risk::Low, reason);
     let medium = |reason| Verdict::new(Risk::Medium, reason);
     let high = |reason| Verdict::new(Risk::High, reason);
@@ -112,7 +113,7 @@ fn whole(stmt: &SyntaxNode, quick: &Quick) -> Verdict {
     match kind {
         K::INSERT | K::UPDATE | K::DELETE | K::MERGE => dml(stmt),
         K::TRUNCATE => Verdict::loses(msg!("sql.reason.truncate")),
-        K::DO => Verdict::opaque(msg!("sql.reason.do"), body_loses(stmt)),
+        K::DO => Verdict::opaque(msg!("sql.reason.do"), true),
         K::CALL | K::EXECUTE => Verdict::opaque(msg!("sql.reason.call"), false),
         K::COPY if runs_program(stmt) => Verdict::opaque(msg!("sql.reason.program"), false),
         K::COPY if stmt.children().any(|child| child.kind() == K::COPY_FROM) => {
@@ -139,13 +140,32 @@ fn whole(stmt: &SyntaxNode, quick: &Quick) -> Verdict {
         K::REFRESH => medium(msg!("sql.reason.refresh")),
         K::LOCK => medium(msg!("sql.reason.lock")),
         K::REASSIGN => high(msg!("sql.reason.owner")),
-        K::ALTER_TABLE | K::ALTER_FOREIGN_TABLE => alter_table::judge(stmt),
+        K::ALTER_TABLE | K::ALTER_FOREIGN_TABLE => alter_table::judge(stmt, seen),
+        K::ALTER_INDEX | K::ALTER_VIEW | K::ALTER_MATERIALIZED_VIEW
+            if stmt
+                .children()
+                .any(|node| matches!(node.kind(), K::SET_OPTIONS | K::RESET_OPTIONS)) =>
+        {
+            low(msg!("sql.reason.catalog"))
+        }
+        K::ALTER_INDEX | K::ALTER_MATERIALIZED_VIEW if has("tablespace") => {
+            high(msg!("sql.reason.rewrite"))
+        }
         K::ALTER_TYPE if stmt.children().any(|child| child.kind() == K::ADD_VALUE) => {
             medium(msg!("sql.reason.add-value"))
         }
         _ => match quick.verb {
             "create" => create(stmt, quick),
             "drop" => drop(quick, has("cascade")),
+            "alter"
+                if has("rename")
+                    && matches!(
+                        quick.object,
+                        "index" | "trigger" | "policy" | "rule" | "statistics"
+                    ) =>
+            {
+                low(msg!("sql.reason.catalog"))
+            }
             "alter" if has("rename") => high(msg!("sql.reason.rename")),
             "alter" if matches!(quick.object, "type" | "domain" | "extension") => {
                 high(msg!("sql.reason.alter-type"))
@@ -191,12 +211,12 @@ fn runs_program(stmt: &SyntaxNode) -> bool {
         .any(|child| tree::has_word(&child, "program"))
 }
 
-/// True where the text of a DO block names something that loses data. It may do so in other ways.
-fn body_loses(stmt: &SyntaxNode) -> bool {
-    let text = stmt.text().to_string().to_ascii_lowercase();
-    ["drop table", "drop column", "drop schema", "truncate", "delete from", "update "]
-        .iter()
-        .any(|words| text.contains(words))
+/// Calls of functions that are not PostgreSQL's own, or that change something.
+pub(super) fn calls(functions: &[String]) -> Verdict {
+    let writer = functions.iter().any(|name| words::WRITERS.contains(&name.as_str()));
+    let reason =
+        if writer { msg!("sql.reason.calls-writer") } else { msg!("sql.reason.calls-functions") };
+    Verdict::new(Risk::Medium, reason)
 }
 
 fn create(stmt: &SyntaxNode, quick: &Quick) -> Verdict {

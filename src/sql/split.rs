@@ -118,6 +118,11 @@ impl<R: Read> Splitter<R> {
         result
     }
 
+    /// False where COPY data follows.
+    pub(crate) fn in_statements(&self) -> bool {
+        self.state == State::Statements
+    }
+
     /// Byte offset in the file behind the last piece.
     pub(crate) fn offset(&self) -> u64 {
         self.input.base + self.input.at as u64

@@ -65,7 +65,7 @@ pub(super) struct Relations {
     pub(super) read: Vec<String>,
 }
 
-fn add(list: &mut Vec<String>, name: String) {
+pub(super) fn add(list: &mut Vec<String>, name: String) {
     if !name.is_empty() && !list.contains(&name) {
         list.push(name);
     }
@@ -139,6 +139,13 @@ pub(super) fn objects(stmt: &SyntaxNode, refs: &Relations) -> Vec<String> {
                 found.extend(table.map(|table| name(&table)));
             }
         }
+        K::REINDEX => {
+            let target = stmt.children().find(|child| {
+                matches!(child.kind(), K::REINDEX_TARGET_INDEX | K::REINDEX_TARGET_TABLE)
+            });
+            found.extend(target.and_then(|target| target.children().next()).map(|one| name(&one)));
+        }
+        K::ALTER_TABLE if stmt.children().any(|child| child.kind() == K::ALL_IN_TABLESPACE) => {}
         K::DO
         | K::CALL
         | K::EXECUTE

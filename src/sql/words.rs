@@ -299,3 +299,45 @@ pub(super) const WRITERS: &[&str] = &[
     "create_hypertable",
     "create_distributed_table",
 ];
+
+/// Other names of types.
+pub(super) const TYPE_NAMES: &[(&str, &str)] = &[
+    ("character varying", "varchar"),
+    ("int", "integer"),
+    ("int4", "integer"),
+    ("int8", "bigint"),
+    ("int2", "smallint"),
+    ("float8", "double precision"),
+    ("float", "double precision"),
+    ("float4", "real"),
+    ("decimal", "numeric"),
+    ("bool", "boolean"),
+    ("bit varying", "varbit"),
+    ("character", "char"),
+    ("timestamp without time zone", "timestamp"),
+    ("timestamp with time zone", "timestamptz"),
+    ("time without time zone", "time"),
+    ("time with time zone", "timetz"),
+    ("serial", "integer"),
+    ("bigserial", "bigint"),
+    ("smallserial", "smallint"),
+];
+
+/// Types whose precision is six digits of a second where none is given.
+pub(super) const PRECISE: &[&str] = &["timestamp", "timestamptz", "time", "timetz", "interval"];
+
+/// Functions of PostgreSQL 14 to 18 itself of which no form is volatile: they write nothing, and
+/// as a default they are worked out once.
+const STABLE: &str = include_str!("stable.txt");
+
+/// True for a function of PostgreSQL's own that is not volatile.
+pub(super) fn is_stable(function: &str) -> bool {
+    static NAMES: std::sync::LazyLock<std::collections::HashSet<&str>> =
+        std::sync::LazyLock::new(|| STABLE.split_whitespace().collect());
+    NAMES.contains(function)
+}
+
+/// True for a function that changes nothing.
+pub(super) fn is_harmless(function: &str) -> bool {
+    HARMLESS.contains(&function) || is_stable(function)
+}

@@ -167,6 +167,13 @@ fn all_mistakes_are_said_at_once_in_the_order_of_the_file() {
 #[test]
 fn each_kind_of_mistake_is_underlined() {
     for (text, code, mark) in [
+        ("[environments.a]\nwindows = [\"Tue 2-5\"]", "config-value", "\"Tue 2-5\""),
+        (
+            "[environments.a]\nwindows = [\"Tue 02:00-05:00 Mars\"]",
+            "config-value",
+            "\"Tue 02:00-05:00 Mars\"",
+        ),
+        ("[environments.a]\nfreeze = [\"soon\"]", "config-value", "\"soon\""),
         ("[policy]\nveryhigh = {}", "config-risk", "veryhigh"),
         ("[policy]\nhigh = { way = \"automatic\" }", "config-value", "\"automatic\""),
         ("[commands]\nallow = [\"pm2\", \"npm run x\"]", "config-command", "\"npm run x\""),

@@ -47,7 +47,15 @@ fn risks_follow_the_table() {
         ("DELETE FROM t WHERE a", VeryHigh),
         ("MERGE INTO t USING s ON t.id = s.id WHEN MATCHED THEN DELETE", VeryHigh),
         ("WITH x AS (DELETE FROM a RETURNING *) SELECT * FROM x", VeryHigh),
-        ("DO $$ begin end $$", VeryHigh),
+        ("DO $$ begin end $$", Low),
+        ("DO $$ begin if true then alter table t alter a type bigint; end if; end $$", High),
+        ("DO $$ begin execute 'create index on t (a)'; end $$", Medium),
+        ("DO $$ begin execute format('drop table %I', 'x'); end $$", VeryHigh),
+        ("DO $$ begin selec 1; end $$", VeryHigh),
+        ("DO LANGUAGE plpython3u $$ plpy.execute('x') $$", VeryHigh),
+        ("SELECT my_function()", Medium),
+        ("SELECT setval('s', 1)", Medium),
+        ("ALTER TABLE t ADD COLUMN a date DEFAULT to_date('2020', 'YYYY')", Low),
         ("CALL p()", VeryHigh),
         ("selec 2", VeryHigh),
         ("COMMENT ON TABLE t IS 'x'", Low),
@@ -241,7 +249,9 @@ fn the_quick_way_and_the_parser_agree_about_inserts() {
         "INSERT INTO t (a) VALUES (ARRAY[1, 2]::int[]), (E'x\\'y')",
     ] {
         let quick = plain_insert(statement).unwrap();
-        let slow = parse(statement, &quick_kind(statement)).unwrap();
+        let quick_words = quick_kind(statement);
+        let slow =
+            with_tree(statement, |stmt| describe(stmt, &quick_words, &Seen::default())).unwrap();
         assert_eq!(quick, slow, "{statement}");
     }
     for statement in [

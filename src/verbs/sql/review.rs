@@ -21,12 +21,16 @@ pub(crate) static REVIEW: Verb = Verb {
     effect: Effect::Read,
     page: r#"Reads an SQL file and says what each of its statements would do, without running any.
 
-The syntax tree decides; what cannot be parsed, and dynamic SQL, has the highest risk.
+The syntax tree decides, DO blocks looked into; what cannot be parsed, and dynamic SQL, has the
+highest risk. The findings are those of `runsheet lint`.
 
 Options: `vars` (psql variables).
 
-Gives: `#{risk, statements: [#{file, line, kind, target, risk, locks, reason, text}], destructive,
-touches, opaque, transactional, sha256}`; risks are `low`, `medium`, `high`, `very_high`.
+Gives: `#{risk, statements: [#{file, line, kind, target, risk, locks, rewrites, scans, undo, safer,
+reason, text, destructive, transactional}], destructive, touches, opaque, transactional, sha256,
+findings: [#{rule, level, file, line, column, message, help, allowed}]}`; risks are `low`, `medium`,
+`high`, `very_high`; `undo` is `#{way, sql}` with the way `not_needed`, `by`, `lost`, `never` or
+`unknown`.
 
 Errors: `sql-file-missing`, and what a file is refused for.
 
@@ -40,7 +44,7 @@ check("The file is no more dangerous than said", || sql::review("sql/003_up.sql"
         let action = Action::new("sql::review", Effect::Read, path.clone());
         host.pass(action, call.planned(), || {
             let (root, file) = file_of(host, &path)?;
-            let review = review(&root, &file, vars)?;
+            let review = review(&root, &file, vars)?.with_findings(&root);
             host.note_file(&path, &review.sha256)?;
             serde_json::to_value(&review)
                 .map_err(|error| Trouble::from(Fault::failed("internal", error.to_string())))

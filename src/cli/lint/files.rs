@@ -1,0 +1,69 @@
+//! The SQL files that were named, folders looked through.
+
+use std::path::{Path, PathBuf};
+
+use crate::model::Fault;
+use crate::msg;
+
+/// The files in order, each once. A folder stands for every `.sql` below it; what is hidden is left
+/// out.
+///
+/// # Errors
+/// `lint-no-file` for a path that is not there, `lint-read` for a folder that cannot be read.
+pub(super) fn named(paths: &[String]) -> Result<Vec<PathBuf>, Fault> {
+    let mut files = Vec::new();
+    for path in paths {
+        let path = PathBuf::from(path);
+        if path.is_dir() {
+            below(&path, &mut files)?;
+        } else if path.is_file() {
+            files.push(path);
+        } else {
+            let message = msg!("lint.no-file", path = path.display());
+            return Err(Fault::usage("lint-no-file", message));
+        }
+    }
+    let mut unique: Vec<PathBuf> = Vec::with_capacity(files.len());
+    let mut known = std::collections::HashSet::new();
+    for file in files {
+        if known.insert(file.clone()) {
+            unique.push(file);
+        }
+    }
+    Ok(unique)
+}
+
+fn below(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Fault> {
+    let unreadable = |error: std::io::Error| {
+        Fault::usage("lint-read", msg!("lint.read", path = folder.display()))
+            .cause(error.to_string())
+    };
+    let entries = std::fs::read_dir(folder).map_err(unreadable)?;
+    let mut paths = entries
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(unreadable)?;
+    paths.sort();
+    for path in paths {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        if name.is_none_or(|name| name.starts_with('.')) {
+            continue;
+        }
+        if path.is_dir() {
+            below(&path, files)?;
+        } else if path.extension().is_some_and(|end| end.eq_ignore_ascii_case("sql")) {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// Reads a file.
+///
+/// # Errors
+/// `lint-read`.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, Fault> {
+    std::fs::read(path).map_err(|error| {
+        Fault::usage("lint-read", msg!("lint.read", path = path.display())).cause(error.to_string())
+    })
+}

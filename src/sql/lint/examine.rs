@@ -1,0 +1,111 @@
+//! One statement after the other, each judged with what the ones before it have shown.
+
+use crate::model::Risk;
+use crate::msg;
+use crate::sql::classify::{StatementInfo, describe, of_body, unparsable};
+use crate::sql::insert::plain_insert;
+use crate::sql::parse::with_tree;
+use crate::sql::quick::quick_kind;
+use crate::sql::seen::Seen;
+use crate::sql::undo::{self, Undo};
+use crate::sql::{body, locks, safer};
+
+/// What is known of a statement in its file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Examined {
+    /// As classified, with what the file shows.
+    pub info: StatementInfo,
+    /// The way back.
+    pub undo: Undo,
+    /// The form that stops nobody.
+    pub safer: Option<String>,
+    /// True where it works only on what the file itself created.
+    pub new: bool,
+    /// False where it does not parse.
+    pub parsed: bool,
+    /// Parts of the body of a function that do not parse.
+    pub unreadable: Vec<String>,
+    /// SQL that a body puts together when it runs.
+    pub dynamic: Vec<String>,
+}
+
+/// Judges the statements of a file in their order.
+#[derive(Clone, Debug, Default)]
+pub struct Examiner {
+    seen: Seen,
+}
+
+impl Examiner {
+    /// Everything seen so far counts as having been there before the file.
+    pub fn settle(&mut self) {
+        self.seen.settle();
+    }
+
+    /// Judges the next statement.
+    pub fn examine(&mut self, statement: &str) -> Examined {
+        let quick = quick_kind(statement);
+        if quick.verb == "insert"
+            && let Some(mut info) = plain_insert(statement)
+        {
+            let table = info.objects.first().cloned().unwrap_or_default();
+            locks::merge(&mut info.locks, locks::of_insert(&table, &self.seen));
+            let new = self.seen.is_new(&table);
+            return Examined::of(info, Undo::Unknown, None, new);
+        }
+        let seen = &mut self.seen;
+        let examined = with_tree(statement, |stmt| {
+            let info = describe(stmt, &quick, seen);
+            let new = !info.objects.is_empty()
+                && quick.verb != "create"
+                && info.objects.iter().all(|name| seen.is_new(name))
+                || quick.verb == "create"
+                    && matches!(
+                        quick.object,
+                        "index" | "trigger" | "policy" | "rule" | "statistics"
+                    )
+                    && info.objects.iter().all(|name| seen.is_new(name));
+            let undo = undo::of(stmt, &quick, seen);
+            let gentle = safer::of(stmt, seen);
+            let mut examined = Examined::of(info, undo, gentle, new);
+            if let Some(body) = body::of(stmt) {
+                if matches!(quick.verb, "create") {
+                    seen.remember_body(stmt, of_body(&body, &quick, seen));
+                }
+                examined.unreadable = body.unreadable;
+                examined.dynamic = body.dynamic;
+            }
+            examined.lower(seen);
+            seen.learn(stmt);
+            examined
+        });
+        examined.unwrap_or_else(|| {
+            let mut unknown = Examined::of(unparsable(&quick), Undo::Unknown, None, false);
+            unknown.parsed = false;
+            unknown
+        })
+    }
+}
+
+impl Examined {
+    fn of(info: StatementInfo, undo: Undo, safer: Option<String>, new: bool) -> Self {
+        let (unreadable, dynamic) = (Vec::new(), Vec::new());
+        Self { info, undo, safer, new, parsed: true, unreadable, dynamic }
+    }
+
+    /// Nobody waits for a table that the file itself created, and it is empty or holds what the
+    /// file put there. What moves or loses rows keeps its risk: they may have come from elsewhere.
+    fn lower(&mut self, seen: &Seen) {
+        let info = &mut self.info;
+        let moves_rows =
+            ["insert", "update", "delete", "merge", "copy"].contains(&info.kind.as_str());
+        if !self.new || moves_rows || info.destructive || info.opaque || info.risk > Risk::High {
+            return;
+        }
+        let alone = info.locks.iter().all(|lock| seen.is_new(&lock.object));
+        let risk = if alone { Risk::Low } else { Risk::Medium };
+        if risk < info.risk {
+            info.risk = risk;
+            info.reason = msg!("sql.reason.new-object");
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! Findings in SQL files: what each statement does and what in it deserves a second look.
+//!
+//! Talks to no server and runs nothing. `examine` judges one statement after the other, `file` reads
+//! a whole file, `squawk` asks squawk's own rules, `allow` reads the comments that accept a finding.
+//! Called by the command `lint` and by the review.
+
+mod allow;
+mod examine;
+mod file;
+mod finding;
+mod rules;
+mod squawk;
+
+pub use examine::{Examined, Examiner};
+pub use file::lint_file;
+pub use finding::{Finding, Judged, Level, Linted};

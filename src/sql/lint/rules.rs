@@ -1,0 +1,143 @@
+//! Our own rules: what follows from the judgement of statements and from their order.
+
+use super::examine::Examined;
+use super::finding::{Finding, Level};
+use crate::msg;
+use crate::sql::quick::Control;
+
+/// Follows the transactions of a file while its statements are judged.
+///
+/// A file without BEGIN is one transaction, as a step and most migration tools run it, unless it
+/// holds a statement that no transaction takes.
+#[derive(Debug, Default)]
+pub(super) struct Rules {
+    /// Inside of the file's own BEGIN.
+    in_transaction: bool,
+    /// Some statement commits for itself, so the others do as well.
+    alone: bool,
+    /// Lines of what was found about a transaction that the file does not open itself.
+    assumed: Vec<u32>,
+    /// What the open transaction has locked so that nobody can read: (table, line).
+    held: Vec<(String, u32)>,
+}
+
+/// Where a finding stands.
+#[derive(Clone, Debug)]
+pub(super) struct Spot {
+    pub(super) file: String,
+    pub(super) line: u32,
+    pub(super) column: u32,
+}
+
+impl Spot {
+    pub(super) fn finding(
+        &self,
+        rule: &str,
+        level: Level,
+        message: String,
+        help: Option<String>,
+    ) -> Finding {
+        Finding {
+            rule: rule.into(),
+            level,
+            file: self.file.clone(),
+            line: self.line,
+            column: self.column,
+            message,
+            help,
+            allowed: None,
+        }
+    }
+}
+
+impl Rules {
+    /// What the next statement deserves.
+    pub(super) fn look(&mut self, spot: &Spot, text: &str, one: &Examined) -> Vec<Finding> {
+        let info = &one.info;
+        let mut found = Vec::new();
+        let mut say = |rule: &str, level, message, help| {
+            found.push(spot.finding(rule, level, message, help));
+        };
+        if !one.parsed {
+            let at = crate::sql::parse::first_error(text);
+            let message = match at {
+                Some((offset, expected)) => {
+                    let near: String = text[offset.min(text.len())..].chars().take(40).collect();
+                    let near = near.lines().next().unwrap_or("").to_string();
+                    msg!("lint.unparsable-at", near = near, why = expected)
+                }
+                None => msg!("lint.unparsable"),
+            };
+            say("unparsable", Level::Error, message, None);
+        }
+        if !info.transactional && self.in_transaction {
+            let message = msg!("lint.refused-in-transaction", kind = info.kind);
+            let help = Some(msg!("lint.refused-in-transaction.help"));
+            say("refused-in-transaction", Level::Error, message, help);
+        }
+        if let Some(text) = one.dynamic.first() {
+            let message = if info.opaque {
+                msg!("lint.dynamic-sql", text = text)
+            } else {
+                msg!("lint.dynamic-sql-inside", text = text)
+            };
+            let level = if info.opaque { Level::Warning } else { Level::Note };
+            say("dynamic-sql", level, message, None);
+        } else if one.parsed && info.opaque && one.unreadable.is_empty() {
+            say("unknown-effect", Level::Warning, info.reason.clone(), None);
+        }
+        if let Some(text) = one.unreadable.first() {
+            let message = msg!("lint.unreadable-body", text = text);
+            say("unreadable-body", Level::Warning, message, None);
+        }
+        if info.destructive && one.parsed {
+            say("data-loss", Level::Warning, msg!("lint.data-loss", why = info.reason), None);
+        }
+        if !info.rewrites.is_empty() && !one.new {
+            let tables = info.rewrites.join(", ");
+            say("table-rewrite", Level::Warning, msg!("lint.table-rewrite", tables = tables), None);
+        }
+        let rows = matches!(info.kind.as_str(), "update" | "delete" | "merge")
+            || (matches!(info.kind.as_str(), "insert" | "select") && !info.reads.is_empty());
+        let slow =
+            info.transactional && (rows || !info.rewrites.is_empty() || !info.scans.is_empty());
+        if let Some((table, line)) = self.held.first().filter(|_| slow && !one.new) {
+            let message = msg!("lint.held-lock", table = table, line = line);
+            say("held-lock", Level::Warning, message, Some(msg!("lint.held-lock.help")));
+            if !self.in_transaction {
+                self.assumed.push(spot.line);
+            }
+        }
+        self.follow(spot, one);
+        found
+    }
+
+    /// Takes back what was found about a transaction that there is not.
+    pub(super) fn settle(&self, findings: &mut Vec<Finding>) {
+        if self.alone {
+            findings.retain(|one| one.rule != "held-lock" || !self.assumed.contains(&one.line));
+        }
+    }
+
+    fn follow(&mut self, spot: &Spot, one: &Examined) {
+        match one.info.control {
+            Some(Control::Begin) => {
+                self.in_transaction = true;
+                self.held.clear();
+            }
+            Some(Control::Commit | Control::Rollback | Control::PrepareTransaction) => {
+                self.in_transaction = false;
+                self.held.clear();
+            }
+            Some(Control::Chain) => self.held.clear(),
+            _ => {
+                self.alone |= !one.info.transactional;
+                if !one.new {
+                    let strong =
+                        one.info.locks.iter().filter(|lock| lock.mode == "ACCESS EXCLUSIVE");
+                    self.held.extend(strong.map(|lock| (lock.object.clone(), spot.line)));
+                }
+            }
+        }
+    }
+}

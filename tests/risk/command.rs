@@ -1,0 +1,140 @@
+//! `runsheet lint` as people and CI call it.
+
+use serde_json::Value;
+
+use crate::support::{Project, Ran};
+
+const RISKY: &str = "-- 001: more room\nALTER TABLE users ALTER COLUMN id TYPE bigint;\n\n\
+                     CREATE TABLE notes (id bigint);\nCREATE INDEX notes_id ON notes (id);\n";
+
+fn project(text: &str) -> Project {
+    let project = Project::new();
+    project.file("sql/001.sql", text);
+    project
+}
+
+fn json(ran: &Ran) -> Value {
+    serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {}", ran.stdout))
+}
+
+fn rules(value: &Value) -> Vec<String> {
+    let findings = value["files"][0]["findings"].as_array().unwrap();
+    findings.iter().map(|one| one["rule"].as_str().unwrap().to_string()).collect()
+}
+
+#[test]
+fn a_file_is_told_statement_by_statement_in_both_languages() {
+    let project = project(RISKY);
+    let ran = project.run(&["lint", "sql/001.sql"]);
+    assert_eq!(ran.code, 0, "{}", ran.stdout);
+    for words in [
+        "     2  high  alter table users",
+        "locks: ACCESS EXCLUSIVE on users",
+        "rewrites: users",
+        "warning changing-column-type",
+        "undo: DROP INDEX notes_id",
+        "works only on what this file itself created",
+        "1 files, 3 statements, risk high",
+    ] {
+        assert!(ran.stdout.contains(words), "{words}\n{}", ran.stdout);
+    }
+    let ran = project.run(&["lint", "--lang", "ko", "sql"]);
+    assert_eq!(ran.code, 0);
+    for words in ["높음", "되돌리기", "잠금: ACCESS EXCLUSIVE", "파일 1개, 문장 3개"]
+    {
+        assert!(ran.stdout.contains(words), "{words}\n{}", ran.stdout);
+    }
+}
+
+#[test]
+fn a_risk_above_the_level_fails_unless_a_comment_gives_a_reason() {
+    let project = project(RISKY);
+    assert_eq!(project.run(&["lint", "sql", "--max-risk", "high"]).code, 0);
+    let ran = project.run(&["lint", "sql", "--max-risk", "medium"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.stdout.contains("error max-risk"), "{}", ran.stdout);
+
+    let told = "-- runsheet: allow max-risk, changing-column-type because the table is empty\n";
+    project.file("sql/001.sql", &format!("{told}{RISKY}"));
+    let ran = project.run(&["lint", "sql", "--max-risk", "medium"]);
+    assert_eq!(ran.code, 0, "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("accepted: sql/001.sql:3 changing-column-type: the table is empty")
+    );
+
+    project.file("sql/001.sql", &format!("-- runsheet: allow max-risk\n{RISKY}"));
+    let ran = project.run(&["lint", "sql", "--max-risk", "medium"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.stdout.contains("error allow-reason"), "{}", ran.stdout);
+}
+
+#[test]
+fn what_does_not_parse_fails_with_its_place() {
+    let project = project("SELECT 1;\n\n  ALTER TABEL users ADD x int;\n");
+    let ran = project.run(&["lint", "sql", "--format", "github"]);
+    assert_eq!(ran.code, 1);
+    assert!(
+        ran.stdout.contains("::error file=sql/001.sql,line=3,col=3,title=unparsable::"),
+        "{}",
+        ran.stdout
+    );
+    project.file("sql/001.sql", "SELECT 'open\n");
+    let ran = project.run(&["lint", "sql", "--json"]);
+    assert_eq!((ran.code, rules(&json(&ran))), (1, vec!["unreadable".to_string()]));
+}
+
+#[test]
+fn statements_that_the_file_makes_impossible_are_errors() {
+    let project = project("BEGIN;\nCREATE INDEX CONCURRENTLY i ON t (a);\nCOMMIT;\n");
+    let ran = project.run(&["lint", "sql", "--format", "json"]);
+    assert_eq!(ran.code, 1);
+    assert!(rules(&json(&ran)).contains(&"refused-in-transaction".to_string()));
+}
+
+#[test]
+fn bodies_are_looked_into_and_dynamic_sql_has_the_highest_risk() {
+    let project = project(
+        "CREATE FUNCTION tidy() RETURNS void LANGUAGE plpgsql AS $$\nBEGIN\n  DELETE FROM logs;\nEND $$;\n\
+         SELECT tidy();\n\
+         DO $$ BEGIN EXECUTE format('DROP TABLE %I', 'x'); END $$;\n\
+         DO $$ BEGIN ALTER TABLE logs ADD COLUMN a int; END $$;\n",
+    );
+    let value = json(&project.run(&["lint", "sql", "--json"]));
+    let statements = value["files"][0]["statements"].as_array().unwrap();
+    let risks: Vec<_> = statements.iter().map(|one| one["risk"].as_str().unwrap()).collect();
+    assert_eq!(risks, ["low", "very_high", "very_high", "low"]);
+    assert_eq!(statements[1]["objects"][0], "logs");
+    let unknown: Vec<_> = statements.iter().map(|one| one["unknown"].as_bool().unwrap()).collect();
+    assert_eq!(unknown, [false, false, true, false]);
+    assert!(rules(&value).contains(&"dynamic-sql".to_string()));
+}
+
+#[test]
+fn psql_commands_variables_and_copied_rows_are_no_findings() {
+    let project = project(
+        "\\set t users\n\\echo 'DROP TABLE x'\nCOPY logs FROM stdin;\n1\tDROP TABLE y;\n\\.\n\
+         ALTER TABLE :\"t\" ADD COLUMN a text DEFAULT :'word';\n",
+    );
+    let value = json(&project.run(&["lint", "sql", "--json"]));
+    let kinds: Vec<_> = value["files"][0]["statements"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["kind"].as_str().unwrap())
+        .collect();
+    assert_eq!(kinds, ["copy", "alter table"]);
+    assert!(!rules(&value).iter().any(|rule| rule == "unparsable" || rule == "ban-drop-table"));
+}
+
+#[test]
+fn sarif_holds_every_finding_and_a_missing_path_is_said() {
+    let project = project(RISKY);
+    let sarif = json(&project.run(&["lint", "sql", "--format", "sarif"]));
+    assert_eq!(sarif["version"], "2.1.0");
+    let place = &sarif["runs"][0]["results"][0]["locations"][0]["physicalLocation"];
+    assert_eq!(place["artifactLocation"]["uri"], "sql/001.sql");
+    assert_eq!(place["region"]["startLine"], 2);
+    let ran = project.run(&["lint", "nowhere"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("nowhere"), "{}", ran.stderr);
+}
