@@ -19,7 +19,7 @@ use crate::postgres::{DbError, Session, SimpleResult};
 
 /// Refused outside of a transaction block (unlike most, also as part of a longer message); costs
 /// nothing inside of one.
-const GUARD: &str = "SAVEPOINT runsheet_inside; RELEASE SAVEPOINT runsheet_inside; ";
+pub const GUARD: &str = "SAVEPOINT runsheet_inside; RELEASE SAVEPOINT runsheet_inside; ";
 /// Results of the guard, which nobody asked for.
 const GUARD_RESULTS: usize = 2;
 /// So many statements are on their way at most,

@@ -49,7 +49,7 @@ pub use effects::{External, Repeat};
 pub use failpoint::POINTS;
 #[cfg(feature = "failpoints")]
 pub use failpoint::reach;
-pub use flight::{Flight, Landed};
+pub use flight::{Flight, GUARD, Landed};
 pub use gate::{Host, HostSetup, Mode, OnFailure, Wishes};
 pub use inputs::call_text;
 pub use options::{ItemOptions, options};

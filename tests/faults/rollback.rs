@@ -54,6 +54,23 @@ fn f56_a_rollback_that_fails_half_way_says_what_is_undone_and_what_stands() {
     desk.nothing_is_left();
 }
 
+/// Only a step that can be taken back by itself says which tables it touched.
+#[test]
+fn a_step_without_a_way_back_leaves_no_trace_and_is_named() {
+    let desk = Desk::new(
+        r#"
+step("plain", || db::exec("CREATE TABLE plain (id int)"));
+step("undone", #{ undo: || db::exec("DROP TABLE undone") }, || db::exec("CREATE TABLE undone (id int)"));
+"#,
+    );
+    desk.run().exits(0);
+    let traced = "SELECT string_agg(key || ' ' || (inputs ? 'since')::text, ', ' ORDER BY number)
+        FROM runsheet.step WHERE kind = 'step'";
+    assert_eq!(desk.value(traced), "plain false, undone true");
+    let ran = desk.call(&["rollback", &desk.newest_run(), "--yes"]);
+    ran.exits(5).shows("nothing is known of what these steps touched").shows("plain");
+}
+
 /// F56: the same road where the run takes itself back.
 #[test]
 fn f56_a_run_that_takes_itself_back_and_fails_is_gone_on_with() {

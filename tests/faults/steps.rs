@@ -131,6 +131,33 @@ fn ctrl_c_in_a_long_statement_leaves_the_database_as_before() {
     desk.unchanged().nothing_is_left();
 }
 
+/// F13: statements that were sent already do not take the place of the one that was stopped.
+#[test]
+fn ctrl_c_in_a_file_stops_the_statements_behind_it_too() {
+    let desk = Desk::new(r#"step("file", || sql::run_file("sql/slow.sql"));"#);
+    let slow =
+        "DELETE FROM items;\nSELECT pg_sleep(60);\nSELECT pg_sleep(61);\nSELECT pg_sleep(62);\n";
+    std::fs::create_dir_all(desk.project.path().join("sql")).unwrap();
+    std::fs::write(desk.project.path().join("sql/slow.sql"), slow).unwrap();
+    let run = desk.start(&["run", "it", "--yes"]);
+    desk.wait_for_statement("pg_sleep(60)");
+    let since = Instant::now();
+    run.signal("INT");
+    run.wait().exits(130).shows("interrupted").shows("as before");
+    assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
+    desk.unchanged().nothing_is_left();
+}
+
+/// Were the message with BEGIN cancelled before it began, the statements behind it must not commit.
+#[test]
+fn a_statement_behind_a_begin_that_never_was_changes_nothing() {
+    let desk = Desk::new("");
+    let message = format!("{}DELETE FROM items", runsheet::host::GUARD);
+    let refused = crate::support::cluster::query(&desk.url(), &message).unwrap_err();
+    assert!(refused.contains("can only be used in transaction blocks"), "{refused}");
+    desk.unchanged();
+}
+
 /// F13.
 #[test]
 fn ctrl_c_behind_a_finished_step_says_that_it_stands() {
