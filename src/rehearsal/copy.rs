@@ -232,17 +232,8 @@ impl Copy {
 
     /// Are there enough bytes where the copy lies?
     fn room(&self, needed: u64) -> Result<(), Fault> {
-        let needed = needed + SERVER_BYTES;
         let place = self.server.data_dir();
-        let free = free_bytes(&place)?;
-        if free >= needed {
-            return Ok(());
-        }
-        let (needed, free) = (format_bytes(needed), format_bytes(free));
-        let text = msg!("rehearsal.no-space", needed = needed, free = free);
-        Err(Fault::failed("rehearsal-no-space", text)
-            .detail(place.display().to_string())
-            .remedy(msg!("rehearsal.no-space.remedy")))
+        enough(needed.saturating_add(SERVER_BYTES), free_bytes(&place)?, &place)
     }
 
     fn make_roles(&mut self) {
@@ -283,6 +274,19 @@ impl Copy {
         self.left_out.extend(missing);
         Ok(())
     }
+}
+
+fn enough(needed: u64, free: u64, place: &Path) -> Result<(), Fault> {
+    if free >= needed {
+        return Ok(());
+    }
+    let (needed, free) = (format_bytes(needed), format_bytes(free));
+    Err(Fault::failed(
+        "rehearsal-no-space",
+        msg!("rehearsal.no-space", needed = needed, free = free),
+    )
+    .detail(place.display().to_string())
+    .remedy(msg!("rehearsal.no-space.remedy")))
 }
 
 fn of_server(
@@ -381,4 +385,20 @@ fn jobs() -> usize {
 /// "15.18".
 pub(super) fn shown(version: (u32, u32)) -> String {
     format!("{}.{}", version.0, version.1)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn too_little_room_is_told_with_both_numbers() {
+        crate::message::set_language(crate::message::Language::English);
+        let fault = enough(3 << 30, 2 << 30, Path::new("/small")).unwrap_err();
+        assert_eq!(fault.code, "rehearsal-no-space");
+        assert!(fault.message.contains("3.0 GiB") && fault.message.contains("2.0 GiB"), "{fault}");
+        assert!(fault.remedy.unwrap().contains("schema-only"));
+        assert!(enough(3 << 30, 3 << 30, Path::new("/just")).is_ok());
+    }
 }

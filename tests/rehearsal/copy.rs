@@ -105,9 +105,8 @@ fn server_of(state: &Path, pid: u32) -> Option<PathBuf> {
     servers(state).into_iter().find(its)
 }
 
-#[test]
-fn a_killed_rehearsal_leaves_nothing_behind_the_next_one() {
-    let desk = Desk::new(r#"step("wait", #{ undo: || () }, || db::query("SELECT pg_sleep(60)"));"#);
+/// A rehearsal that is at work on its copy, and the folder and process of its server.
+fn at_work(desk: &Desk) -> (Running, PathBuf, PathBuf) {
     let state = desk.project.path().join(".runsheet");
     let running = desk.start(&["rehearse", "it"]);
     let started = Instant::now();
@@ -116,17 +115,36 @@ fn a_killed_rehearsal_leaves_nothing_behind_the_next_one() {
         if let Some(server) = server.filter(|server| server.join("work/state-1/runs").is_dir()) {
             break server;
         }
-        assert!(started.elapsed() < Duration::from_secs(30), "never at work");
+        assert!(started.elapsed() < Duration::from_secs(60), "never at work");
         std::thread::sleep(Duration::from_millis(10));
     };
     let pid = std::fs::read_to_string(server.join("data/postmaster.pid")).unwrap();
     let process = Path::new("/proc").join(pid.lines().next().unwrap());
+    (running, server, process)
+}
+
+const LONG: &str = r#"step("wait", #{ undo: || () }, || db::query("SELECT pg_sleep(60)"));"#;
+
+#[test]
+fn a_killed_rehearsal_leaves_nothing_behind_the_next_one() {
+    let desk = Desk::new(LONG);
+    let (running, server, process) = at_work(&desk);
     running.signal("KILL");
     assert_eq!(running.wait().code, 137);
     assert!(server.exists() && process.exists());
     desk.body(GOOD);
     rehearse(&desk, &[]).exits(0);
     assert!(!server.exists() && !process.exists(), "{}", server.display());
+}
+
+#[test]
+fn an_interrupted_rehearsal_takes_its_copy_along() {
+    let desk = Desk::new(LONG);
+    let (running, server, process) = at_work(&desk);
+    running.signal("INT");
+    running.wait().exits(130);
+    assert!(!server.exists() && !process.exists(), "{}", server.display());
+    desk.unchanged().nothing_is_left();
 }
 
 /// PostgreSQL refuses root: as root another account serves; without root, one's own.

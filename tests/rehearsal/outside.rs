@@ -63,3 +63,17 @@ fn people_are_listed_and_not_asked() {
     ran.exits(0).stdout_shows("people would have been asked").stdout_shows("    Go?");
     assert_eq!(report(&desk)["asked"].as_array().unwrap().len(), 2);
 }
+
+#[test]
+fn no_secret_gets_into_report_or_receipt() {
+    let mut desk = Desk::new(
+        r#"let p = playbook("it", #{ params: #{ key: #{ secret: true, env: "KEY" } } });
+        step("x", #{ undo: || db::exec("DROP TABLE x") }, || db::exec("CREATE TABLE x ()"));
+        step("call", #{ undo: || () }, || app::run(["touch", p.key]));"#,
+    );
+    desk.project.file("runsheet.toml", TOML);
+    desk.project.env("KEY", "canary77");
+    let url = desk.url().replace("user=postgres", "user=postgres&password=canary88");
+    let ran = desk.project.run(&["rehearse", "it", "--url", &url]);
+    ran.exits(0).shows_nowhere("canary77").shows_nowhere("canary88");
+}
