@@ -1,7 +1,6 @@
-//! The host: what stands between a script and the world.
-//!
-//! The gate lets every action pass, or not; items are scopes around it. Everything here runs on
-//! the script's own thread and is synchronous; only leaf I/O is awaited, in [`Host::wait`].
+//! The host stands between a script and the world.
+//! The gate lets every action pass, or not; items are scopes around it. Everything runs on the
+//! script's own thread and is synchronous; only leaf I/O is awaited, in [`Host::wait`].
 
 #![allow(deprecated)] // Rhai marks its stored call contexts as volatile with this attribute.
 
