@@ -46,23 +46,26 @@ impl LockWatch {
         self.sql.take();
     }
 
+    /// Is there a reason to ask who holds the session up?
+    pub(super) fn is_armed(&self) -> bool {
+        self.armed.get()
+    }
+
     /// The server refused this SQL.
     pub(super) fn refused(&self, sql: &str, error: &DbError) {
         if error.is(LOCK_TIMEOUT) {
-            *self.sql.borrow_mut() = sql.get(..READ).unwrap_or(sql).to_string();
+            *self.sql.borrow_mut() = sql[..sql.floor_char_boundary(READ)].to_string();
         }
     }
 }
 
 impl Host {
-    /// Beside every wait: asks who holds this session up, once a lock timeout gave reason to ask.
+    /// Beside the waits of an item that is tried again: asks who holds this session up.
     pub(super) async fn watch_locks(&self) -> Infallible {
         let session = self.worker.borrow().as_ref().map(|worker| worker.session.clone());
         // Behind a pooler nobody knows which server process works for this session.
         let session = session.filter(|session| !session.behind_pooler());
-        let (Some(session), true) = (session, self.lock_watch.armed.get()) else {
-            return std::future::pending().await;
-        };
+        let Some(session) = session else { return std::future::pending().await };
         let limit = Duration::from_millis(self.lock_timeout_ms() as u64);
         let every = (limit / 5).clamp(Duration::from_millis(10), Duration::from_millis(500));
         tokio::time::sleep(every).await;
