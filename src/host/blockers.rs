@@ -46,11 +46,6 @@ impl LockWatch {
         self.sql.take();
     }
 
-    /// Is there a reason to ask who holds the session up?
-    pub(super) fn is_armed(&self) -> bool {
-        self.armed.get()
-    }
-
     /// The server refused this SQL.
     pub(super) fn refused(&self, sql: &str, error: &DbError) {
         if error.is(LOCK_TIMEOUT) {
@@ -60,8 +55,16 @@ impl LockWatch {
 }
 
 impl Host {
-    /// Beside the waits of an item that is tried again: asks who holds this session up.
+    /// Beside every wait: asks who holds this session up, once a lock timeout gave reason to ask.
     pub(super) async fn watch_locks(&self) -> Infallible {
+        match self.lock_watch.armed.get() {
+            // Boxed: else every wait would carry its state about.
+            true => Box::pin(self.ask_who_blocks()).await,
+            false => std::future::pending().await,
+        }
+    }
+
+    async fn ask_who_blocks(&self) -> Infallible {
         let session = self.worker.borrow().as_ref().map(|worker| worker.session.clone());
         // Behind a pooler nobody knows which server process works for this session.
         let session = session.filter(|session| !session.behind_pooler());

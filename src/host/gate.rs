@@ -445,18 +445,11 @@ impl Host {
                     None => std::future::pending().await,
                 }
             };
-            let watch = async {
-                match self.lock_watch.is_armed() {
-                    // Boxed: every wait would carry its state about.
-                    true => Box::pin(self.watch_locks()).await,
-                    false => std::future::pending().await,
-                }
-            };
             let fault = tokio::select! {
                 biased;
                 done = &mut work => return Ok(done),
                 _ = self.setup.cancel.cancelled() => Trouble::Stop(Stop::Failed(Rc::new(self.interrupted()))),
-                never = watch => match never {},
+                never = self.watch_locks() => match never {},
                 () = late => Trouble::Fault(Box::new(
                     Fault::failed("timeout", msg!("host.timeout")).remedy(msg!("host.timeout.remedy")))),
             };
