@@ -49,7 +49,7 @@ impl LockWatch {
     /// The server refused this SQL.
     pub(super) fn refused(&self, sql: &str, error: &DbError) {
         if error.is(LOCK_TIMEOUT) {
-            *self.sql.borrow_mut() = sql.get(..READ).unwrap_or(sql).to_string();
+            *self.sql.borrow_mut() = sql[..sql.floor_char_boundary(READ)].to_string();
         }
     }
 }
@@ -57,12 +57,18 @@ impl LockWatch {
 impl Host {
     /// Beside every wait: asks who holds this session up, once a lock timeout gave reason to ask.
     pub(super) async fn watch_locks(&self) -> Infallible {
+        match self.lock_watch.armed.get() {
+            // Boxed: else every wait would carry its state about.
+            true => Box::pin(self.ask_who_blocks()).await,
+            false => std::future::pending().await,
+        }
+    }
+
+    async fn ask_who_blocks(&self) -> Infallible {
         let session = self.worker.borrow().as_ref().map(|worker| worker.session.clone());
         // Behind a pooler nobody knows which server process works for this session.
         let session = session.filter(|session| !session.behind_pooler());
-        let (Some(session), true) = (session, self.lock_watch.armed.get()) else {
-            return std::future::pending().await;
-        };
+        let Some(session) = session else { return std::future::pending().await };
         let limit = Duration::from_millis(self.lock_timeout_ms() as u64);
         let every = (limit / 5).clamp(Duration::from_millis(10), Duration::from_millis(500));
         tokio::time::sleep(every).await;

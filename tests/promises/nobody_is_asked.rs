@@ -162,9 +162,8 @@ fn every_prompt_without_a_terminal_ends_at_once() {
             assert_eq!(ran.code, prompt.code, "{}\n{}{}", prompt.name, ran.stdout, ran.stderr);
             ran.shows(prompt.says);
             slowest = slowest.max((took, prompt.name));
-            let open =
-                "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'runsheet%'";
-            assert_eq!(desk.value(open), "0", "{}: a session is left", prompt.name);
+            // The server may take a moment to end the session of a process that has ended.
+            desk.nothing_is_left();
         }
     }
     println!(
