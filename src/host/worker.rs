@@ -357,9 +357,11 @@ async fn prepare(session: &Session, newer: bool) -> Result<(String, Identity), F
         pin.push("SET idle_session_timeout = 0".into());
     }
     let pin = pin.join("; ");
-    session.simple(&pin).await.map_err(DbError::into_fault)?;
-    let identity = catalog::identity(session).await?;
-    Ok((pin, identity))
+    // Both on their way at once: one round trip.
+    let (set, identity) =
+        futures_util::future::join(session.simple(&pin), catalog::identity(session)).await;
+    set.map_err(DbError::into_fault)?;
+    Ok((pin, identity?))
 }
 
 /// What a step's transaction sets for itself behind a pooler.

@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::conninfo::HostSpec;
+use super::error::DbError;
 use super::session::Session;
 use super::value::is_plain;
 use crate::model::Fault;
@@ -67,28 +68,47 @@ pub struct Identity {
 /// # Errors
 /// Those of the query.
 pub async fn identity(session: &Session) -> Result<Identity, Fault> {
-    let base = "'database', current_database(), 'user', current_user, \
-        'oid', (SELECT oid::bigint FROM pg_database WHERE datname = current_database()), \
-        'version', current_setting('server_version'), \
-        'version_number', current_setting('server_version_num')::int, \
-        'standby', pg_is_in_recovery(), \
-        'read_only', current_setting('transaction_read_only') = 'on', \
-        'server_started', pg_postmaster_start_time()::text, \
-        'encoding', current_setting('server_encoding')";
+    // Plain columns of built-in functions: on a session that has just begun, JSON and a look into
+    // pg_database would take as long as all the rest. The path is `base/OID/FILE` or
+    // `pg_tblspc/../OID/FILE`.
+    let base = "current_database(), current_user, current_setting('server_version'), \
+        current_setting('server_version_num'), pg_is_in_recovery(), \
+        current_setting('transaction_read_only'), pg_postmaster_start_time(), \
+        current_setting('server_encoding'), pg_relation_filepath('pg_catalog.pg_class'::regclass)";
     // The control file's timeline is that of the last checkpoint: right on a standby, late on a
     // primary that was promoted just now.
-    let control = "'system_identifier', (SELECT system_identifier::text FROM pg_control_system()), \
-        'timeline', CASE WHEN pg_is_in_recovery() \
-            THEN (SELECT timeline_id FROM pg_control_checkpoint()) \
-            ELSE ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int END";
-    let hidden = "'system_identifier', NULL, 'timeline', NULL";
-    let of = |more: &str| format!("SELECT json_build_object({base}, {more})");
+    let control = "(pg_control_system()).system_identifier, CASE WHEN pg_is_in_recovery() \
+        THEN (pg_control_checkpoint()).timeline_id::text \
+        ELSE left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) END";
+    let of = |more: &str| format!("SELECT {base}, {more}");
     // Most roles may see all of it; whether this one may is not worth a question of its own.
-    let mut found: Identity = match ask(session, &of(control), &[]).await {
-        Err(fault) if fault.sqlstate.as_deref() == Some("42501") => {
-            ask(session, &of(hidden), &[]).await?
-        }
-        answer => answer?,
+    let answer = match session.simple(&of(control)).await {
+        Err(error) if error.is("42501") => session.simple(&of("NULL, NULL")).await,
+        answer => answer,
+    };
+    let answer = answer.map_err(DbError::into_fault)?;
+    let row = answer.first().and_then(|result| result.cells.first());
+    let cell = |at: usize| row.and_then(|row| row.get(at).cloned().flatten());
+    let text = |at: usize| cell(at).unwrap_or_default();
+    let standby = text(4) == "t";
+    let timeline = match standby {
+        true => cell(10).and_then(|number| number.parse().ok()),
+        false => cell(10).and_then(|start| u32::from_str_radix(&start, 16).ok()),
+    };
+    let mut found = Identity {
+        host: String::new(),
+        port: 0,
+        database: text(0),
+        oid: text(8).rsplit('/').nth(1).and_then(|oid| oid.parse().ok()).unwrap_or(0),
+        user: text(1),
+        system_identifier: cell(9),
+        timeline,
+        version: text(2),
+        version_number: text(3).parse().unwrap_or(0),
+        standby,
+        read_only: text(5) == "on",
+        server_started: text(6),
+        encoding: text(7),
     };
     let (host, port) = &session.target().hosts[session.host_index()];
     found.host = match host {
