@@ -62,8 +62,7 @@ impl Rules {
             let at = crate::sql::parse::first_error(text);
             let message = match at {
                 Some((offset, expected)) => {
-                    let near: String =
-                        text.get(offset..).unwrap_or("").chars().take(40).collect();
+                    let near: String = text.get(offset..).unwrap_or("").chars().take(40).collect();
                     let near = near.lines().next().unwrap_or("").to_string();
                     msg!("lint.unparsable-at", near = near, why = expected)
                 }
