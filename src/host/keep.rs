@@ -195,8 +195,9 @@ impl Host {
     pub(super) fn keep_locks(self: &Rc<Self>) -> Result<(), Trouble> {
         let wanted = self.locks.borrow().len();
         for at in 0..wanted {
-            let Some(lock) = self.locks.borrow().get(at).cloned() else { break };
+            // First the session, which tells what the step before has let go.
             let session = self.session()?;
+            let Some(lock) = self.locks.borrow().get(at).cloned() else { break };
             let again = match &lock.held {
                 Held::By(holder) if holder.ptr_eq(&Rc::downgrade(&session)) => continue,
                 Held::By(_) | Held::Dropped => true,

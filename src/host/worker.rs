@@ -344,7 +344,7 @@ fn with_settings(target: &Target, settings: &[(&'static str, String)]) -> Target
 /// Each transaction brings its settings along (see `pooled_settings`).
 async fn prepare(session: &Session, newer: bool) -> Result<(String, Identity), Fault> {
     if session.behind_pooler() {
-        return Ok((String::new(), catalog::identity(session).await?));
+        return Ok((String::new(), catalog::identity_at_start(session).await?));
     }
     let mut pin = vec!["RESET ROLE".to_string(), "RESET ALL".to_string()];
     if session.server_version() >= 170_000 {
@@ -359,7 +359,7 @@ async fn prepare(session: &Session, newer: bool) -> Result<(String, Identity), F
     let pin = pin.join("; ");
     // Both on their way at once: one round trip.
     let (set, identity) =
-        futures_util::future::join(session.simple(&pin), catalog::identity(session)).await;
+        futures_util::future::join(session.simple(&pin), catalog::identity_at_start(session)).await;
     set.map_err(DbError::into_fault)?;
     Ok((pin, identity?))
 }

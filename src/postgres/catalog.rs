@@ -68,6 +68,28 @@ pub struct Identity {
 /// # Errors
 /// Those of the query.
 pub async fn identity(session: &Session) -> Result<Identity, Fault> {
+    // By signature: a name is found by an index, where a search would read the catalog.
+    let functions = ["pg_control_system", "pg_control_checkpoint", "pg_current_wal_insert_lsn"]
+        .map(|name| format!("has_function_privilege('pg_catalog.{name}()', 'EXECUTE')"));
+    let sql = format!("SELECT to_json({})", functions.join(" AND "));
+    let all = ask::<bool>(session, &sql, &[]).await?;
+    identity_where(session, all).await.map_err(DbError::into_fault)
+}
+
+/// As [`identity`], for a session outside of any transaction: one question where the role may see
+/// all of it, as most roles may.
+///
+/// # Errors
+/// Those of the query.
+pub async fn identity_at_start(session: &Session) -> Result<Identity, Fault> {
+    let answer = match identity_where(session, true).await {
+        Err(error) if error.is("42501") => identity_where(session, false).await,
+        answer => answer,
+    };
+    answer.map_err(DbError::into_fault)
+}
+
+async fn identity_where(session: &Session, all: bool) -> Result<Identity, DbError> {
     // Plain columns of built-in functions: on a session that has just begun, JSON and a look into
     // pg_database would take as long as all the rest. The path is `base/OID/FILE` or
     // `pg_tblspc/../OID/FILE`.
@@ -80,13 +102,8 @@ pub async fn identity(session: &Session) -> Result<Identity, Fault> {
     let control = "(pg_control_system()).system_identifier, CASE WHEN pg_is_in_recovery() \
         THEN (pg_control_checkpoint()).timeline_id::text \
         ELSE left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) END";
-    let of = |more: &str| format!("SELECT {base}, {more}");
-    // Most roles may see all of it; whether this one may is not worth a question of its own.
-    let answer = match session.simple(&of(control)).await {
-        Err(error) if error.is("42501") => session.simple(&of("NULL, NULL")).await,
-        answer => answer,
-    };
-    let answer = answer.map_err(DbError::into_fault)?;
+    let more = if all { control } else { "NULL, NULL" };
+    let answer = session.simple(&format!("SELECT {base}, {more}")).await?;
     let row = answer.first().and_then(|result| result.cells.first());
     let cell = |at: usize| row.and_then(|row| row.get(at).cloned().flatten());
     let text = |at: usize| cell(at).unwrap_or_default();

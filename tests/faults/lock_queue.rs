@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::Desk;
 use super::lease::Gate;
 use crate::support::cluster;
+use runsheet::postgres::programs::Programs;
 
 /// F28, P5: a long reader has the table; an ALTER waits behind it, and everybody else behind the
 /// ALTER. Nobody waits longer than lock_timeout for it, and in the end it is done.
@@ -78,6 +79,31 @@ fn a_lock_that_never_comes_ends_the_run_with_the_database_as_it_was() {
     desk.run().exits(1).shows("55P03").shows("5");
     dump.open();
     desk.unchanged().nothing_is_left();
+}
+
+/// F29: a real dump is under way, and writes to somebody who does not read: the step's tries end,
+/// and the dump is named as what is in the way.
+#[test]
+fn a_dump_that_is_under_way_is_named_and_not_disturbed() {
+    let desk = Desk::new(r#"step("alter", || db::exec("ALTER TABLE items ADD COLUMN more int"));"#);
+    desk.project.file("runsheet.toml", "[run]\nlock_timeout = \"200ms\"\n");
+    desk.sql("INSERT INTO items SELECT g, repeat('x', 200) FROM generate_series(1000, 30000) g");
+    let program = Programs::new(None, None).find("pg_dump", Some(desk.cluster.major())).unwrap();
+    let mut dump = std::process::Command::new(program.path)
+        .args(["--table=items", &desk.url()])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    desk.wait_until(
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'pg_dump'
+            AND query LIKE 'COPY public.items%')",
+    );
+    let ran = desk.run();
+    ran.exits(1).shows("55P03").shows("pg_dump").shows("as before");
+    let dumped = std::io::read_to_string(dump.stdout.take().unwrap()).unwrap();
+    assert!(dump.wait().unwrap().success(), "the dump went on");
+    assert!(dumped.lines().count() > 29_000);
+    desk.run().exits(0);
 }
 
 /// F30: the victim of a deadlock tries its whole step again.

@@ -11,6 +11,28 @@ fn with_file(bytes: &[u8]) -> Desk {
     desk
 }
 
+/// F38: what cannot run inside a transaction is found before anything of the file runs.
+#[test]
+fn f38_a_vacuum_in_a_file_of_a_transaction_is_refused_with_its_line() {
+    let desk = with_file(b"DELETE FROM items;\nVACUUM items;\n");
+    desk.run().exits(2).shows("sql/up.sql:2").shows("VACUUM").shows("transaction: false");
+    desk.unchanged();
+    let alone =
+        desk.body(r#"step("file", #{ transaction: false }, || sql::run_file("sql/up.sql"));"#);
+    alone.run().exits(0);
+    assert_eq!(desk.value("SELECT count(*) FROM items"), "0");
+}
+
+/// F39: a new value of an enum cannot be used by the transaction that added it.
+#[test]
+fn f39_a_new_enum_value_used_in_its_own_step_is_rolled_back_and_the_two_steps_are_named() {
+    let desk =
+        with_file(b"ALTER TYPE mood ADD VALUE 'great';\nINSERT INTO moods VALUES ('great');\n");
+    desk.sql("CREATE TYPE mood AS ENUM ('good'); CREATE TABLE moods (mood mood)");
+    desk.run().exits(1).shows("55P04").shows("sql/up.sql:2").shows("two steps").shows("as before");
+    assert_eq!(desk.value("SELECT array_length(enum_range(NULL::mood), 1)"), "1");
+}
+
 #[test]
 fn a_missing_file_is_named() {
     let desk = Desk::new(STEP);
