@@ -145,6 +145,9 @@ impl<T> Drop for Flight<T> {
     /// Whoever leaves with statements on their way was stopped: none of them may go on. The first
     /// one that fails takes the rest along.
     fn drop(&mut self) {
+        if self.underway.is_empty() {
+            return;
+        }
         let session = self.host.worker.borrow().as_ref().map(|worker| worker.session.clone());
         let Some(canceller) = session.map(|session| session.canceller()) else { return };
         for next in &mut self.underway {

@@ -131,6 +131,21 @@ impl Running {
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill").args(["-s", name, &self.id().to_string()]).status();
         assert!(sent.is_ok_and(|status| status.success()), "kill -s {name}");
+        // One thread takes the signal and stops the others: on a busy machine they go on meanwhile.
+        let started = Instant::now();
+        while name == "STOP" && !self.stands_still() {
+            assert!(started.elapsed() < LIMIT, "it does not stop");
+            std::thread::yield_now();
+        }
+    }
+
+    fn stands_still(&self) -> bool {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.id()));
+        threads.into_iter().flatten().flatten().all(|thread| {
+            let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+            // "pid (name) T .."; a thread that is gone has none.
+            stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['T', 't']))
+        })
     }
 
     /// The same for a program that may have ended already.
