@@ -52,8 +52,7 @@ impl Host {
         match answer? {
             Ok(rows) => Ok(rows),
             Err(error) => {
-                self.lock_watch.refused(sql, &error);
-                Err(StatementTrouble::Server(Box::new(error)))
+                Err(StatementTrouble::Server(Box::new(self.own_error("", sql, error))))
             }
         }
     }

@@ -320,12 +320,8 @@ impl Host {
                 let own = results.len().saturating_sub(4 + 3 + pins);
                 Ok(results.iter().skip(4).take(own).filter_map(|result| result.rows).sum())
             }
-            Err(mut error) => {
-                self.lock_watch.refused(sql, &error);
-                let shift = lead.chars().count() as u32;
-                error.position =
-                    error.position.and_then(|at| at.checked_sub(shift)).filter(|at| *at > 0);
-                Err(StatementTrouble::Server(Box::new(error)))
+            Err(error) => {
+                Err(StatementTrouble::Server(Box::new(self.own_error(&lead, sql, error))))
             }
         }
     }

@@ -12,8 +12,9 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::failpoint::{failpoint, sent};
+use super::failpoint::failpoint;
 use super::gate::Host;
+use super::lead::Lead;
 use super::stop::Trouble;
 use crate::postgres::{DbError, Session, SimpleResult};
 
@@ -30,14 +31,10 @@ const MOST_BYTES: usize = 256 * 1024;
 const STOP: Duration = Duration::from_secs(5);
 
 struct Underway<T> {
+    text: Rc<str>,
     what: T,
-    bytes: usize,
     sent: Instant,
-    /// Characters in front of the caller's text.
-    shift: u32,
-    /// Results in front of the caller's.
-    leading: usize,
-    begins: bool,
+    lead: Rc<Lead>,
     answer: Answer,
 }
 
@@ -53,6 +50,8 @@ pub struct Flight<T> {
 
 /// A statement that was answered.
 pub struct Landed<T> {
+    /// The statement.
+    pub text: Rc<str>,
     /// What the caller gave with it.
     pub what: T,
     /// How long the server worked on it.
@@ -77,31 +76,19 @@ impl<T> Flight<T> {
     ///
     /// # Errors
     /// As [`Host::session`].
-    pub fn send(&mut self, text: &str, what: T) -> Result<(), Trouble> {
+    pub fn send(&mut self, text: String, what: T) -> Result<(), Trouble> {
         let session = self.host.session()?;
-        let prefix = self.host.prefix();
-        let begins = prefix.is_some();
-        let (lead, leading) = prefix.unwrap_or_else(|| (GUARD.to_string(), GUARD_RESULTS));
-        if begins {
-            self.host.mark_open();
-        }
-        let message = format!("{lead}{text}");
-        let mut answer: Answer = Box::pin(ask(session, message, begins));
+        let guard = Lead { sql: GUARD.to_string(), results: GUARD_RESULTS, begins: false };
+        let lead = Rc::new(self.host.lead(Some(guard)));
+        let text: Rc<str> = text.into();
+        let mut answer: Answer = Box::pin(ask(session, lead.clone(), text.clone()));
         // With its first turn the message is handed over to the connection, behind those before.
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         if let std::task::Poll::Ready(done) = answer.as_mut().poll(&mut context) {
             answer = Box::pin(std::future::ready(done));
         }
         self.bytes += text.len();
-        self.underway.push_back(Underway {
-            what,
-            bytes: text.len(),
-            sent: Instant::now(),
-            shift: lead.chars().count() as u32,
-            leading,
-            begins,
-            answer,
-        });
+        self.underway.push_back(Underway { text, what, sent: Instant::now(), lead, answer });
         Ok(())
     }
 
@@ -111,7 +98,7 @@ impl<T> Flight<T> {
     /// As [`Host::wait`].
     pub fn land(&mut self) -> Result<Option<Landed<T>>, Trouble> {
         let Some(mut front) = self.underway.pop_front() else { return Ok(None) };
-        self.bytes -= front.bytes;
+        self.bytes -= front.text.len();
         let waited = self.host.wait(front.answer.as_mut());
         failpoint!("after-sql");
         let answer = waited?;
@@ -121,23 +108,13 @@ impl<T> Flight<T> {
         let since = self.answered.map_or(front.sent, |answered| answered.max(front.sent));
         let now = Instant::now();
         self.answered = Some(now);
-        let answer = match answer {
-            Ok(mut results) => {
-                if front.begins {
-                    self.host.opened_transaction(&results);
-                }
-                results.drain(..front.leading.min(results.len()));
-                Ok(results)
-            }
-            Err(mut error) => {
-                // The others are refused for this one's sake.
-                self.underway.clear();
-                error.position =
-                    error.position.and_then(|at| at.checked_sub(front.shift)).filter(|at| *at > 0);
-                Err(Box::new(error))
-            }
-        };
-        Ok(Some(Landed { what: front.what, took: now - since, answer }))
+        let answer = self.host.own_part(&front.lead, &front.text, answer);
+        if answer.is_err() {
+            // The others are refused for this one's sake.
+            self.underway.clear();
+        }
+        let answer = answer.map_err(Box::new);
+        Ok(Some(Landed { text: front.text, what: front.what, took: now - since, answer }))
     }
 }
 
@@ -163,14 +140,11 @@ impl<T> Drop for Flight<T> {
     }
 }
 
-/// One message; owns the session, so that it can be waited for later.
+/// One message; owns what it needs, so that it can be waited for later.
 async fn ask(
     session: Rc<Session>,
-    message: String,
-    begins: bool,
+    lead: Rc<Lead>,
+    text: Rc<str>,
 ) -> Result<Vec<SimpleResult>, DbError> {
-    match begins {
-        true => sent("after-begin", session.simple(&message)).await,
-        false => session.simple(&message).await,
-    }
+    lead.ask(&session, &text).await
 }

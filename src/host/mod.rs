@@ -1,6 +1,5 @@
-//! The host stands between a script and the world.
-//! The gate lets every action pass, or not; items are scopes around it. Everything runs on the
-//! script's own thread and is synchronous; only leaf I/O is awaited, in [`Host::wait`].
+//! The host stands between a script and the world: its gate lets every action pass, or not. It is
+//! synchronous, on the script's own thread; only leaf I/O is awaited, in [`Host::wait`].
 
 #![allow(deprecated)] // Rhai marks its stored call contexts as volatile with this attribute.
 
@@ -21,6 +20,7 @@ mod hours;
 mod inputs;
 mod item;
 mod keep;
+mod lead;
 mod look;
 mod loss;
 mod measure;

@@ -10,14 +10,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::failpoint::{failpoint, sent};
+use super::failpoint::failpoint;
 use super::gate::{Host, Mode};
 use super::scope::{Frame, Transaction};
 use super::stop::{Stop, Trouble};
 use super::tidy::Behind;
-use super::worker::pooled_settings;
 use crate::journal::{StepRow, StepState};
-use crate::model::{EventKind, Fault, FinalState, parse_span, quote_ident, quote_name};
+use crate::model::{EventKind, Fault, FinalState, parse_span};
 use crate::msg;
 use crate::postgres::{DbError, Rows, Session, SimpleResult};
 
@@ -72,78 +71,16 @@ impl Host {
             .map_or(0, |span| span.as_millis())
     }
 
-    /// The first statements of the step's transaction and how many they are; None where it is
-    /// open already.
-    pub(super) fn prefix(&self) -> Option<(String, usize)> {
-        let frames = self.frames.borrow();
-        let frame = frames.last()?;
-        if frame.transaction != Transaction::None {
-            return None;
-        }
-        let worker = self.worker.borrow();
-        let worker = worker.as_ref()?;
-        let epoch = worker.lease.as_ref().map_or(0, |lease| lease.epoch);
-        let options = frame.options.clone();
-        drop(frames);
-        let mut count = 2;
-        let mut sql = String::from("BEGIN");
-        if let Some(level) = &options.isolation {
-            sql.push_str(&format!(" ISOLATION LEVEL {}", level.to_uppercase()));
-        }
-        sql.push_str(&format!("; {}; ", worker.ledger.fence_sql(epoch)));
-        if worker.session.behind_pooler() {
-            for setting in pooled_settings(&worker.session, self.lock_timeout_ms()) {
-                sql.push_str(&setting);
-                sql.push_str("; ");
-                count += 1;
-            }
-        }
-        // The session starts with the configured lock timeout and no statement timeout.
-        if options.lock_timeout.is_some() {
-            sql.push_str(&format!("SET LOCAL lock_timeout = {}; ", self.lock_timeout_ms()));
-            count += 1;
-        }
-        if self.statement_timeout_ms() > 0 {
-            sql.push_str(&format!(
-                "SET LOCAL statement_timeout = {}; ",
-                self.statement_timeout_ms()
-            ));
-            count += 1;
-        }
-        if let Some(role) = &options.role {
-            sql.push_str(&format!("SET LOCAL ROLE {}; ", quote_ident(role)));
-            count += 1;
-        }
-        if !options.lock_tables.is_empty() {
-            let tables: Vec<String> = options.lock_tables.iter().map(|t| quote_name(t)).collect();
-            let tables = tables.join(", ");
-            sql.push_str(&format!("LOCK TABLE {tables} IN SHARE ROW EXCLUSIVE MODE; "));
-            count += 1;
-        }
-        Some((sql, count))
-    }
-
-    pub(super) fn opened_transaction(&self, results: &[SimpleResult]) {
-        let xid = results
-            .iter()
-            .find_map(|result| result.cells.first()?.first()?.clone())
-            .unwrap_or_default();
-        *self.xid.borrow_mut() = Some(xid.clone()).filter(|xid| !xid.is_empty());
-        if let Some(frame) = self.frames.borrow_mut().last_mut() {
-            frame.transaction = Transaction::Open { xid };
-        }
-    }
-
     /// Begins the step's transaction where nothing has begun it.
     ///
     /// # Errors
     /// `fenced`, and what the server says.
     pub fn ensure_transaction(self: &Rc<Self>) -> Result<(), Trouble> {
         let session = self.session()?;
-        if let Some((prefix, _)) = self.prefix() {
-            self.mark_open();
-            let results = self.wait(sent("after-begin", session.simple(&prefix)))?;
-            self.opened_transaction(&results.map_err(|error| self.db_fault(error))?);
+        let lead = self.lead(None);
+        if lead.begins {
+            let answer = self.wait(lead.ask(&session, ""))?;
+            self.own_part(&lead, "", answer).map_err(|error| self.db_fault(error))?;
             failpoint!("after-fence");
         }
         Ok(())
@@ -163,18 +100,9 @@ impl Host {
             self.wait(session.batch("SAVEPOINT runsheet_verb"))?
                 .map_err(|error| StatementTrouble::Server(Box::new(error)))?;
         }
-        let prefix = self.prefix();
-        let leading = prefix.as_ref().map_or(0, |(_, count)| *count);
-        let lead = prefix.as_ref().map_or("", |(sql, _)| sql.as_str());
-        if prefix.is_some() {
-            self.mark_open();
-        }
+        let lead = self.lead(None);
         let answer = self.wait(async {
-            let text = format!("{lead}{sql}");
-            let results = match lead {
-                "" => session.simple(&text).await?,
-                _ => sent("after-begin", session.simple(&text)).await?,
-            };
+            let results = lead.ask(&session, sql).await?;
             if catches {
                 session.batch("RELEASE SAVEPOINT runsheet_verb").await?;
             }
@@ -182,36 +110,12 @@ impl Host {
         })?;
         failpoint!("after-sql");
         self.notices(&session)?;
-        match answer {
-            Ok(mut results) => {
-                if prefix.is_some() {
-                    self.opened_transaction(&results);
-                }
-                // BEGIN, the fence and its settings answer first; the caller asked for `sql` only.
-                results.drain(..leading.min(results.len()));
-                Ok(results)
+        self.own_part(&lead, sql, answer).map_err(|error| {
+            if catches && !error.connection_lost {
+                let _ = self.back_to_savepoint(&session);
             }
-            Err::<_, DbError>(mut error) => {
-                self.lock_watch.refused(sql, &error);
-                let shift = lead.chars().count() as u32;
-                error.position =
-                    error.position.and_then(|at| at.checked_sub(shift)).filter(|at| *at > 0);
-                if catches && !error.connection_lost {
-                    self.back_to_savepoint(&session)?;
-                }
-                Err(StatementTrouble::Server(Box::new(error)))
-            }
-        }
-    }
-
-    /// From the message with BEGIN on a transaction may be open, answered or not: whoever leaves
-    /// the step now, also by Ctrl-C, has to roll it back, or the next COMMIT of ours takes it along.
-    pub(super) fn mark_open(&self) {
-        if let Some(frame) = self.frames.borrow_mut().last_mut()
-            && frame.transaction == Transaction::None
-        {
-            frame.transaction = Transaction::Open { xid: String::new() };
-        }
+            StatementTrouble::Server(Box::new(error))
+        })
     }
 
     /// Waits for a message that begins a transaction and ends it; leaves none open.
@@ -245,7 +149,10 @@ impl Host {
         sql: &str,
         params: &[Value],
     ) -> Result<Rows, Trouble> {
-        self.guarded(async |session| session.query(sql, params).await)
+        self.guarded(async |session| {
+            let answer = session.query(sql, params).await;
+            answer.inspect_err(|error| self.lock_watch.refused(sql, error))
+        })
     }
 
     /// A statement with parameters inside the step's transaction: rows touched.
@@ -253,7 +160,10 @@ impl Host {
     /// # Errors
     /// The server's answer.
     pub fn step_execute(self: &Rc<Self>, sql: &str, params: &[Value]) -> Result<u64, Trouble> {
-        self.guarded(async |session| session.execute(sql, params).await)
+        self.guarded(async |session| {
+            let answer = session.execute(sql, params).await;
+            answer.inspect_err(|error| self.lock_watch.refused(sql, error))
+        })
     }
 
     /// Work inside the step's transaction; behind a savepoint where the playbook catches errors.
@@ -299,7 +209,7 @@ impl Host {
     ) -> Result<bool, Trouble> {
         let session = self.session()?;
         let traced = self.frames.borrow().last().is_some_and(Frame::traced);
-        let prefix = self.prefix().map_or(String::new(), |(sql, _)| sql);
+        let prefix = self.prefix().map_or(String::new(), |prefix| prefix.sql);
         let xid = match self.frames.borrow().last().map(|frame| frame.transaction.clone()) {
             Some(Transaction::Open { xid }) => Some(xid),
             _ => None,

@@ -2,7 +2,8 @@
 //!
 //! What was reported is shown and written while the server works, so that a small step does not
 //! wait for its own journal. Nothing hangs on the order: whatever cannot be taken back has its
-//! lines on the disk before ([`crate::journal::Recorder::sync`]), a COMMIT has them in the file.
+//! lines on the disk before ([`crate::journal::Recorder::sync`]), and the row of a step names the
+//! last line that was in the file by then.
 
 use std::cell::Cell;
 use std::pin::Pin;

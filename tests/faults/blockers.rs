@@ -60,6 +60,28 @@ step("alter", || db::exec("ALTER TABLE items ADD COLUMN more int"));"#,
     desk.unchanged().nothing_is_left();
 }
 
+/// F28: also where the statement stands in a file, or has parameters; the first retry knows it.
+#[test]
+fn f28_who_holds_the_lock_is_named_for_a_file_and_for_parameters_too() {
+    for step in [
+        "sql::run_file(\"alter.sql\")",
+        "db::exec(\"DELETE FROM items WHERE id = $1\", [1])",
+        "db::query(\"DELETE FROM items WHERE id = $1 RETURNING id\", [1])",
+    ] {
+        let desk = desk(&format!("step(\"it\", || {step});"));
+        desk.project.file("alter.sql", "SELECT 1;\nALTER TABLE items ADD COLUMN more int;\nSELECT 2;\n");
+        let (gate, pid) = holder(&desk, "shop web", "LOCK TABLE items IN EXCLUSIVE MODE");
+        let ran = desk.run();
+        ran.exits(1).shows("attempt 1 of 5");
+        let shown = all(&ran);
+        let first = &shown[shown.find("attempt 1 of 5").expect("a retry")..];
+        let first = &first[..first.find("attempt 2 of 5").expect("another")];
+        assert!(first.contains(&format!("process {pid}, shop web")), "{step}: {first}");
+        gate.open();
+        desk.unchanged().nothing_is_left();
+    }
+}
+
 /// F28: a statement that is at work is not to be terminated but waited for, and the Korean reader
 /// is told so in Korean.
 #[test]

@@ -31,7 +31,7 @@ pub(super) fn send_all(
                 while flight.is_full_for(text.len()) {
                     land(host, &mut flight, progress)?;
                 }
-                flight.send(&text, (text.clone(), place))?;
+                flight.send(text, place)?;
                 continue;
             }
             unit => {
@@ -76,11 +76,11 @@ pub(super) fn send_all(
 /// Waits for the statement that was sent first, and reports it; false where none is on its way.
 fn land(
     host: &Rc<Host>,
-    flight: &mut Flight<(String, StatementPlace)>,
+    flight: &mut Flight<StatementPlace>,
     progress: &mut Progress<'_>,
 ) -> Result<bool, Trouble> {
     let Some(landed) = flight.land()? else { return Ok(false) };
-    let Landed { what: (text, place), took, answer } = landed;
+    let Landed { text, what: place, took, answer } = landed;
     reported(host, answer, &text, &place, took, progress)?;
     Ok(true)
 }
