@@ -362,6 +362,10 @@ fn run(section: &Section<'_, '_>) -> RunDefaults {
         lock_timeout: section.duration("lock_timeout").unwrap_or(usual.lock_timeout),
         statement_timeout: section.duration("statement_timeout").filter(|span| !span.is_zero()),
         wait: section.duration("wait").unwrap_or(usual.wait),
+        watch: match section.duration("watch") {
+            Some(span) => Some(span).filter(|span| !span.is_zero()),
+            None => usual.watch,
+        },
         connect_tries: section.number("connect_tries", 1..=100_000).unwrap_or(usual.connect_tries),
         connect_every: section.duration("connect_every").unwrap_or(usual.connect_every),
     }

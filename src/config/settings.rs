@@ -175,6 +175,8 @@ pub struct RunDefaults {
     pub statement_timeout: Option<Duration>,
     /// How long a run waits for another one to end.
     pub wait: Duration,
+    /// After how long a statement is watched by a second session; None is never.
+    pub watch: Option<Duration>,
     /// How often a connection is tried.
     pub connect_tries: u32,
     /// The pause between two tries.
@@ -187,6 +189,7 @@ impl Default for RunDefaults {
             lock_timeout: Duration::from_secs(2),
             statement_timeout: None,
             wait: Duration::ZERO,
+            watch: Some(Duration::from_secs(2)),
             connect_tries: 30,
             connect_every: Duration::from_secs(2),
         }

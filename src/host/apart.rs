@@ -51,9 +51,7 @@ impl Host {
         self.notices(&session)?;
         match answer? {
             Ok(rows) => Ok(rows),
-            Err(error) => {
-                Err(StatementTrouble::Server(Box::new(self.own_error("", sql, error))))
-            }
+            Err(error) => Err(StatementTrouble::Server(Box::new(self.own_error("", sql, error)))),
         }
     }
 

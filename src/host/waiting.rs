@@ -5,6 +5,8 @@
 //! lines on the disk before ([`crate::journal::Recorder::sync`]), and the row of a step names the
 //! last line that was in the file by then.
 
+mod watch;
+
 use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -83,6 +85,7 @@ impl Host {
                         Trouble::Stop(Stop::Failed(Rc::new(self.interrupted())))
                     }
                     never = self.watch_locks() => match never {},
+                    never = self.look_on() => match never {},
                     () = late => Trouble::Fault(Box::new(
                         Fault::failed("timeout", msg!("host.timeout"))
                             .remedy(msg!("host.timeout.remedy")),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Action, Backup, Fault, Measured, Risk};
+use super::{Action, Backup, Fault, Measured, Risk, Watched};
 
 /// A run's id: sorts by time, `20261121-031542-7f3a`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -342,6 +342,8 @@ pub enum EventKind {
         /// What the server counted.
         measured: Measured,
     },
+    /// What another session saw while a statement worked for long: replaces what was seen before.
+    Watched(Watched),
     /// How far something is.
     Progress {
         /// What, "dump", "001.sql".

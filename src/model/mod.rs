@@ -13,6 +13,7 @@ mod nearest;
 mod risk;
 mod span;
 mod text_hash;
+mod watched;
 
 pub use action::{Action, Effect};
 pub use backup::{Backup, BackupFile};
@@ -28,3 +29,4 @@ pub use nearest::nearest;
 pub use risk::Risk;
 pub use span::{format_bytes, format_span, parse_estimate, parse_span};
 pub use text_hash::{hash_bytes, hash_reader, hash_text};
+pub use watched::{Advance, Party, Wait, Watched};

@@ -9,6 +9,7 @@ mod activity;
 mod blockers;
 mod objects;
 mod rights;
+mod watch;
 
 pub use activity::Orphans;
 pub use activity::{Activity, orphans, sessions, waiting};
@@ -18,6 +19,7 @@ pub use objects::{
     has_table, has_type, index, row_count, table_size, tables,
 };
 pub use rights::{Missing, RIGHTS, is_superuser, missing_privileges};
+pub use watch::watched;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

@@ -115,7 +115,7 @@ fn byte_span(source: &str, column: u32, length: u32) -> std::ops::Range<usize> {
 }
 
 /// Breaks lines at blanks so that none takes more than `room` cells; a single long word stays.
-fn wrapped(text: &str, room: usize) -> String {
+pub(super) fn wrapped(text: &str, room: usize) -> String {
     let mut out = String::with_capacity(text.len() + 8);
     for (at, line) in text.lines().enumerate() {
         if at > 0 {

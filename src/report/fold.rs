@@ -8,8 +8,9 @@ use super::model::{
     Rung, RungState, SectionReport,
 };
 use super::reckoning::{ladder, timings};
+use super::watch::is_same;
 use super::words::name_of;
-use crate::model::{EventKind, Item, ItemKind, ItemState, RunEvent, StatementReport};
+use crate::model::{EventKind, Item, ItemKind, ItemState, RunEvent, StatementReport, Wait};
 
 /// Evidence of one item beyond which notices are only counted: a server can send one per row.
 const EVIDENCE_KEPT: usize = 200;
@@ -86,6 +87,7 @@ impl Fold {
             EventKind::IntentDone { item, ordinal, .. } => self.intent_done(item, *ordinal),
             EventKind::ReportAt { path } => self.report.report = Some(path.clone()),
             EventKind::RunFinished { .. } => self.end(event),
+            EventKind::Watched(seen) => seen.waits.iter().for_each(|wait| self.held(wait)),
             other => {
                 if let Some(fact) = evidence_of(other) {
                     self.evidence(fact);
@@ -345,6 +347,26 @@ impl Fold {
             Some(entry) if chatter && entry.evidence.len() >= EVIDENCE_KEPT => entry.omitted += 1,
             Some(entry) => entry.evidence.push(fact),
             None => self.report.evidence.push(fact),
+        }
+    }
+
+    /// Each wait once, at its longest.
+    fn held(&mut self, wait: &Wait) {
+        let facts = match self
+            .current
+            .and_then(|(section, item)| self.report.sections.get_mut(section)?.items.get_mut(item))
+        {
+            Some(entry) => &mut entry.evidence,
+            None => &mut self.report.evidence,
+        };
+        let known = facts.iter_mut().find_map(|fact| match fact {
+            Evidence::Held { wait: known } if is_same(known, wait) => Some(known),
+            _ => None,
+        });
+        match known {
+            Some(known) if known.millis <= wait.millis => *known = wait.clone(),
+            Some(_) => {}
+            None => facts.push(Evidence::Held { wait: wait.clone() }),
         }
     }
 

@@ -23,6 +23,7 @@ mod summary;
 mod table;
 mod tell;
 mod terminal;
+mod watch;
 mod words;
 
 #[cfg(test)]

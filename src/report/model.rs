@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::model::{
     Action, Attestation, Backup, Fault, FinalState, Item, ItemState, RungKind, StatementReport,
+    Wait,
 };
 
 /// One run over all its processes: the first, resumes, the rollback.
@@ -185,6 +186,11 @@ pub enum Evidence {
         of: u32,
         /// Why.
         reason: String,
+    },
+    /// A wait for a lock that the watch saw, at its longest.
+    Held {
+        /// Who waited for whom.
+        wait: Wait,
     },
     /// The run waited for somebody.
     Waiting {

@@ -13,8 +13,9 @@ use super::log::Log;
 use super::sink::{Sink, cleaned};
 use super::statement::StatementWords;
 use super::tell::{Teller, beginning};
+use super::watch::{advance_name, wait_line};
 use super::words::grouped;
-use crate::model::{EventKind, Redactor, RunEvent, StatementReport, format_bytes};
+use crate::model::{EventKind, Redactor, RunEvent, StatementReport, Watched, format_bytes};
 use crate::msg;
 
 /// Cells of a fault's lines in a log.
@@ -38,6 +39,14 @@ pub struct PlainSink {
     /// One line, kept so that it is not allocated for every statement.
     line: String,
     progress: Option<(String, u64)>,
+    seen: Seen,
+}
+
+/// What was told of the watch: of whom, and when last.
+#[derive(Default)]
+struct Seen {
+    waiters: Vec<i32>,
+    at: u64,
 }
 
 impl PlainSink {
@@ -58,6 +67,7 @@ impl PlainSink {
             statements: StatementWords::new(),
             line: String::new(),
             progress: None,
+            seen: Seen::default(),
         }
     }
 
@@ -104,6 +114,28 @@ impl PlainSink {
         self.log.announce();
         self.log.line(&event.at, event.elapsed_ms, &text);
     }
+
+    /// How far, and who waits: at once where somebody is new, else every few seconds.
+    fn watched_at(&mut self, event: &RunEvent, seen: &Watched) {
+        let waiters: Vec<i32> = seen.waits.iter().map(|wait| wait.waiter.pid).collect();
+        let new = waiters.iter().any(|pid| !self.seen.waiters.contains(pid));
+        let due = event.elapsed_ms.saturating_sub(self.seen.at) >= PROGRESS_EVERY_MS;
+        if !new && !due {
+            return;
+        }
+        self.seen = Seen { waiters, at: event.elapsed_ms };
+        self.log.announce();
+        for advance in &seen.advances {
+            let amount = amount(advance.done, advance.total, &advance.unit);
+            let text = format!("    {}: {amount}", harmless(&advance_name(advance)));
+            self.log.line(&event.at, event.elapsed_ms, &text);
+        }
+        for wait in &seen.waits {
+            let text = format!("    {}", harmless(&wait_line(wait, 0)));
+            self.log.line(&event.at, event.elapsed_ms, &text);
+        }
+        self.log.flush();
+    }
 }
 
 /// "attempt 3/30", "38.2 MiB of 120.0 MiB (31 %)", "4,000 rows".
@@ -113,6 +145,8 @@ pub(super) fn amount(done: u64, total: Option<u64>, unit: &str) -> String {
         "bytes" => String::new(),
         "rows" => msg!("report.unit.rows"),
         "statements" => msg!("report.unit.statements"),
+        "blocks" => msg!("report.unit.blocks"),
+        "sessions" => msg!("report.unit.sessions"),
         "attempt" => {
             let of = total.map(|total| format!("/{total}")).unwrap_or_default();
             return msg!("report.attempt", n = format!("{done}{of}"));
@@ -150,7 +184,9 @@ impl Sink for PlainSink {
             EventKind::Progress { what, done, total, unit } => {
                 return self.progress(event, what, *done, *total, unit);
             }
+            EventKind::Watched(seen) => return self.watched_at(event, seen),
             EventKind::ItemStarted { item } => {
+                self.seen = Seen::default();
                 self.log.begin(&event.at, event.elapsed_ms, shape(&beginning(item)));
             }
             // Somebody waits, and wants to know for what; or what follows is of no item.

@@ -12,8 +12,8 @@ use super::sink::Sink;
 use super::*;
 use crate::message::{Language, in_language};
 use crate::model::{
-    Action, Backup, BackupFile, Effect, EventKind, Fault, FinalState, ItemKind, ItemState, Place,
-    Redactor, RunEvent,
+    Action, Advance, Backup, BackupFile, Effect, EventKind, Fault, FinalState, ItemKind, ItemState,
+    Party, Place, Redactor, RunEvent, Wait, Watched,
 };
 
 /// A writer that can be read afterwards, and counts its writes.
@@ -176,6 +176,43 @@ fn a_resume_keeps_the_evidence_of_what_it_only_replays() {
     assert_eq!(report.processes.len(), 3);
 }
 
+fn watched(text: &str) -> Watched {
+    let party = |pid, ours| Party {
+        pid,
+        ours,
+        user: Some(text.into()),
+        application_name: text.into(),
+        state: Some(text.into()),
+        millis: Some(200_000),
+        query: Some(text.into()),
+    };
+    Watched {
+        advances: vec![Advance {
+            pid: 7,
+            command: text.into(),
+            object: Some(text.into()),
+            phase: text.into(),
+            done: 3,
+            total: Some(9),
+            unit: "blocks".into(),
+        }],
+        waits: vec![
+            Wait {
+                waiter: party(8, false),
+                by: vec![party(7, true)],
+                relation: Some(text.into()),
+                millis: 12_345,
+            },
+            Wait {
+                waiter: party(7, true),
+                by: vec![party(9, false)],
+                relation: None,
+                millis: 61_000,
+            },
+        ],
+    }
+}
+
 /// A night in which everything that comes from outside carries an attack.
 fn hostile() -> Night {
     let evil = "x\u{1b}[2J\u{1b}]0;owned\u{7}\u{9b}31m\u{202e}y\r\nz|`</td>";
@@ -202,6 +239,7 @@ fn hostile() -> Night {
                 ..Backup::default()
             },
         },
+        EventKind::Watched(watched(evil)),
         EventKind::Progress { what: evil.into(), done: 1, total: Some(2), unit: evil.into() },
         EventKind::Action { action: action.clone(), planned: true },
         EventKind::Intent { item: evil.into(), key: evil.into(), ordinal: 1, action },

@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::fault::render;
+use super::fault::{render, wrapped};
 use super::harmless::{harmless, one_line};
 use super::line::{Line, painted};
 use super::plain::amount;
@@ -19,9 +19,10 @@ use super::sink::{Sink, cleaned};
 use super::statement::StatementWords;
 use super::table::pad;
 use super::tell::{Teller, is_for_a_person, running_tail};
+use super::watch::{advance_name, wait_line};
 use super::words::{Tone, grouped, mark_width, name_of, span};
 use crate::message::{Language, in_language, language};
-use crate::model::{EventKind, Item, Redactor, RunEvent, format_bytes};
+use crate::model::{EventKind, Item, Redactor, RunEvent, Wait, Watched, format_bytes};
 use crate::msg;
 
 /// Ten redraws a second.
@@ -30,6 +31,8 @@ const FRAME: Duration = Duration::from_millis(100);
 const FACTS_KEPT: usize = 60;
 /// Statements that took longer stay on the screen.
 const SLOW_MS: u64 = 1_000;
+/// Sessions that wait are shown up to this number.
+const WAITS_SHOWN: usize = 3;
 const SPINNER: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 
 /// Draws a live checklist on `out`, and the fault at the end on `faults`.
@@ -73,6 +76,9 @@ struct Current {
     since: Instant,
     doing: Option<String>,
     progress: Vec<Moving>,
+    /// What the watch saw last.
+    advances: Vec<Moving>,
+    waits: Vec<(Wait, Instant)>,
 }
 
 struct Moving {
@@ -194,8 +200,22 @@ impl Live {
         if let Some(doing) = &current.doing {
             lines.push(self.safe(&format!("      {doing}")));
         }
+        for moving in current.advances.iter().take(2) {
+            lines.push(self.safe(&format!("      {}", one_line(&moving.what))));
+            lines.push(self.safe(&format!("      {}", moving.bar())));
+        }
         for moving in current.progress.iter().rev().take(4) {
             lines.push(self.safe(&format!("      {}", moving.line())));
+        }
+        for (wait, since) in current.waits.iter().take(WAITS_SHOWN) {
+            let line = self.safe(&wait_line(wait, since.elapsed().as_millis() as u64));
+            let room = self.screen.width().saturating_sub(8).max(20);
+            let line = wrapped(&line, room);
+            lines.extend(line.lines().take(3).map(|line| format!("      {line}")));
+        }
+        if current.waits.len() > WAITS_SHOWN {
+            let more = msg!("host.blockers-more", count = current.waits.len() - WAITS_SHOWN);
+            lines.push(self.safe(&format!("      {more}")));
         }
         // Slow statements are among the facts; while they run, the line above names them.
         let word = msg!("report.statement");
@@ -283,6 +303,30 @@ impl Live {
     }
 }
 
+impl Current {
+    fn saw(&mut self, seen: &Watched) {
+        let now = Instant::now();
+        self.waits = seen.waits.iter().map(|wait| (wait.clone(), now)).collect();
+        let mut known = std::mem::take(&mut self.advances);
+        for advance in &seen.advances {
+            let what = advance_name(advance);
+            let mut moving = match known.iter().position(|one| one.what == what) {
+                Some(at) => known.swap_remove(at),
+                None => Moving {
+                    what,
+                    unit: advance.unit.clone(),
+                    done: 0,
+                    total: None,
+                    since: now,
+                    first: advance.done,
+                },
+            };
+            (moving.done, moving.total) = (advance.done, advance.total);
+            self.advances.push(moving);
+        }
+    }
+}
+
 impl Moving {
     /// "dump  [#####---------------] 38.2 MiB of 120.0 MiB (31 %), 4.1 MiB/s, 20s left".
     fn line(&self) -> String {
@@ -291,11 +335,17 @@ impl Moving {
         if self.unit == "attempt" {
             return format!("{what}: {amount}");
         }
+        format!("{what}  {}", self.bar())
+    }
+
+    /// "[#####---------------] 38.2 MiB of 120.0 MiB (31 %), 4.1 MiB/s, 20s left".
+    fn bar(&self) -> String {
+        let amount = amount(self.done, self.total, &self.unit);
         let bar = self.total.filter(|total| *total > 0).map(|total| {
             let full = (self.done.min(total) as f64 / total as f64 * 20.0) as usize;
             format!("[{}{}] ", "#".repeat(full), "-".repeat(20 - full))
         });
-        let mut out = format!("{what}  {}{amount}", bar.unwrap_or_default());
+        let mut out = format!("{}{amount}", bar.unwrap_or_default());
         let seconds = self.since.elapsed().as_secs_f64();
         let moved = self.done.saturating_sub(self.first) as f64;
         // A rate out of the first second would be a guess.
@@ -305,11 +355,11 @@ impl Moving {
                 "bytes" => format_bytes(rate as u64),
                 _ => grouped(rate as u64),
             };
-            out.push_str(&format!(", {shown}/s"));
             if let Some(left) = self.total.map(|total| total.saturating_sub(self.done)) {
                 let left = span((left as f64 / rate) as u64 * 1000);
                 out.push_str(&format!(", {}", msg!("report.time-left", span = left)));
             }
+            out.push_str(&format!(", {shown}/s"));
         }
         out
     }
@@ -332,6 +382,8 @@ impl Sink for LiveSink {
                     since: Instant::now(),
                     doing: None,
                     progress: Vec::new(),
+                    advances: Vec::new(),
+                    waits: Vec::new(),
                 });
             }
             EventKind::ItemFinished { .. } => {
@@ -353,6 +405,11 @@ impl Sink for LiveSink {
                 live.progress(&done.file, done.number.into(), Some(done.of.into()), "statements");
                 if let Some(current) = &mut live.current {
                     current.doing = Some(self.statements.short(done));
+                }
+            }
+            EventKind::Watched(seen) => {
+                if let Some(current) = &mut live.current {
+                    current.saw(seen);
                 }
             }
             EventKind::Progress { what, done, total, unit } => {

@@ -69,7 +69,8 @@ fn f28_who_holds_the_lock_is_named_for_a_file_and_for_parameters_too() {
         "db::query(\"DELETE FROM items WHERE id = $1 RETURNING id\", [1])",
     ] {
         let desk = desk(&format!("step(\"it\", || {step});"));
-        desk.project.file("alter.sql", "SELECT 1;\nALTER TABLE items ADD COLUMN more int;\nSELECT 2;\n");
+        desk.project
+            .file("alter.sql", "SELECT 1;\nALTER TABLE items ADD COLUMN more int;\nSELECT 2;\n");
         let (gate, pid) = holder(&desk, "shop web", "LOCK TABLE items IN EXCLUSIVE MODE");
         let ran = desk.run();
         ran.exits(1).shows("attempt 1 of 5");

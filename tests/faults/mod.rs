@@ -22,6 +22,7 @@ mod sql_file;
 mod steps;
 mod takeover;
 mod together;
+mod watch;
 
 use std::time::{Duration, Instant};
 

@@ -56,6 +56,7 @@ bin = "/usr/lib/postgresql/15/bin"
 lock_timeout = "500ms"
 statement_timeout = "15m"
 wait = "1m"
+watch = "0s"
 connect_tries = 5
 connect_every = "1s"
 [server]
@@ -122,6 +123,7 @@ fn every_key_of_the_file_arrives() {
     assert_eq!(config.run.lock_timeout, Duration::from_millis(500));
     assert_eq!(config.run.statement_timeout, Some(Duration::from_secs(900)));
     assert_eq!(config.run.wait, Duration::from_secs(60));
+    assert_eq!(config.run.watch, None);
     assert_eq!((config.run.connect_tries, config.run.connect_every.as_secs()), (5, 1));
     assert_eq!(config.free_bytes_query.as_deref(), Some("SELECT 1"));
     assert!(config.warnings.is_empty());

@@ -4,6 +4,7 @@
 use super::super::model::{Evidence, ItemReport, Report};
 use super::super::paper::{code, code_cell, table, text};
 use super::super::plan::item_tail;
+use super::super::watch::wait_line;
 use super::super::words::{
     count_text, grouped, mark, moment, name_of, risk_word, span, took_beside,
 };
@@ -136,6 +137,7 @@ fn evidence(fact: &Evidence) -> Option<String> {
             let line = msg!("report.retry", what = what, n = attempt, of = of, reason = reason);
             text(&line)
         }
+        Evidence::Held { wait } => text(&wait_line(wait, 0)),
         Evidence::Waiting { what } => text(&msg!("report.waited", what = what)),
         Evidence::WillCheck { what } => text(&msg!("report.will-check", what = what)),
         Evidence::Attested { attestation } => attested(attestation),

@@ -1,0 +1,135 @@
+//! What is seen of a run while one of its statements works for long (G0.20, G3.11, G4.14).
+
+use std::time::{Duration, Instant};
+
+use super::Desk;
+use super::lease::Gate;
+use crate::support::Ran;
+
+fn desk(body: &str) -> Desk {
+    let desk = Desk::new(body);
+    desk.project.file("runsheet.toml", "[run]\nlock_timeout = \"20s\"\nwatch = \"50ms\"\n");
+    desk
+}
+
+/// Waits until the run's journal has a look in it that holds all of these.
+#[track_caller]
+fn wait_until_seen(desk: &Desk, words: &[&str]) {
+    let since = Instant::now();
+    loop {
+        let journal = desk.of_run("events.jsonl");
+        let seen = |line: &&str| {
+            line.contains("\"event\":\"watched\"") && words.iter().all(|word| line.contains(word))
+        };
+        if journal.lines().any(|line| seen(&line)) {
+            return;
+        }
+        assert!(since.elapsed() < Duration::from_secs(20), "never seen: {words:?} in {journal}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn report(desk: &Desk, ran: &Ran) -> String {
+    ran.exits(0);
+    desk.of_run("report.md")
+}
+
+/// G3.11: a person who waits for the run is named with the statement that waits, in the log, for
+/// programs, and in the report with the longest time.
+#[test]
+fn whoever_waits_for_the_run_is_named_while_it_waits_and_in_the_report() {
+    let desk = desk(
+        r#"step("alter", || { db::exec("ALTER TABLE items ADD COLUMN more int"); db::exec("SELECT pg_advisory_xact_lock(42)") });"#,
+    );
+    let gate = Gate::closed(&desk);
+    let run = desk.start(&["run", "it", "--yes"]);
+    desk.wait_for_statement("pg_advisory_xact_lock(42)");
+    let mut shop = Gate::idle(&desk);
+    shop.tell("SET application_name = 'shop web'; SELECT name FROM items WHERE id = 3;\n");
+    let waiter =
+        "FROM pg_stat_activity WHERE application_name = 'shop web' AND wait_event_type = 'Lock'";
+    desk.wait_until(&format!("SELECT EXISTS (SELECT {waiter})"));
+    let pid = desk.value(&format!("SELECT pid {waiter}"));
+    wait_until_seen(&desk, &[&format!("\"pid\":{pid}"), "\"relation\":\"items\""]);
+    gate.open();
+    let ran = run.wait();
+    shop.open();
+    let shown = format!(
+        "the lock of items: process {pid}, shop web, user postgres, active: SELECT name FROM items"
+    );
+    ran.stdout_shows("held up by this run for").stdout_shows(&shown);
+    let report = report(&desk, &ran);
+    assert_eq!(report.matches("held up by this run for").count(), 1, "{report}");
+    assert!(report.contains("shop web"), "{report}");
+    desk.nothing_is_left();
+}
+
+/// G0.20: an index build says in which phase it is, how far, and whom it waits for.
+#[test]
+fn an_index_build_says_how_far_it_is_and_whom_it_waits_for() {
+    let desk = desk(
+        r#"step("index", || db::index_concurrently(#{ name: "items_name", table: "items", on: "name" }));"#,
+    );
+    let mut writer = Gate::idle(&desk);
+    writer.tell("SET application_name = 'nightly import'; BEGIN; UPDATE items SET name = name;\n");
+    let open = "FROM pg_stat_activity WHERE application_name = 'nightly import' AND state = 'idle in transaction'";
+    desk.wait_until(&format!("SELECT EXISTS (SELECT {open} AND query LIKE '%UPDATE%')"));
+    let pid = desk.value(&format!("SELECT pid {open}"));
+    let run = desk.start(&["run", "it", "--yes", "--lang", "ko"]);
+    desk.wait_for_statement("CREATE INDEX");
+    wait_until_seen(&desk, &["waiting for writers before build", "\"unit\":\"sessions\"", &pid]);
+    writer.open();
+    let ran = run.wait();
+    ran.stdout_shows("CREATE INDEX CONCURRENTLY items: waiting for writers before build");
+    ran.stdout_shows(&format!("기다림, 쥐고 있는 쪽: 프로세스 {pid}, nightly import"));
+    assert!(report(&desk, &ran).contains("nightly import"));
+    desk.nothing_is_left();
+}
+
+/// G0.20: rows that stream in are counted (from PostgreSQL 14 on).
+#[test]
+fn a_copy_says_how_many_rows_it_has_taken() {
+    let desk = desk(r#"step("load", || sql::run_file("load.sql"));"#);
+    if desk.cluster.major() < 14 {
+        println!("skipped: PostgreSQL 13 reports no progress of COPY");
+        return;
+    }
+    desk.sql(
+        "CREATE FUNCTION halt() RETURNS trigger LANGUAGE plpgsql AS
+           $$BEGIN IF NEW.id = 3000 THEN PERFORM pg_advisory_xact_lock(42); END IF; RETURN NEW; END$$;
+         CREATE TRIGGER halt BEFORE INSERT ON items FOR EACH ROW EXECUTE FUNCTION halt()",
+    );
+    let rows: String = (1001..=4000).map(|n| format!("{n}\titem {n}\n")).collect();
+    desk.project.file("load.sql", &format!("COPY items FROM stdin;\n{rows}\\.\n"));
+    let gate = Gate::closed(&desk);
+    let run = desk.start(&["run", "it", "--yes"]);
+    desk.wait_for_statement("COPY items");
+    wait_until_seen(&desk, &["COPY FROM", "\"object\":\"items\"", "\"unit\":\"rows\""]);
+    gate.open();
+    let ran = run.wait();
+    ran.exits(0).stdout_shows("COPY FROM items: 1,");
+    assert_eq!(desk.value("SELECT count(*) FROM items"), "3020");
+    desk.nothing_is_left();
+}
+
+/// Nobody is watched who works for a moment only, or where the project does not want it.
+#[test]
+fn a_project_may_do_without_the_watch() {
+    let desk = Desk::with(
+        &[("log_connections", "on")],
+        r#"step("slow", || db::exec("SELECT pg_sleep(0.5)"));"#,
+    );
+    let sessions = || desk.cluster.scratch().log().matches("connection authorized").count();
+    let mut counts = Vec::new();
+    for (name, watch) in [("off", "0s"), ("on", "50ms")] {
+        let body = format!(
+            "let p = playbook(\"{name}\", #{{}});\nstep(\"slow\", || db::exec(\"SELECT pg_sleep(0.5)\"));"
+        );
+        desk.project.playbook(name, &body);
+        desk.project.file("runsheet.toml", &format!("[run]\nwatch = \"{watch}\"\n"));
+        let before = sessions();
+        desk.call(&["run", name, "--yes"]).exits(0);
+        counts.push(sessions() - before);
+    }
+    assert_eq!(counts[1], counts[0] + 1, "{counts:?}");
+}
