@@ -375,15 +375,33 @@ impl Seen {
         self.made(&name, table, has(stmt, K::IF_NOT_EXISTS));
     }
 
+    /// As the server calls an index without a name: `orders_customer_idx`, with a number where
+    /// there is one of that name.
+    fn usual_index_name(&self, table: &str, columns: &[String]) -> String {
+        let bare = table.rsplit('.').next().unwrap_or(table).trim_matches('"');
+        let columns = columns.iter().map(|name| match name.trim_matches('"') {
+            "" => "expr",
+            name => name,
+        });
+        let parts: Vec<&str> = std::iter::once(bare).chain(columns).chain(["idx"]).collect();
+        let usual = parts.join("_");
+        let free = |name: &String| {
+            !self.indexes.contains_key(&key(&in_schema_of(table, &tree::render(&[name.clone()]))))
+        };
+        let numbered = (1..).map(|number| format!("{usual}{number}"));
+        let name = std::iter::once(usual.clone()).chain(numbered).find(free).unwrap_or(usual);
+        tree::render(&[name])
+    }
+
     fn create_index(&mut self, stmt: &SyntaxNode) {
         let table = named(stmt, K::TABLE_RELATION_NAME);
-        let name = named(stmt, K::INDEX);
-        if name.is_empty() {
-            return;
-        }
-        let name = in_schema_of(&table, &name);
         let items = stmt.descendants().filter(|node| node.kind() == K::PARTITION_ITEM);
-        let columns = items.map(|item| named(&item, K::NAME_REF)).collect();
+        let columns: Vec<String> = items.map(|item| named(&item, K::NAME_REF)).collect();
+        let name = match named(stmt, K::INDEX) {
+            given if !given.is_empty() => given,
+            _ => self.usual_index_name(&table, &columns),
+        };
+        let name = in_schema_of(&table, &name);
         let index = Index { table: table.clone(), columns, definition: text(stmt) };
         self.indexes.insert(key(&name), index);
         if self.is_new(&table) {

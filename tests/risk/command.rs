@@ -91,6 +91,70 @@ fn statements_that_the_file_makes_impossible_are_errors() {
     assert!(rules(&json(&ran)).contains(&"refused-in-transaction".to_string()));
 }
 
+/// What eugene hints at (E3, E4, E15, W12, W13, W14): the statement that deserves it, and its like
+/// that does not.
+#[test]
+fn what_a_statement_makes_is_looked_at() {
+    const OLD: &str = "CREATE TABLE old (id int PRIMARY KEY, a int NOT NULL, b int);\n";
+    for (rule, bad, good) in [
+        ("json-column", "CREATE TABLE t (a json);", "CREATE TABLE t (a jsonb);"),
+        ("json-column", "ALTER TABLE t ADD COLUMN a json;", "ALTER TABLE t ADD COLUMN a jsonb;"),
+        (
+            "json-column",
+            "ALTER TABLE t ALTER a TYPE json USING a::json;",
+            "ALTER TABLE t ALTER a TYPE jsonb USING a::json;",
+        ),
+        ("enum-type", "CREATE TYPE mood AS ENUM ('a');", "CREATE TYPE mood AS (a int);"),
+        (
+            "primary-key-using-index",
+            "ALTER TABLE t ADD CONSTRAINT t_pkey PRIMARY KEY USING INDEX t_id;",
+            "ALTER TABLE t ADD CONSTRAINT t_id UNIQUE USING INDEX t_id;",
+        ),
+        (
+            "several-alters",
+            "ALTER TABLE t ADD a int; ALTER TABLE t ADD b int;",
+            "ALTER TABLE t ADD a int, ADD b int;",
+        ),
+        (
+            "several-alters",
+            "ALTER TABLE t ADD a int; ALTER TABLE t ADD b int;",
+            "CREATE TABLE t (); ALTER TABLE t ADD a int; ALTER TABLE t ADD b int;",
+        ),
+        (
+            "statement-under-lock",
+            "ALTER TABLE t ADD a int; CREATE TABLE u ();",
+            "CREATE TABLE u (); ALTER TABLE t ADD a int;",
+        ),
+        (
+            "statement-under-lock",
+            "ALTER TABLE t ADD a int; CREATE TABLE u ();",
+            "BEGIN; ALTER TABLE t ADD a int; COMMIT; CREATE TABLE u ();",
+        ),
+        (
+            "foreign-key-index",
+            "CREATE TABLE t (a int REFERENCES old);",
+            "CREATE TABLE t (a int REFERENCES old); CREATE INDEX ON t (a);",
+        ),
+        (
+            "foreign-key-index",
+            "CREATE TABLE t (a int REFERENCES old); CREATE INDEX ON t (a) WHERE a = 1;",
+            "CREATE TABLE t (a int PRIMARY KEY REFERENCES old);",
+        ),
+        (
+            "foreign-key-index",
+            "ALTER TABLE t ADD FOREIGN KEY (a, b) REFERENCES u; CREATE INDEX i ON t (c, a, b);",
+            "ALTER TABLE t ADD FOREIGN KEY (a, b) REFERENCES u; CREATE INDEX i ON t (b, a, c);",
+        ),
+    ] {
+        let found = |text: &str| {
+            let project = project(&format!("{OLD}{text}\n"));
+            rules(&json(&project.run(&["lint", "sql", "--json"])))
+        };
+        assert!(found(bad).contains(&rule.to_string()), "{rule} is not found in {bad}");
+        assert!(!found(good).contains(&rule.to_string()), "{rule} is found in {good}");
+    }
+}
+
 #[test]
 fn bodies_are_looked_into_and_dynamic_sql_has_the_highest_risk() {
     let project = project(

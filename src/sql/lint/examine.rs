@@ -1,5 +1,6 @@
 //! One statement after the other, each judged with what the ones before it have shown.
 
+use super::shape::{self, ForeignKey, Shape};
 use crate::model::Risk;
 use crate::msg;
 use crate::sql::classify::{StatementInfo, describe, of_body, unparsable};
@@ -27,6 +28,10 @@ pub struct Examined {
     pub unreadable: Vec<String>,
     /// SQL that a body puts together when it runs.
     pub dynamic: Vec<String>,
+    /// What stands out in what it makes.
+    pub(super) shapes: Vec<Shape>,
+    /// Foreign keys that it made.
+    pub(super) keys: Vec<ForeignKey>,
 }
 
 /// Judges the statements of a file in their order.
@@ -39,6 +44,11 @@ impl Examiner {
     /// Everything seen so far counts as having been there before the file.
     pub fn settle(&mut self) {
         self.seen.settle();
+    }
+
+    /// Does an index of the file support this key?
+    pub(super) fn is_indexed(&self, key: &ForeignKey) -> bool {
+        shape::is_indexed(key, &self.seen)
     }
 
     /// Judges the next statement.
@@ -75,7 +85,13 @@ impl Examiner {
                 examined.dynamic = body.dynamic;
             }
             examined.lower(seen);
+            examined.shapes = shape::of(stmt, seen);
+            let table = examined.info.objects.first().filter(|_| quick.object == "table").cloned();
+            let before = table.as_deref().map(|table| shape::keys_of(table, seen));
             seen.learn(stmt);
+            if let (Some(table), Some(before)) = (table, before) {
+                examined.keys = shape::new_keys(&table, &before, seen);
+            }
             examined
         });
         examined.unwrap_or_else(|| {
@@ -88,8 +104,17 @@ impl Examiner {
 
 impl Examined {
     fn of(info: StatementInfo, undo: Undo, safer: Option<String>, new: bool) -> Self {
-        let (unreadable, dynamic) = (Vec::new(), Vec::new());
-        Self { info, undo, safer, new, parsed: true, unreadable, dynamic }
+        Self {
+            info,
+            undo,
+            safer,
+            new,
+            parsed: true,
+            unreadable: Vec::new(),
+            dynamic: Vec::new(),
+            shapes: Vec::new(),
+            keys: Vec::new(),
+        }
     }
 
     /// Nobody waits for a table that the file itself created, and it is empty or holds what the

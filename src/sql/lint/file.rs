@@ -33,7 +33,7 @@ pub fn lint_file(name: &str, content: &[u8]) -> Linted {
         },
     };
     reader.read();
-    reader.rules.settle(&mut reader.out.findings);
+    reader.rules.settle(&reader.examiner, &mut reader.out.findings);
     reader.ask_squawk();
     reader.accept();
     reader.out.findings.sort_by_key(|finding| (finding.line, finding.column));

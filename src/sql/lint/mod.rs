@@ -1,7 +1,7 @@
 //! Findings in SQL files: what each statement does and what in it deserves a second look.
 //!
 //! Talks to no server and runs nothing. `examine` judges one statement after the other, `file` reads
-//! a whole file, `squawk` asks squawk's own rules, `allow` reads the comments that accept a finding.
+//! a whole file, `rules` and `shape` hold our own rules, `squawk` asks squawk's own rules, `allow` reads the comments that accept a finding.
 //! Called by the command `lint` and by the review.
 
 mod allow;
@@ -9,6 +9,7 @@ mod examine;
 mod file;
 mod finding;
 mod rules;
+mod shape;
 mod squawk;
 
 pub use examine::{Examined, Examiner};

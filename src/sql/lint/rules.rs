@@ -1,7 +1,8 @@
 //! Our own rules: what follows from the judgement of statements and from their order.
 
-use super::examine::Examined;
+use super::examine::{Examined, Examiner};
 use super::finding::{Finding, Level};
+use super::shape::ForeignKey;
 use crate::msg;
 use crate::sql::quick::Control;
 
@@ -19,6 +20,12 @@ pub(super) struct Rules {
     assumed: Vec<u32>,
     /// What the open transaction has locked so that nobody can read: (table, line).
     held: Vec<(String, u32)>,
+    /// It was said of the open transaction that others wait for what follows.
+    held_told: bool,
+    /// Tables that the open transaction has altered: (table, line).
+    altered: Vec<(String, u32)>,
+    /// Foreign keys that the file made, and where.
+    keys: Vec<(Spot, ForeignKey)>,
 }
 
 /// Where a finding stands.
@@ -104,32 +111,72 @@ impl Rules {
         if let Some((table, line)) = self.held.first().filter(|_| slow && !one.new) {
             let message = msg!("lint.held-lock", table = table, line = line);
             say("held-lock", Level::Warning, message, Some(msg!("lint.held-lock.help")));
+            self.held_told = true;
+            if !self.in_transaction {
+                self.assumed.push(spot.line);
+            }
+        } else if let Some((table, line)) = self.held.first().filter(|_| !self.held_told)
+            && info.control.is_none()
+            && !matches!(info.kind.as_str(), "set" | "reset" | "show")
+        {
+            let message = msg!("lint.statement-under-lock", table = table, line = line);
+            say("statement-under-lock", Level::Note, message, None);
+            self.held_told = true;
             if !self.in_transaction {
                 self.assumed.push(spot.line);
             }
         }
+        if let Some(table) = info.objects.first().filter(|_| info.kind == "alter table" && !one.new)
+        {
+            match self.altered.iter().find(|(known, _)| known == table) {
+                Some((_, line)) => {
+                    let message = msg!("lint.several-alters", table = table, line = line);
+                    say("several-alters", Level::Note, message, None);
+                }
+                None => self.altered.push((table.clone(), spot.line)),
+            }
+        }
+        for shape in &one.shapes {
+            say(shape.rule, shape.level, shape.message.clone(), shape.help.clone());
+        }
+        self.keys.extend(one.keys.iter().map(|key| (spot.clone(), key.clone())));
         self.follow(spot, one);
         found
     }
 
-    /// Takes back what was found about a transaction that there is not.
-    pub(super) fn settle(&self, findings: &mut Vec<Finding>) {
+    /// What only the end of the file shows: a transaction that there is not, a key that no index
+    /// supports.
+    pub(super) fn settle(&self, examiner: &Examiner, findings: &mut Vec<Finding>) {
         if self.alone {
-            findings.retain(|one| one.rule != "held-lock" || !self.assumed.contains(&one.line));
+            let held = |rule: &str| matches!(rule, "held-lock" | "statement-under-lock");
+            findings.retain(|one| !held(&one.rule) || !self.assumed.contains(&one.line));
         }
+        for (spot, key) in self.keys.iter().filter(|(_, key)| !examiner.is_indexed(key)) {
+            let columns = key.columns.join(", ");
+            let message = msg!("lint.foreign-key-index", table = key.table, columns = columns);
+            let help = Some(msg!("lint.foreign-key-index.help"));
+            let level = if key.certain { Level::Warning } else { Level::Note };
+            findings.push(spot.finding("foreign-key-index", level, message, help));
+        }
+    }
+
+    fn begin_anew(&mut self) {
+        self.held.clear();
+        self.held_told = false;
+        self.altered.clear();
     }
 
     fn follow(&mut self, spot: &Spot, one: &Examined) {
         match one.info.control {
             Some(Control::Begin) => {
                 self.in_transaction = true;
-                self.held.clear();
+                self.begin_anew();
             }
             Some(Control::Commit | Control::Rollback | Control::PrepareTransaction) => {
                 self.in_transaction = false;
-                self.held.clear();
+                self.begin_anew();
             }
-            Some(Control::Chain) => self.held.clear(),
+            Some(Control::Chain) => self.begin_anew(),
             _ => {
                 self.alone |= !one.info.transactional;
                 if !one.new {
