@@ -93,11 +93,15 @@ impl Host {
         proven.then(|| msg!("host.proven", at = day(&receipt.at), took = took))
     }
 
-    /// The newest rehearsal of this playbook as a script sees it; null where there is none, where
-    /// its receipt cannot be read, and in a rehearsal itself.
+    /// The newest rehearsal of this playbook as a script sees it; null where there is none, or its
+    /// receipt cannot be read. In a rehearsal itself it is the one that is under way.
     pub fn rehearsed(self: &Rc<Self>) -> Value {
         if self.setup.rehearsal.is_some() {
-            return Value::Null;
+            return json!({
+                "running": true, "id": "", "at": "", "by": "", "way_back": "unproven", "lost": [],
+                "repeatable": false, "forward": "", "back": "", "steps": [], "holds": false,
+                "stale": [],
+            });
         }
         let proof = self.proof();
         let Some(receipt) = &proof.receipt else { return Value::Null };
@@ -109,7 +113,7 @@ impl Host {
             })
         });
         json!({
-            "id": receipt.rehearsal, "at": day(&receipt.at), "by": receipt.by,
+            "running": false, "id": receipt.rehearsal, "at": day(&receipt.at), "by": receipt.by,
             "way_back": receipt.way_back, "lost": receipt.lost, "repeatable": receipt.repeatable,
             "forward": span(receipt.forward_ms), "back": receipt.back_ms.map(span),
             "steps": steps.collect::<Vec<_>>(),

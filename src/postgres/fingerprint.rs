@@ -127,10 +127,7 @@ pub async fn schema(session: &Session, ledger: &str) -> Result<BTreeMap<String, 
 ///
 /// # Errors
 /// The server's.
-pub async fn objects(
-    session: &Session,
-    ledger: &str,
-) -> Result<BTreeMap<String, String>, DbError> {
+pub async fn objects(session: &Session, ledger: &str) -> Result<BTreeMap<String, String>, DbError> {
     session.batch(PINS).await?;
     let lines = schema_lines(session, Value::Null, ledger).await?;
     Ok(Fingerprint::of(lines, Vec::new()).schema)

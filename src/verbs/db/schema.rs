@@ -27,9 +27,7 @@ object is.
 ```rhai
 let before = check("The schema as it is", || db::schema());
 ```"#,
-    call: |host, call| {
-        host.pass(about_all(call), call.planned(), || Ok(json!(taken(host)?)))
-    },
+    call: |host, call| host.pass(about_all(call), call.planned(), || Ok(json!(taken(host)?))),
 };
 
 /// `db::schema_changes`
@@ -132,7 +130,10 @@ fn told_elsewhere(
         return relation_of(name, body).is_some_and(|relation| !both(&relation));
     }
     if name.starts_with("constraint ") {
-        return cells(body).first().and_then(Value::as_str).is_some_and(|c| c.starts_with("NOT NULL"));
+        return cells(body)
+            .first()
+            .and_then(Value::as_str)
+            .is_some_and(|c| c.starts_with("NOT NULL"));
     }
     if name.starts_with("index ") {
         let own = name.rsplit_once(['.', ' ']).map_or(name, |(_, own)| own);

@@ -86,8 +86,8 @@ pub(in crate::verbs) static REHEARSAL: Verb = Verb {
     effect: Effect::Read,
     page: r#"Says what the newest rehearsal of this playbook has proven, and whether that still holds.
 
-Gives: `()` where it was never rehearsed (and in a rehearsal itself); else `#{id, at, by, forward, back,
-way_back, lost, repeatable, steps, holds, stale}`. `way_back` is `proven`, `lossy` or `unproven`, `back`
+Gives: `()` where it was never rehearsed; else `#{id, at, by, forward, back, way_back, lost, repeatable,
+steps, holds, stale, running}`. `running` is true in a rehearsal itself, which has nothing proven yet. `way_back` is `proven`, `lossy` or `unproven`, `back`
 how long it took; `steps` are `#{title, took, back, outside}`; `holds` is false where files, parameters,
 schema or server are no longer those of the rehearsal, which `stale` names.
 
