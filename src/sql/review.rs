@@ -201,6 +201,8 @@ mod tests {
             review.findings.iter().map(|one| (one.line, one.rule.as_str())).collect();
         assert!(rules.contains(&(5, "ban-drop-column")) && rules.contains(&(5, "data-loss")));
         let json = serde_json::to_string(&review).unwrap();
-        assert_eq!(serde_json::from_str::<Review>(&json).unwrap(), review);
+        // Paths of this machine are for this process alone.
+        let read = serde_json::from_str::<Review>(&json).unwrap();
+        assert_eq!(Review { files: review.files.clone(), ..read }, review);
     }
 }

@@ -140,6 +140,8 @@ fn the_report_has_every_part_of_the_guides_document() {
     ]);
     // Every part that the report has is written for people, not for a parser.
     assert!(!ground.report().contains("\\n"), "{}", ground.report());
+    // A file that includes another one was reviewed and is no changed file.
+    assert!(!ground.report().contains("## 경고"), "{}", ground.report());
 }
 
 /// G4.05: with `rehearsed=true` nothing is run that was never rehearsed.

@@ -243,7 +243,7 @@ fn what_is_not_as_the_guide_wants_it_is_found() {
             "G0.13",
             "idx_video_status",
         ),
-        ("ON DELETE SET NULL'", "ON DELETE CASCADE'", "G0.19", "CASCADE"),
+        ("ON DELETE SET NULL'", "ON DELETE CASCADE'", "G0.19", "on delete cascade"),
     ] {
         let ground = studio();
         let up = ground.spoiled(UP, piece, other);
@@ -310,6 +310,17 @@ fn running_twice_changes_nothing() {
     ground.psql(&shipped("videoplanet", UP), &[]);
     ground.unchanged();
     ground.run(&["--again"]).exits(0);
+    ground.unchanged();
+}
+
+/// Taken over, it is the project's own playbook, with its own id in the ledger.
+#[test]
+fn a_playbook_taken_over_runs_under_its_own_name() {
+    let ground = studio();
+    ground.project.run(&["new", "unify", "--from", "videoplanet"]).exits(0);
+    ground.call(&["run", "unify", "--yes", "--set", "scratch=unify_test"]).exits(0);
+    assert_eq!(ground.value("SELECT playbook FROM runsheet.run"), "unify");
+    ground.back(&["--set", "scratch=unify_test"]).exits(0);
     ground.unchanged();
 }
 
