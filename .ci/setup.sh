@@ -242,6 +242,23 @@ setup_pooler() {
     return 0
 }
 
+# Alembic, for the tests of stdlib/alembic.rhai, where the tests themselves look for it. Without it
+# they say so and pass: nobody else needs it.
+setup_alembic() {
+    into="$(target_dir)/tmp/alembic"
+    [ -d "$into/alembic" ] && return 0
+    mkdir -p "$into.pip"
+    if choose_pip "$into.pip"; then
+        say "fetching Alembic with pip (15 MB, once)"
+        rm -rf "$into.fresh"
+        $PIP install --quiet --disable-pip-version-check --target "$into.fresh" \
+            -r "$ROOT/tests/playbooks/alembic/requirements.txt" >&2 &&
+            mv "$into.fresh" "$into" || say "without Alembic, then"
+    fi
+    rm -rf "$into.pip"
+    return 0
+}
+
 # Ends with RUNSHEET_PG_BIN set where runsheet would not find the programs by itself.
 setup_postgres() {
     if [ -n "${RUNSHEET_PG_BIN:-}" ]; then

@@ -29,6 +29,17 @@ impl Planned {
     }
 }
 
+/// True where a value is planned, or has a planned one in it.
+pub(super) fn holds_planned(value: &Dynamic) -> bool {
+    if value.is::<Planned>() {
+        return true;
+    }
+    if let Some(array) = value.read_lock::<Array>() {
+        return array.iter().any(holds_planned);
+    }
+    value.read_lock::<Map>().is_some_and(|map| map.values().any(holds_planned))
+}
+
 /// Where an interpolation trips: the engine swallows errors of `to_string`.
 pub type Tripped = Rc<RefCell<Option<String>>>;
 

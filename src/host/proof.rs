@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use serde_json::{Value, json};
+
 use super::gate::{Host, Mode};
 use super::stop::Trouble;
 use crate::journal::{Receipt, WayBackWord, object_hash};
@@ -89,6 +91,34 @@ impl Host {
         let took = crate::model::format_span(std::time::Duration::from_millis(step.back_ms?));
         let proven = receipt.way_back == WayBackWord::Proven;
         proven.then(|| msg!("host.proven", at = day(&receipt.at), took = took))
+    }
+
+    /// The newest rehearsal of this playbook as a script sees it; null where there is none, or its
+    /// receipt cannot be read. In a rehearsal itself it is the one that is under way.
+    pub fn rehearsed(self: &Rc<Self>) -> Value {
+        if self.setup.rehearsal.is_some() {
+            return json!({
+                "running": true, "id": "", "at": "", "by": "", "way_back": "unproven", "lost": [],
+                "repeatable": false, "forward": "", "back": "", "steps": [], "holds": false,
+                "stale": [],
+            });
+        }
+        let proof = self.proof();
+        let Some(receipt) = &proof.receipt else { return Value::Null };
+        let span = |ms: u64| crate::model::format_span(std::time::Duration::from_millis(ms));
+        let steps = receipt.steps.iter().map(|step| {
+            json!({
+                "title": step.title, "took": span(step.took_ms),
+                "back": step.back_ms.map(span), "outside": step.outside,
+            })
+        });
+        json!({
+            "running": false, "id": receipt.rehearsal, "at": day(&receipt.at), "by": receipt.by,
+            "way_back": receipt.way_back, "lost": receipt.lost, "repeatable": receipt.repeatable,
+            "forward": span(receipt.forward_ms), "back": receipt.back_ms.map(span),
+            "steps": steps.collect::<Vec<_>>(),
+            "holds": proof.stale.is_empty(), "stale": proof.stale,
+        })
     }
 
     /// Says in a plan what the rehearsed way back lost, or why the receipt no longer holds.

@@ -116,11 +116,21 @@ pub async fn lines(
 /// # Errors
 /// The server's.
 pub async fn schema(session: &Session, ledger: &str) -> Result<BTreeMap<String, String>, DbError> {
-    session.batch(&format!("BEGIN READ ONLY; {PINS}")).await?;
-    let lines = schema_lines(session, Value::Null, ledger).await;
+    session.batch("BEGIN READ ONLY").await?;
+    let found = objects(session, ledger).await;
     let ended = session.batch("ROLLBACK").await;
-    let lines = lines?;
-    ended.map(|()| Fingerprint::of(lines, Vec::new()).schema)
+    let found = found?;
+    ended.map(|()| found)
+}
+
+/// The same inside a transaction, whose settings it pins.
+///
+/// # Errors
+/// The server's.
+pub async fn objects(session: &Session, ledger: &str) -> Result<BTreeMap<String, String>, DbError> {
+    session.batch(PINS).await?;
+    let lines = schema_lines(session, Value::Null, ledger).await?;
+    Ok(Fingerprint::of(lines, Vec::new()).schema)
 }
 
 /// A text for lines.

@@ -4,7 +4,7 @@
 //! for the plan; nothing is sent.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -72,6 +72,9 @@ pub struct Review {
     pub transactional: bool,
     /// As in [`super::Summary`].
     pub sha256: String,
+    /// Every file that was read, the included ones too, with the hash of each.
+    #[serde(skip)]
+    pub files: Vec<(PathBuf, String)>,
     /// What the linter finds in its files; only where [`Review::with_findings`] has asked.
     #[serde(default)]
     pub findings: Vec<Finding>,
@@ -92,12 +95,14 @@ pub fn review(root: &Path, path: &str, vars: BTreeMap<String, String>) -> Result
         opaque: false,
         transactional: true,
         sha256: String::new(),
+        files: Vec::new(),
         findings: Vec::new(),
     };
     let mut examiner = Examiner::default();
     walk(&mut script, |unit| review.add(unit, &mut examiner))?;
     let count = review.statements.len() as u32;
-    review.sha256 = summary(script, count)?.sha256;
+    let summary = summary(script, count)?;
+    (review.sha256, review.files) = (summary.sha256, summary.files);
     Ok(review)
 }
 
@@ -196,6 +201,8 @@ mod tests {
             review.findings.iter().map(|one| (one.line, one.rule.as_str())).collect();
         assert!(rules.contains(&(5, "ban-drop-column")) && rules.contains(&(5, "data-loss")));
         let json = serde_json::to_string(&review).unwrap();
-        assert_eq!(serde_json::from_str::<Review>(&json).unwrap(), review);
+        // Paths of this machine are for this process alone.
+        let read = serde_json::from_str::<Review>(&json).unwrap();
+        assert_eq!(Review { files: review.files.clone(), ..read }, review);
     }
 }

@@ -57,6 +57,8 @@ pub static ALL: &[&Verb] = &[
     &db::compare::COMPARE,
     &db::compare::EXPECT_SAME_ROWS,
     &db::fingerprint::FINGERPRINT,
+    &db::schema::SCHEMA,
+    &db::schema::SCHEMA_CHANGES,
     &db::snapshot::SNAPSHOT_TABLE,
     &db::snapshot::RESTORE_TABLE,
     &db::snapshot::DROP_SNAPSHOT,
@@ -75,6 +77,7 @@ pub static ALL: &[&Verb] = &[
     &app::health::WATCH_HEALTH,
     &fs::look::REQUIRE_FREE,
     &fs::look::EXISTS,
+    &fs::look::LIST,
     &fs::look::SHA256,
     &fs::look::TEXT,
     &fs::copies::BACKUP,
@@ -82,5 +85,6 @@ pub static ALL: &[&Verb] = &[
     &http::get::GET,
     &report::notes::TABLE,
     &report::notes::TEXT,
+    &report::notes::REHEARSAL,
     &report::notes::ATTACH,
 ];

@@ -93,3 +93,12 @@ fn a_copy_that_was_changed_is_not_put_back() {
         ))
         .fails_with("path-outside");
 }
+
+#[test]
+fn a_folder_is_listed_in_order() {
+    let stage = Stage::bare().file("m/b.sql", "").file("m/a/x.sql", "").file("m/.hidden", "");
+    let played = stage.run(r#"check("list", || fs::list("m"));"#).fine();
+    let expected = json!([{ "folder": true, "name": "a" }, { "folder": false, "name": "b.sql" }]);
+    assert_eq!(played.value("list"), expected);
+    stage.run(r#"check("list", || fs::list("/etc"));"#).fails_with("path-outside");
+}

@@ -45,3 +45,23 @@ fn a_plan_copies_nothing_and_a_stranger_is_not_attached() {
     assert_eq!(std::fs::read_dir(runs).unwrap().count(), 0);
     stage.run(r#"check("evidence", || report::attach("/etc/passwd"));"#).fails_with("path-outside");
 }
+
+#[test]
+fn columns_are_shown_in_the_order_that_was_asked_for() {
+    let played = Stage::bare().run(
+        r#"check("c", || report::table("t", [#{ b: 1, a: 2 }, #{ a: 3 }], ["b", "a"]));
+           check("d", || report::table("t", [], 7));"#,
+    );
+    let tables = played.all(|kind| match kind {
+        EventKind::Table { rows, .. } => Some(rows.to_string()),
+        _ => None,
+    });
+    assert_eq!(tables, [r#"[{"b":1,"a":2},{"b":"","a":3}]"#]);
+    played.fails_with("wrong-argument");
+}
+
+#[test]
+fn what_was_never_rehearsed_has_nothing_proven() {
+    let stage = Stage::alone();
+    stage.run(r#"check("c", || expect_equal("proven", report::rehearsal(), ()));"#).ok();
+}

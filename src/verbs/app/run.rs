@@ -37,6 +37,7 @@ struct RunOptions {
     retry: Option<Retry>,
     probe: Option<Value>,
     undo_hint: Option<String>,
+    changes: Option<bool>,
 }
 
 /// `app::run`
@@ -58,7 +59,9 @@ without one a person has to say.
 
 Options: `cwd` (inside the project), `stdin` (text), `timeout` ("1h"), `env` (a map),
 `allow_status` (a number or several, besides 0), `retry` (3, or `#{tries, every}`), `probe` (an
-array as well), `undo_hint` (for people: how it is taken back).
+array as well), `undo_hint` (for people: how it is taken back), `changes` (true): false for a command
+that only looks and may be repeated, `git diff`, `prisma migrate status`: there is nothing to take back
+then, and where the run fails nothing is said to stand because of it.
 
 Gives: `#{status, stdout, stderr, took}`; of each output the last 16 KiB.
 
@@ -81,7 +84,7 @@ step("Stop the application", || app::run(["pm2", "stop", "all"], #{
         let work = Work::new(host, call, argv, options, planned.is_none())?;
         let mut action = Action::new(call.verb.name, Effect::External, work.argv[0].clone())
             .statement(quoted(&work.argv));
-        action.opaque = true;
+        action.opaque = work.changes;
         if let Some(hint) = &work.undo_hint {
             action.remarks.push(msg!("verbs.app.undo-hint", hint = hint));
         }
@@ -89,7 +92,11 @@ step("Stop the application", || app::run(["pm2", "stop", "all"], #{
             let Some(probe) = &work.probe else { return Ok(None) };
             work.once(host, probe, PROBE_TIMEOUT).map(|output| Some(output.succeeded()))
         };
-        let repeat = if work.probe.is_some() { Repeat::Probe(&probe) } else { Repeat::Ask };
+        let repeat = match (&work.probe, work.changes) {
+            (_, false) => Repeat::Harmless,
+            (Some(_), true) => Repeat::Probe(&probe),
+            (None, true) => Repeat::Ask,
+        };
         let probed = json!({
             "status": 0, "stdout": "", "stderr": "", "took": "0ms", "took_ms": 0, "probed": true,
         });
@@ -112,6 +119,7 @@ struct Work {
     every: Duration,
     probe: Option<Vec<String>>,
     undo_hint: Option<String>,
+    changes: bool,
 }
 
 impl Work {
@@ -154,6 +162,7 @@ impl Work {
             every,
             probe,
             undo_hint: options.undo_hint,
+            changes: options.changes.unwrap_or(true),
             argv: argv_given,
         })
     }

@@ -17,6 +17,7 @@ pub(super) mod read_only;
 pub(super) mod required;
 pub(super) mod rights;
 pub(super) mod same_count;
+pub(super) mod schema;
 pub(super) mod server;
 pub(super) mod sessions;
 pub(super) mod snapshot;

@@ -1,4 +1,4 @@
-//! `fs::require_free`, `exists`, `sha256`, `text`: looking at files.
+//! `fs::require_free`, `exists`, `list`, `sha256`, `text`: looking at files.
 
 use std::io::Read;
 use std::path::Path;
@@ -70,6 +70,23 @@ if !fs::exists(".env") { fail("the file .env is missing"); }
     call: |host, call| look(host, call, |path, _| Ok(json!(path.exists()))),
 };
 
+/// `fs::list`
+pub(in crate::verbs) static LIST: Verb = Verb {
+    name: "fs::list",
+    args: "path: text",
+    effect: Effect::Read,
+    page: r#"Names what lies directly in a folder: files and folders, sorted, hidden ones left out.
+
+Gives: an array of `#{name, folder}`.
+
+Errors: `read-failed`, `path-outside`.
+
+```rhai
+let migrations = fs::list("prisma/migrations").filter(|entry| entry.folder);
+```"#,
+    call: |host, call| look(host, call, |path, _| list(path)),
+};
+
 /// `fs::sha256`
 pub(in crate::verbs) static SHA256: Verb = Verb {
     name: "fs::sha256",
@@ -122,6 +139,20 @@ fn look(
         let path = readable(host, &given)?;
         answer(&path, &given).map_err(Into::into)
     })
+}
+
+fn list(path: &Path) -> Result<Value, Fault> {
+    let failed = |error: std::io::Error| read_fault(path, &error);
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !name.starts_with('.') {
+            found.push((name, entry.path().is_dir()));
+        }
+    }
+    found.sort();
+    Ok(found.into_iter().map(|(name, folder)| json!({ "name": name, "folder": folder })).collect())
 }
 
 fn text(path: &Path, given: &str) -> Result<String, Fault> {

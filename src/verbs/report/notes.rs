@@ -12,35 +12,52 @@ use crate::verbs::fs::sum::{copy_whole, private_folder};
 /// `report::table`
 pub(in crate::verbs) static TABLE: Verb = Verb {
     name: "report::table",
-    args: "title: text, rows: any",
+    args: "title: text, rows: any, [columns: array]",
     effect: Effect::None,
     page: r#"Puts a table into the report.
 
-The rows are an array of maps, as `db::query` gives them, or one map.
+The rows are an array of maps, as `db::query` gives them, or one map. The keys of a map that a script
+writes down have no order of their own: `columns` names those to show, in their order.
 
 Errors: `not-recordable`, `wrong-argument`.
 
 ```rhai
 report::table("Users by type", db::query(`SELECT "userType", count(*) FROM users GROUP BY 1`));
+report::table("Times", [#{ task: "backup", expected: "5m" }], ["task", "expected"]);
 ```"#,
     call: |host, call| {
         let title = call.text(0);
         let action = Action::new(call.verb.name, Effect::None, title.clone());
         host.pass(action, call.planned(), || {
+            let wrong = |text: String| {
+                Fault::usage("wrong-argument", text)
+                    .remedy(msg!("host.usage", usage = call.verb.usage()))
+            };
             let rows = match call.json(1)? {
-                rows @ Value::Array(_) => rows,
-                row @ Value::Object(_) => Value::Array(vec![row]),
-                _ => {
-                    return Err(Fault::usage("wrong-argument", msg!("verbs.report.rows"))
-                        .remedy(msg!("host.usage", usage = call.verb.usage()))
-                        .into());
+                Value::Array(rows) => rows,
+                row @ Value::Object(_) => vec![row],
+                _ => return Err(wrong(msg!("verbs.report.rows")).into()),
+            };
+            let rows = match call.json(2)? {
+                Value::Null => rows,
+                columns => {
+                    let columns: Vec<String> = serde_json::from_value(columns)
+                        .map_err(|_| wrong(msg!("verbs.report.columns")))?;
+                    rows.into_iter().map(|row| picked(&row, &columns)).collect()
                 }
             };
+            let rows = Value::Array(rows);
             host.emit(EventKind::Table { title: title.clone(), rows })?;
             Ok(Value::Null)
         })
     },
 };
+
+/// The cells of a row that are asked for, in that order; what is missing is an empty text.
+fn picked(row: &Value, columns: &[String]) -> Value {
+    let cell = |name: &String| row.get(name).cloned().unwrap_or_else(|| "".into());
+    Value::Object(columns.iter().map(|name| (name.clone(), cell(name))).collect())
+}
 
 /// `report::text`
 pub(in crate::verbs) static TEXT: Verb = Verb {
@@ -59,6 +76,28 @@ report::text("The old columns stay until **next week**.");
             host.emit(EventKind::Text { markdown: markdown.clone() })?;
             Ok(Value::Null)
         })
+    },
+};
+
+/// `report::rehearsal`
+pub(in crate::verbs) static REHEARSAL: Verb = Verb {
+    name: "report::rehearsal",
+    args: "",
+    effect: Effect::Read,
+    page: r#"Says what the newest rehearsal of this playbook has proven, and whether that still holds.
+
+Gives: `()` where it was never rehearsed; else `#{id, at, by, forward, back, way_back, lost, repeatable,
+steps, holds, stale, running}`. `running` is true in a rehearsal itself, which has nothing proven yet. `way_back` is `proven`, `lossy` or `unproven`, `back`
+how long it took; `steps` are `#{title, took, back, outside}`; `holds` is false where files, parameters,
+schema or server are no longer those of the rehearsal, which `stale` names.
+
+```rhai
+let proven = report::rehearsal();
+note(if proven == () { "never rehearsed" } else { `way back: ${proven.way_back} in ${proven.back}` });
+```"#,
+    call: |host, call| {
+        let action = Action::new(call.verb.name, Effect::Read, "");
+        host.pass(action, call.planned(), || Ok(host.rehearsed()))
     },
 };
 

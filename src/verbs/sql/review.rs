@@ -45,7 +45,10 @@ check("The file is no more dangerous than said", || sql::review("sql/003_up.sql"
         host.pass(action, call.planned(), || {
             let (root, file) = file_of(host, &path)?;
             let review = review(&root, &file, vars)?.with_findings(&root);
-            host.note_file(&path, &review.sha256)?;
+            for (index, (file, hash)) in review.files.iter().enumerate() {
+                let inside = file.strip_prefix(&root).unwrap_or(file).display().to_string();
+                host.note_file(if index == 0 { &path } else { &inside }, hash)?;
+            }
             serde_json::to_value(&review)
                 .map_err(|error| Trouble::from(Fault::failed("internal", error.to_string())))
         })

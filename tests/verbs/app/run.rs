@@ -165,3 +165,21 @@ fn ctrl_c_ends_a_running_command() {
     assert!(started.elapsed().as_secs() < 30);
     assert_eq!(played.exit, 130);
 }
+
+#[test]
+fn a_command_that_only_looks_leaves_nothing_to_take_back() {
+    let looks = r#"step("look", || app::run(["sh", "-c", "true"], #{ changes: false })); check("no", || false);"#;
+    assert_eq!(stage().run(looks).exit, 1);
+    let changes = looks.replace("#{ changes: false }", "#{}");
+    assert_eq!(stage().run(&changes).exit, 5);
+}
+
+/// A map with a planned value in it is planned, not unfit to be recorded.
+#[test]
+fn a_plan_does_not_stumble_over_a_map_with_a_planned_value() {
+    let played = stage().plan(
+        r#"let ran = step("go", || { let ran = app::run(["sh", "-c", "true"]); #{ took: [ran.took], n: 1 } });
+           check("later", || expect_equal("took", ran.n, 1));"#,
+    );
+    assert_eq!(played.exit, 0, "{:?}", played.faults());
+}

@@ -7,6 +7,7 @@ mod fingerprint;
 mod index;
 mod inspect;
 mod read_only;
+mod schema;
 mod server;
 mod snapshot;
 

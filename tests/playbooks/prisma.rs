@@ -1,0 +1,144 @@
+//! `std/prisma`: with a stand-in of the same command line (`prisma/standin.sh`), and with the real
+//! Prisma where it lies in the target folder or `RUNSHEET_TEST_PRISMA=1` says to fetch it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::ground::Ground;
+
+const PLAYBOOK: &str = r#"import "std/prisma" as prisma;
+let p = playbook("shop", #{ params: #{ url: #{ value: "", env: "DATABASE_URL", secret: true } } });
+let options = #{ argv: ["prisma"], url: p.url };
+let deployed = step("deploy", #{ undo: || db::exec("DROP TABLE shop; DROP TABLE _prisma_migrations") }, || prisma::deploy(options));
+step("status", || prisma::status(options));
+check("clean", || prisma::require_clean(options));
+let saved = step("keep the file", || fs::backup("prisma/schema.prisma"));
+let pulled = step("pull", #{ undo: || fs::restore(saved) }, || prisma::pull(options));
+check("pulled", || { expect_equal("applied", deployed.applied, ["1_shop"]); pulled.changed });
+step("by hand", #{ undo: || () }, || prisma::execute(options, "sql/more.sql"));"#;
+
+const SCHEMA: &str =
+    "datasource db {\n  provider = \"postgresql\"\n  url      = env(\"DATABASE_URL\")\n}\n";
+
+pub(super) fn source(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/playbooks/prisma").join(file)
+}
+
+/// Puts the stand-in in the project.
+pub(super) fn stand_in(ground: &mut Ground) {
+    let script = std::fs::read_to_string(source("standin.sh")).expect("the stand-in");
+    ground.program("prisma", &script);
+    let url = ground.cluster.tcp_url("app");
+    ground.project.env("DATABASE_URL", &url);
+}
+
+/// Puts the real one in the project; false where it cannot be had.
+pub(super) fn real(ground: &mut Ground) -> bool {
+    let Some(folder) = option_env!("CARGO_TARGET_TMPDIR") else { return false };
+    let folder = Path::new(folder).join("prisma");
+    let modules = folder.join("node_modules");
+    if !modules.join("prisma").is_dir() {
+        let asked = std::env::var_os("RUNSHEET_TEST_PRISMA").is_some_and(|value| value == "1");
+        if !asked || !fetched(&folder) {
+            eprintln!("skipped: Prisma is not here (RUNSHEET_TEST_PRISMA=1 fetches it with npm)");
+            return false;
+        }
+    }
+    let nowhere = folder.join("no-engine");
+    std::fs::write(&nowhere, "").expect("a file");
+    ground.program(
+        "prisma",
+        &format!(
+            "#!/bin/sh\nexport PRISMA_QUERY_ENGINE_LIBRARY='{}' PRISMA_SCHEMA_ENGINE_BINARY=/bin/true \
+             CHECKPOINT_DISABLE=1 PRISMA_HIDE_UPDATE_MESSAGE=1\nexec node '{}' \"$@\"\n",
+            nowhere.display(),
+            modules.join("prisma/build/index.js").display()
+        ),
+    );
+    let config = std::fs::read_to_string(source("prisma.config.ts")).expect("its configuration");
+    ground.project.file("prisma.config.ts", &config);
+    ground.project.file("package.json", "{\"private\":true,\"type\":\"module\"}");
+    let link = ground.project.path().join("node_modules");
+    std::os::unix::fs::symlink(&modules, link).expect("a link");
+    let url = ground.cluster.tcp_url("app");
+    ground.project.env("DATABASE_URL", &url);
+    true
+}
+
+fn fetched(folder: &Path) -> bool {
+    let made = std::fs::create_dir_all(folder)
+        .and_then(|()| std::fs::write(folder.join("package.json"), "{\"private\":true}"));
+    let mut npm = Command::new("npm");
+    npm.current_dir(folder).args(["install", "--ignore-scripts", "--no-audit", "--no-fund"]);
+    npm.args(["prisma@6.19.0", "@prisma/adapter-pg@6.19.0"]);
+    made.is_ok() && npm.output().is_ok_and(|ran| ran.status.success())
+}
+
+fn shop() -> Ground {
+    let ground = Ground::bare();
+    ground.project.file("prisma/schema.prisma", SCHEMA);
+    ground.project.file(
+        "prisma/migrations/1_shop/migration.sql",
+        "CREATE TABLE shop (id int PRIMARY KEY, name text);\n",
+    );
+    let lock = "provider = \"postgresql\"\n";
+    ground.project.file("prisma/migrations/migration_lock.toml", lock);
+    ground.project.file("sql/more.sql", "ALTER TABLE shop ADD COLUMN city text;\n");
+    ground.project.playbook("shop", PLAYBOOK);
+    ground
+}
+
+fn runs_whole(ground: &Ground) {
+    ground.call(&["run", "shop", "--yes"]).exits(0);
+    assert_eq!(
+        ground.value("SELECT count(*) FROM _prisma_migrations WHERE finished_at IS NOT NULL"),
+        "1"
+    );
+    assert!(ground.project.read("prisma/schema.prisma").contains("shop"));
+    assert!(ground.report().contains("```diff"), "{}", ground.report());
+    ground.call(&["run", "shop", "--yes"]).exits(0).shows("할 일 없음");
+    ground.back(&[]).exits(0);
+    assert_eq!(ground.project.read("prisma/schema.prisma"), SCHEMA);
+}
+
+#[test]
+fn deploy_status_pull_and_execute_with_the_stand_in() {
+    let mut ground = shop();
+    stand_in(&mut ground);
+    runs_whole(&ground);
+}
+
+#[test]
+fn deploy_status_pull_and_execute_with_the_real_prisma() {
+    let mut ground = shop();
+    if real(&mut ground) {
+        runs_whole(&ground);
+    }
+}
+
+/// Exit code 0 and nothing done: a Prisma without its engine.
+#[test]
+fn a_deploy_that_applies_nothing_is_not_believed() {
+    let mut ground = shop();
+    ground.program("prisma", "#!/bin/sh\necho 'All migrations have been successfully applied.'\n");
+    let ran = ground.call(&["run", "shop", "--yes"]);
+    ran.shows("_prisma_migrations does not hold these as applied: [\"1_shop\"]");
+    assert_ne!(ran.code, 0);
+    assert_eq!(ground.value("SELECT to_regclass('shop') IS NULL"), "t");
+}
+
+/// A migration that failed half-way stops the next deploy by name.
+#[test]
+fn a_failed_migration_is_named() {
+    let mut ground = shop();
+    stand_in(&mut ground);
+    ground.project.file(
+        "prisma/migrations/2_broken/migration.sql",
+        "ALTER TABLE nowhere ADD COLUMN x int;\n",
+    );
+    assert_ne!(ground.call(&["run", "shop", "--yes"]).shows("nowhere").code, 0);
+    ground
+        .project
+        .playbook("again", &PLAYBOOK.replace("\"shop\", #{ params", "\"again\", #{ params"));
+    ground.call(&["run", "again", "--yes"]).exits(1).shows("2_broken").shows("migrate resolve");
+}
