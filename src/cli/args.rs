@@ -1,6 +1,7 @@
 //! What may stand on the command line. The help texts are in `messages/*/cli.txt`, by the name of
 //! the command or the argument; they are put in only when somebody asks for help.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -150,6 +151,8 @@ pub(super) enum Command {
         playbook: String,
         #[command(flatten)]
         road: Road,
+        #[arg(last = true, value_name = "COMMAND", conflicts_with = "until")]
+        then: Vec<OsString>,
     },
     Rehearse {
         playbook: String,

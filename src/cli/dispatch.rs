@@ -71,7 +71,7 @@ fn dispatch(arguments: &Arguments, redactor: &Redactor) -> Result<u8, Fault> {
         Command::Check { playbooks } => check::check(&desk, playbooks),
         Command::Lint { paths, max_risk, format } => lint::lint(&desk, paths, *max_risk, *format),
         Command::Plan { playbook, road } => road::plan(&desk, road, playbook),
-        Command::Run { playbook, road } => road::run(&desk, road, playbook),
+        Command::Run { playbook, road, then } => road::run(&desk, road, playbook, then),
         command @ Command::Rehearse { .. } => rehearse::rehearse(&desk, command),
         Command::Fingerprint { place, jobs } => {
             compared::fingerprint(&desk, place.as_deref(), *jobs)

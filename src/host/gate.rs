@@ -192,6 +192,10 @@ pub struct Host {
     pub(super) proof: std::cell::OnceCell<super::proof::Proof>,
     /// The risk that `playbook(..)` declares.
     pub(super) risk: Cell<Option<crate::model::Risk>>,
+    /// How often a connection was tried, the one that was made included.
+    pub(super) attempts: Cell<u32>,
+    /// Nobody is there to ask: the playbook says so.
+    pub(super) unattended: Cell<bool>,
     tripped: Tripped,
 }
 
@@ -267,6 +271,8 @@ impl Host {
             before_step: RefCell::default(),
             proof: std::cell::OnceCell::new(),
             risk: Cell::new(None),
+            attempts: Cell::new(1),
+            unattended: Cell::new(false),
             tripped: Tripped::default(),
             setup,
         }))

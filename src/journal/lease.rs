@@ -1,7 +1,7 @@
 //! The lease: the right to change this database.
 //!
-//! Two walls. A session advisory lock, taken by polling (a blocked `pg_advisory_lock` deadlocks
-//! CREATE INDEX CONCURRENTLY), keeps well-behaved runners apart and dies with its session. The
+//! Two walls. A session advisory lock, tried and never waited for inside the server (a blocked
+//! `pg_advisory_lock` deadlocks CREATE INDEX CONCURRENTLY), keeps well-behaved runners apart and dies with its session. The
 //! epoch in the lease row is what correctness rests on: every step's transaction share-locks it,
 //! and whoever takes the lease raises it, so a runner that lost its lock cannot commit any more.
 //!
@@ -19,8 +19,12 @@ use crate::postgres::{DbError, Session};
 
 /// The advisory key of the lease: fixed, because advisory locks are apart per database already.
 const LEASE_KEY: i64 = 7_310_027_716_305_216;
-/// How often a waiting runner tries again.
+/// How often a waiting runner tries again behind a pooler, where it cannot listen.
 const POLL: Duration = Duration::from_millis(250);
+/// So often a runner that listens looks for itself: a holder that was killed says nothing.
+const LOOK: Duration = Duration::from_secs(1);
+/// Where whoever gives the lease back says so.
+const CHANNEL: &str = "runsheet_lease";
 /// How long a takeover waits for the sessions that it ended.
 const TAKE_OVER: Duration = Duration::from_secs(30);
 /// A lease row `l` whose holder lives: its very server process is there (pids are used again), or,
@@ -132,8 +136,13 @@ impl Lease {
         let since = Instant::now();
         let pooled = session.behind_pooler();
         let mut shown = None;
+        let mut listens = false;
         loop {
             if let Some((epoch, was)) = claim(session, ledger, wish).await? {
+                if listens {
+                    let quiet = format!("UNLISTEN {CHANNEL}");
+                    session.batch(&quiet).await.map_err(DbError::into_fault)?;
+                }
                 let restored = Some(was).filter(|was| *was < wish.known_epoch);
                 return Ok(Self { epoch, waited: since.elapsed(), restored, pooled });
             }
@@ -165,7 +174,19 @@ impl Lease {
             if since.elapsed() >= patience && (holder.is_some() || since.elapsed() > 4 * POLL) {
                 return Err(held(holder.unwrap_or_default(), wish.wait));
             }
-            tokio::time::sleep(POLL.min(patience.max(Duration::from_millis(20)))).await;
+            // Listened to first and tried once more: what was said in between was said to nobody.
+            if !pooled && !listens {
+                listens = true;
+                let listen = format!("LISTEN {CHANNEL}");
+                session.batch(&listen).await.map_err(DbError::into_fault)?;
+                continue;
+            }
+            let left = patience.saturating_sub(since.elapsed()).max(Duration::from_millis(20));
+            if holder.is_none() || pooled {
+                tokio::time::sleep(POLL.min(left)).await;
+            } else {
+                let _ = tokio::time::timeout(LOOK.min(left), session.notified()).await;
+            }
         }
     }
 
@@ -197,8 +218,9 @@ impl Lease {
         if self.pooled {
             return Ok(ours);
         }
-        let unlocked =
-            session.ask("SELECT pg_advisory_unlock($1::bigint)", &[json!(LEASE_KEY)]).await?;
+        // Those who wait hear of it when this statement has ended, and the lock is free by then.
+        let sql = "SELECT pg_catalog.pg_advisory_unlock($1::bigint), pg_catalog.pg_notify($2, '')";
+        let unlocked = session.ask(sql, &[json!(LEASE_KEY), json!(CHANNEL)]).await?;
         Ok(ours && unlocked.first() == Some(&Value::Bool(true)))
     }
 
