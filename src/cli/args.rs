@@ -72,6 +72,21 @@ pub(super) struct Road {
     pub(super) unprotected: bool,
 }
 
+/// How a release treats the database.
+#[derive(Args, Debug, Clone, Default)]
+pub(super) struct Migration {
+    #[arg(long, conflicts_with_all = ["manual_migrate", "skip_migrate"])]
+    pub(super) auto_migrate: bool,
+    #[arg(long, conflicts_with = "skip_migrate")]
+    pub(super) manual_migrate: bool,
+    #[arg(long)]
+    pub(super) skip_migrate: bool,
+    #[arg(long)]
+    pub(super) backup: bool,
+    #[arg(long)]
+    pub(super) health_check: bool,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum FailureWay {
     Stop,
@@ -153,6 +168,17 @@ pub(super) enum Command {
         road: Road,
         #[arg(last = true, value_name = "COMMAND", conflicts_with = "until")]
         then: Vec<OsString>,
+    },
+    Deploy {
+        playbook: String,
+        #[command(flatten)]
+        migration: Migration,
+        #[command(flatten)]
+        road: Road,
+    },
+    Coverage {
+        #[arg(value_name = "PLAYBOOK")]
+        playbooks: Vec<String>,
     },
     Rehearse {
         playbook: String,

@@ -30,8 +30,7 @@ pub fn is_init() -> bool {
 /// Starts `program` with `args` and stays until it ends. Gives its exit code, 128+n where signal n
 /// ended it, 126 where it cannot be started.
 pub fn init_main(program: &Path, args: &[OsString]) -> i32 {
-    let wanted =
-        [SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGCONT, SIGWINCH];
+    let wanted = [SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGCONT, SIGWINCH];
     let started = signal_hook::iterator::Signals::new(wanted)
         .and_then(|signals| Ok((signals, Command::new(program).args(args).spawn()?)));
     let (mut signals, child) = match started {
