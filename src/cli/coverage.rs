@@ -180,7 +180,9 @@ fn carriers(playbook: &Playbook) -> Vec<Carrier> {
             found.push(Carrier { kind, title, file, line: at + 1, text });
             above.clear();
         } else {
-            if let Some(inside) = found.last_mut() {
+            // A statement of its own, behind the last part.
+            let outside = line.starts_with(|c: char| c.is_alphabetic());
+            if let Some(inside) = found.last_mut().filter(|_| !outside) {
                 inside.text.push_str(&above);
                 inside.text.push_str(remark(code));
             }

@@ -1,7 +1,9 @@
 //! The shipped playbooks, run whole.
 
 pub mod application;
+pub mod auto_trader;
 pub mod container_start;
+pub mod coverage;
 pub mod iamvet;
 
 use std::path::Path;
