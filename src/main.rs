@@ -9,6 +9,9 @@ fn main() -> ExitCode {
     }
     if let Ok(program) = std::env::current_exe() {
         // Children are tied to this process's life by starting it again as their guard.
+        if runsheet::system::is_init() {
+            return ExitCode::from(runsheet::system::init_main(&program, &args[1..]) as u8);
+        }
         runsheet::system::offer_trampoline(program);
     }
     ExitCode::from(runsheet::cli::run(args))

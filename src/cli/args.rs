@@ -1,6 +1,7 @@
 //! What may stand on the command line. The help texts are in `messages/*/cli.txt`, by the name of
 //! the command or the argument; they are put in only when somebody asks for help.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -69,6 +70,21 @@ pub(super) struct Road {
     pub(super) allow_pooler: bool,
     #[arg(long)]
     pub(super) unprotected: bool,
+}
+
+/// How a release treats the database.
+#[derive(Args, Debug, Clone, Default)]
+pub(super) struct Migration {
+    #[arg(long, conflicts_with_all = ["manual_migrate", "skip_migrate"])]
+    pub(super) auto_migrate: bool,
+    #[arg(long, conflicts_with = "skip_migrate")]
+    pub(super) manual_migrate: bool,
+    #[arg(long)]
+    pub(super) skip_migrate: bool,
+    #[arg(long)]
+    pub(super) backup: bool,
+    #[arg(long)]
+    pub(super) health_check: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -150,6 +166,19 @@ pub(super) enum Command {
         playbook: String,
         #[command(flatten)]
         road: Road,
+        #[arg(last = true, value_name = "COMMAND", conflicts_with = "until")]
+        then: Vec<OsString>,
+    },
+    Deploy {
+        playbook: String,
+        #[command(flatten)]
+        migration: Migration,
+        #[command(flatten)]
+        road: Road,
+    },
+    Coverage {
+        #[arg(value_name = "PLAYBOOK")]
+        playbooks: Vec<String>,
     },
     Rehearse {
         playbook: String,

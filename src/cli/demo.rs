@@ -80,7 +80,7 @@ fn show(desk: &Desk, project: &Path) -> Result<u8, Fault> {
     }
     if exit == 0 {
         announce("run --yes");
-        exit = super::road::run(&inner, &road, PLAYBOOK)?;
+        exit = super::road::run(&inner, &road, PLAYBOOK, &[])?;
         let newest = inner.state()?.runs()?.pop();
         if let Some(run) = newest {
             let path = inner.state()?.run_dir(&run).join("report.md");

@@ -7,8 +7,8 @@ use clap::{FromArgMatches, Parser};
 use super::args::{Arguments, Command};
 use super::desk::{self, Desk};
 use super::{
-    again, check, compared, demo, doctor, help, lint, look, past, rehearse, road, show, start,
-    verbs,
+    again, check, compared, coverage, demo, deploy, doctor, help, lint, look, past, rehearse, road,
+    show, start, verbs,
 };
 use crate::model::{Fault, Redactor};
 
@@ -71,7 +71,11 @@ fn dispatch(arguments: &Arguments, redactor: &Redactor) -> Result<u8, Fault> {
         Command::Check { playbooks } => check::check(&desk, playbooks),
         Command::Lint { paths, max_risk, format } => lint::lint(&desk, paths, *max_risk, *format),
         Command::Plan { playbook, road } => road::plan(&desk, road, playbook),
-        Command::Run { playbook, road } => road::run(&desk, road, playbook),
+        Command::Run { playbook, road, then } => road::run(&desk, road, playbook, then),
+        Command::Deploy { playbook, migration, road } => {
+            deploy::deploy(&desk, road, playbook, migration)
+        }
+        Command::Coverage { playbooks } => coverage::coverage(&desk, playbooks),
         command @ Command::Rehearse { .. } => rehearse::rehearse(&desk, command),
         Command::Fingerprint { place, jobs } => {
             compared::fingerprint(&desk, place.as_deref(), *jobs)

@@ -1,6 +1,8 @@
 //! plan and run: from the command line to the road.
 
+use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal;
+use std::os::unix::process::CommandExt;
 use std::time::Duration;
 
 use super::args::{FailureWay, Road};
@@ -15,6 +17,9 @@ use crate::system::Cancel;
 
 /// How long a run waits for another one, where neither flag nor file says so.
 const WAIT: Duration = Duration::from_secs(60);
+/// The same for a playbook that runs unattended: as long as the holder lives, which is what ends
+/// the wait. A container that gave up would only be started again.
+const WAIT_UNATTENDED: Duration = Duration::from_secs(24 * 3600);
 
 /// `runsheet plan PLAYBOOK`
 pub(super) fn plan(desk: &Desk, road: &Road, name: &str) -> Result<u8, Fault> {
@@ -23,9 +28,24 @@ pub(super) fn plan(desk: &Desk, road: &Road, name: &str) -> Result<u8, Fault> {
 }
 
 /// `runsheet run PLAYBOOK`
-pub(super) fn run(desk: &Desk, road: &Road, name: &str) -> Result<u8, Fault> {
+///
+/// After exit code 0 this process becomes the command behind `--`, where there is one.
+pub(super) fn run(desk: &Desk, road: &Road, name: &str, then: &[OsString]) -> Result<u8, Fault> {
     let (playbook, outline) = sound(desk, name)?;
-    go(desk, road, playbook, outline, Mode::Run, None)
+    let code = go(desk, road, playbook, outline, Mode::Run, None)?;
+    match then {
+        [program, args @ ..] if code == 0 => Err(becomes(program, args)),
+        _ => Ok(code),
+    }
+}
+
+/// Comes back only where the program cannot be started.
+fn becomes(program: &OsStr, args: &[OsString]) -> Fault {
+    let error = std::process::Command::new(program).args(args).exec();
+    let program = program.to_string_lossy();
+    Fault::failed("exec-failed", msg!("cli.exec-failed", program = program))
+        .detail(error.to_string())
+        .cause(msg!("cli.exec-failed.cause"))
 }
 
 /// A playbook without errors that can be seen beforehand: nobody wants to meet a misspelt option
@@ -67,7 +87,7 @@ pub(super) fn setup(
     let (environment, target) = desk.target(road.unprotected)?;
     let set = desk.set()?;
     let stranger = !environment.described && !environment.unprotected && !target.is_local();
-    let mut wishes = wishes(desk, road, resume)?;
+    let mut wishes = wishes(desk, road, outline.unattended, resume)?;
     wishes.unprotected = road.unprotected && stranger;
     desk.warn_of_config();
     let output = desk.output();
@@ -95,7 +115,12 @@ pub(super) fn setup(
     })
 }
 
-fn wishes(desk: &Desk, road: &Road, resume: Option<RunId>) -> Result<Wishes, Fault> {
+fn wishes(
+    desk: &Desk,
+    road: &Road,
+    unattended: bool,
+    resume: Option<RunId>,
+) -> Result<Wishes, Fault> {
     let wait = match &road.wait {
         _ if road.no_wait => Duration::ZERO,
         Some(text) => parse_span(text).map_err(|text| {
@@ -103,6 +128,7 @@ fn wishes(desk: &Desk, road: &Road, resume: Option<RunId>) -> Result<Wishes, Fau
                 .remedy(msg!("cli.wait.remedy"))
         })?,
         None if desk.config.run.wait > Duration::ZERO => desk.config.run.wait,
+        None if unattended => WAIT_UNATTENDED,
         None => WAIT,
     };
     let on_failure = match road.on_failure {
@@ -110,6 +136,7 @@ fn wishes(desk: &Desk, road: &Road, resume: Option<RunId>) -> Result<Wishes, Fau
         Some(FailureWay::Rollback) => OnFailure::Rollback,
         Some(FailureWay::Ask) => OnFailure::Ask,
         None if somebody_is_there() => OnFailure::Ask,
+        None if unattended => OnFailure::Rollback,
         None => OnFailure::Stop,
     };
     Ok(Wishes {

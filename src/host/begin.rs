@@ -51,6 +51,8 @@ struct PlaybookOptions {
     #[serde(default)]
     repeatable: bool,
     #[serde(default)]
+    unattended: bool,
+    #[serde(default)]
     params: Map<String, Value>,
     #[serde(default)]
     remedies: BTreeMap<String, String>,
@@ -129,6 +131,7 @@ impl Host {
         let title = options.title.unwrap_or_else(|| id.clone());
         let _ = options.guide;
         self.risk.set(options.risk);
+        self.unattended.set(options.unattended);
         let inputs = self.inputs(&parameters);
         let begun = Begun {
             id: id.clone(),

@@ -23,7 +23,7 @@ use super::value::{from_json, to_json};
 use super::worker::Worker;
 use crate::config::{Config, Environment};
 use crate::journal::{Recorded, Recorder, Replay};
-use crate::model::{Action, Effect, EventKind, Fault, Redactor, RunId};
+use crate::model::{Action, Effect, EventKind, Fault, ItemKind, Redactor, RunId};
 use crate::msg;
 use crate::playbook::Playbook;
 use crate::postgres::Target;
@@ -192,6 +192,10 @@ pub struct Host {
     pub(super) proof: std::cell::OnceCell<super::proof::Proof>,
     /// The risk that `playbook(..)` declares.
     pub(super) risk: Cell<Option<crate::model::Risk>>,
+    /// How often a connection was tried, the one that was made included.
+    pub(super) attempts: Cell<u32>,
+    /// Nobody is there to ask: the playbook says so.
+    pub(super) unattended: Cell<bool>,
     tripped: Tripped,
 }
 
@@ -267,6 +271,8 @@ impl Host {
             before_step: RefCell::default(),
             proof: std::cell::OnceCell::new(),
             risk: Cell::new(None),
+            attempts: Cell::new(1),
+            unattended: Cell::new(false),
             tripped: Tripped::default(),
             setup,
         }))
@@ -362,8 +368,14 @@ impl Host {
             action.statement.as_deref().unwrap_or("")
         );
         let call = call.split_whitespace().collect::<Vec<_>>().join(" ");
+        let in_tail = self.replay.borrow().in_tail();
         if let Some(value) = self.replay.borrow_mut().read(&call)? {
-            self.before.borrow_mut().clear();
+            if in_tail && self.mode() == Mode::Run {
+                // A step that was appended since is recorded behind it.
+                self.before.borrow_mut().push(Recorded::Read { call, value: value.clone() });
+            } else {
+                self.before.borrow_mut().clear();
+            }
             return Ok(from_json(value));
         }
         let value = perform()?;
@@ -409,6 +421,13 @@ impl Host {
             frame.changes |= changes;
         }
         Ok(Dynamic::from(Planned::new(what)))
+    }
+
+    /// Is this a plan, inside an item of which something was recorded instead of done?
+    pub fn only_planned(&self) -> bool {
+        let frames = self.frames.borrow();
+        let item = frames.last().filter(|_| self.mode() == Mode::Plan);
+        item.is_some_and(|frame| frame.will_check || frame.item.kind == ItemKind::Step)
     }
 
     fn will_check(&self, action: &Action, argument: Option<Planned>) -> Result<Dynamic, Trouble> {

@@ -53,7 +53,7 @@ impl Host {
             .flat_map(|(_, text)| {
                 text.split(['"', '`', '\'']).map(String::from).collect::<Vec<_>>()
             })
-            .chain(parameters.iter().filter_map(|p| p.value.as_str().map(String::from)))
+            .chain(parameters.iter().flat_map(|p| texts_in(&p.value)))
             .filter(|name| name.ends_with(".sql") && !name.contains(['\n', '{']))
             .collect();
         named
@@ -233,6 +233,16 @@ pub fn call_text(source: &str, offset: usize) -> String {
         hash.update(c.to_string());
     }
     crate::model::hex(&hash.finalize()[..16])
+}
+
+/// The texts of a value, those inside of lists and maps too.
+fn texts_in(value: &Value) -> Vec<String> {
+    match value {
+        Value::String(text) => vec![text.clone()],
+        Value::Array(list) => list.iter().flat_map(texts_in).collect(),
+        Value::Object(map) => map.values().flat_map(texts_in).collect(),
+        _ => Vec::new(),
+    }
 }
 
 #[cfg(test)]

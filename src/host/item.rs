@@ -2,6 +2,8 @@
 //!
 //! A scope begins the item, lets its body run, and ends it, whatever way the body ends.
 
+mod second_look;
+
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -79,6 +81,8 @@ impl Host {
                 let entry = UndoEntry { item: item.clone(), key, undo, changes, options };
                 self.tell_rung(&entry)?;
                 self.undos.borrow_mut().push(entry);
+            } else if options.every_run == Some(true) && self.mode() == Mode::Run {
+                return self.look_again(call, item, key, &options, body, &text);
             }
             let shown = ItemState::Replayed { value: value.clone() };
             return self.end_item(item, shown, 0, None, from_json(value));

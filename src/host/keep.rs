@@ -136,6 +136,7 @@ impl Host {
         text: &str,
         _has_undo: bool,
     ) -> Result<Option<(Value, bool)>, Trouble> {
+        let in_tail = self.replay.borrow().in_tail();
         let recorded = match self.replay.borrow_mut().item(key) {
             Ok(recorded) => recorded,
             Err(fault) => return Err(Self::fatal(fault)),
@@ -152,7 +153,14 @@ impl Host {
                 }
                 Ok(Some((value, changes)))
             }
-            Some(Recorded::Item { value, .. }) => Ok(Some((value, false))),
+            Some(Recorded::Item { key, value }) => {
+                // A step that was appended since is recorded behind it.
+                if in_tail && self.mode() == Mode::Run {
+                    let value = value.clone();
+                    self.before.borrow_mut().push(Recorded::Item { key, value });
+                }
+                Ok(Some((value, false)))
+            }
             Some(Recorded::Read { .. }) | None => Ok(None),
         }
     }

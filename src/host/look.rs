@@ -226,7 +226,11 @@ impl Host {
         }
         let question = msg!("host.unfinished-question", run = row.run, steps = row.steps);
         let terminal = &self.setup.terminal;
-        if terminal.yes || (terminal.interactive && self.confirm(&question).map_err(Self::fatal)?) {
+        let alone = self.unattended.get() && !terminal.interactive;
+        let goes_on = terminal.yes
+            || alone
+            || (terminal.interactive && self.confirm(&question).map_err(Self::fatal)?);
+        if goes_on {
             self.same_files(&row, now)?;
             return self.take_up(row);
         }

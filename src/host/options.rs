@@ -89,6 +89,8 @@ pub struct ItemOptions {
     pub when: Option<Value>,
     /// Live guards.
     pub guard: Option<Value>,
+    /// A check or verify that is looked at again where its value is recorded already.
+    pub every_run: Option<bool>,
     /// Short id, `G1.07`.
     #[serde(alias = "id")]
     pub item: Option<String>,
@@ -112,6 +114,13 @@ impl ItemOptions {
         }
         if let Some(Retry::Paced { every: Some(every), .. }) = &self.retry {
             parse_span(every).map_err(|text| bad_span(verb, "retry.every", &text))?;
+        }
+        if self.every_run.is_some() && !matches!(verb, "check" | "verify") {
+            return Err(Fault::usage(
+                "wrong-option",
+                msg!("host.wrong-option", verb = verb, option = "every_run"),
+            )
+            .remedy(msg!("host.every-run.remedy")));
         }
         if self.guard.is_some() {
             return Err(Fault::usage("not-built", msg!("host.guard-not-built")));

@@ -30,7 +30,9 @@ impl Host {
         let comparing = self.begun.borrow().as_ref().is_some_and(|begun| begun.comparing.is_some());
         let mut known = Vec::new();
         if connected {
-            self.take_lease()?;
+            if let Some(row) = self.take_lease_unless_done(comparing)? {
+                return self.compare_with(row);
+            }
             super::failpoint::failpoint!("after-lease");
             known = self.known_runs()?;
             let newest = known
@@ -226,11 +228,31 @@ impl Host {
         })
     }
 
+    /// Takes the lease; or gives the finished run of another who did the work meanwhile.
+    fn take_lease_unless_done(self: &Rc<Self>, comparing: bool) -> Result<Option<RunRow>, Trouble> {
+        let id = self.begun.borrow().as_ref().map(|begun| begun.id.clone());
+        let new = !comparing && !self.asked_anew() && self.setup.wishes.resume.is_none();
+        if self.try_lease(id.as_deref().filter(|_| new && !self.is_way_back()))? {
+            return Ok(None);
+        }
+        let newest = |row: &RunRow| row.state != RunState::RolledBack;
+        match self.known_runs()?.into_iter().find(newest) {
+            Some(row) if row.state == RunState::Done => Ok(Some(row)),
+            // Taken back, or begun anew, between the two looks.
+            _ => self.take_lease().map(|()| None),
+        }
+    }
+
     pub(super) fn take_lease(self: &Rc<Self>) -> Result<(), Trouble> {
+        self.try_lease(None).map(drop)
+    }
+
+    /// False where the playbook that is named was finished by another run meanwhile.
+    fn try_lease(self: &Rc<Self>, unless_done: Option<&str>) -> Result<bool, Trouble> {
         let session = self.session()?;
         let ledger = match &*self.worker.borrow() {
             Some(worker) => worker.ledger.clone(),
-            None => return Ok(()),
+            None => return Ok(true),
         };
         let (run, by) = (self.run_id().0, started_by());
         let epoch = self.known_epoch()?;
@@ -254,8 +276,8 @@ impl Host {
         };
         let prepared = "SELECT string_agg(format('%s (%s, %s)', gid, owner, prepared), ', ')
             FROM pg_prepared_xacts WHERE database = current_database()";
-        let lease =
-            self.wait(Lease::take(&session, &ledger, &wish, &mut waiting))?.map_err(Self::fatal)?;
+        let taking = Lease::take_unless_done(&session, &ledger, &wish, unless_done, &mut waiting);
+        let Some(lease) = self.wait(taking)?.map_err(Self::fatal)? else { return Ok(false) };
         // They hold their locks for ever, and no session is seen to hold them.
         let rows =
             self.wait(session.query(prepared, &[]))?.map_err(|error| self.db_fault(error))?;
@@ -276,6 +298,6 @@ impl Host {
         if let Some(known) = &epoch {
             known.raise(taken)?;
         }
-        Ok(())
+        Ok(true)
     }
 }

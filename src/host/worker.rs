@@ -77,6 +77,11 @@ impl Host {
         watched.then_some("-c client_connection_check_interval=500ms")
     }
 
+    /// How often the connection was tried until it was made, 1 or more.
+    pub fn attempts(&self) -> u32 {
+        self.attempts.get()
+    }
+
     /// Connects, trying so often, and prepares the session for the mode.
     ///
     /// # Errors
@@ -101,6 +106,7 @@ impl Host {
         let mut newer = true;
         let session = self.wait(async {
             let mut on_attempt = |attempt: u32, of: u32, fault: &Fault| {
+                self.attempts.set(attempt + 1);
                 // The last one is the run's fault.
                 if attempt < of {
                     let _ = self.emit(EventKind::Retry {

@@ -1,26 +1,34 @@
 //! The lease: the right to change this database.
 //!
-//! Two walls. A session advisory lock, taken by polling (a blocked `pg_advisory_lock` deadlocks
-//! CREATE INDEX CONCURRENTLY), keeps well-behaved runners apart and dies with its session. The
+//! Two walls. A session advisory lock, tried and never waited for inside the server (a blocked
+//! `pg_advisory_lock` deadlocks CREATE INDEX CONCURRENTLY), keeps well-behaved runners apart and dies with its session. The
 //! epoch in the lease row is what correctness rests on: every step's transaction share-locks it,
 //! and whoever takes the lease raises it, so a runner that lost its lock cannot commit any more.
 //!
 //! Behind a transaction pooler a session lock would stay on a server session that belongs to
 //! everybody. There the row alone is the lease: its holder shows a sign of life with every step.
 
+mod holder;
+
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use super::Ledger;
-use crate::model::{Fault, FaultKind, format_span};
-use crate::msg;
+use crate::model::Fault;
 use crate::postgres::{DbError, Session};
+
+pub use holder::{Holder, fenced};
+use holder::{held, holder, other_holder};
 
 /// The advisory key of the lease: fixed, because advisory locks are apart per database already.
 const LEASE_KEY: i64 = 7_310_027_716_305_216;
-/// How often a waiting runner tries again.
+/// How often a waiting runner tries again behind a pooler, where it cannot listen.
 const POLL: Duration = Duration::from_millis(250);
+/// So often a runner that listens looks for itself: a holder that was killed says nothing.
+const LOOK: Duration = Duration::from_secs(1);
+/// Where whoever gives the lease back says so.
+const CHANNEL: &str = "runsheet_lease";
 /// How long a takeover waits for the sessions that it ended.
 const TAKE_OVER: Duration = Duration::from_secs(30);
 /// A lease row `l` whose holder lives: its very server process is there (pids are used again), or,
@@ -39,39 +47,6 @@ const END_SESSIONS: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat
         AND (application_name = 'runsheet/' || $1 OR application_name LIKE 'runsheet/' || $1 || '/%')";
 /// How long the ended sessions of a dead process's commands may take to go.
 const CHILDREN_LIMIT: Duration = Duration::from_secs(10);
-
-/// Who holds the lease, as far as the server can say.
-#[derive(Clone, Debug, Default)]
-pub struct Holder {
-    /// The run.
-    pub run: Option<String>,
-    /// `user@host` of the runner.
-    pub holder: Option<String>,
-    /// Its server process; 0 behind a pooler.
-    pub pid: i64,
-    /// When that process began, as the server prints it.
-    pub backend_start: String,
-    /// Its application_name.
-    pub application: String,
-    /// When it took the lease; behind a pooler, when it was last heard of.
-    pub since: Option<String>,
-    /// The epoch of the lease row, where the row is this holder's.
-    pub epoch: Option<i64>,
-}
-
-impl Holder {
-    /// One line for people: run, who, pid, since.
-    pub fn describe(&self) -> String {
-        msg!(
-            "journal.holder",
-            run = self.run.as_deref().unwrap_or("?"),
-            by = self.holder.as_deref().unwrap_or("?"),
-            application = self.application,
-            pid = self.pid,
-            since = self.since.as_deref().unwrap_or(&self.backend_start)
-        )
-    }
-}
 
 /// From whom the lease is taken, sessions ended, where somebody holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,13 +104,39 @@ impl Lease {
         wish: &LeaseWish<'_>,
         waiting: &mut dyn FnMut(&Holder),
     ) -> Result<Self, Fault> {
+        let taken = Self::take_unless_done(session, ledger, wish, None, waiting).await?;
+        taken.ok_or_else(|| Fault::failed("internal", "no lease"))
+    }
+
+    /// The same; None where another run finished this playbook meanwhile, so that of fifty who wait
+    /// for one nobody has to wait for the other forty-eight.
+    ///
+    /// # Errors
+    /// As [`Lease::take`].
+    pub async fn take_unless_done(
+        session: &Session,
+        ledger: &Ledger,
+        wish: &LeaseWish<'_>,
+        playbook: Option<&str>,
+        waiting: &mut dyn FnMut(&Holder),
+    ) -> Result<Option<Self>, Fault> {
         let since = Instant::now();
         let pooled = session.behind_pooler();
         let mut shown = None;
+        let mut listens = false;
         loop {
+            if let (Some(playbook), true) = (playbook, listens)
+                && ledger.is_done(session, playbook).await.map_err(DbError::into_fault)?
+            {
+                hush(session).await?;
+                return Ok(None);
+            }
             if let Some((epoch, was)) = claim(session, ledger, wish).await? {
+                if listens {
+                    hush(session).await?;
+                }
                 let restored = Some(was).filter(|was| *was < wish.known_epoch);
-                return Ok(Self { epoch, waited: since.elapsed(), restored, pooled });
+                return Ok(Some(Self { epoch, waited: since.elapsed(), restored, pooled }));
             }
             let holder = holder(session, ledger).await.map_err(DbError::into_fault)?;
             let mut patience = wish.wait;
@@ -165,7 +166,19 @@ impl Lease {
             if since.elapsed() >= patience && (holder.is_some() || since.elapsed() > 4 * POLL) {
                 return Err(held(holder.unwrap_or_default(), wish.wait));
             }
-            tokio::time::sleep(POLL.min(patience.max(Duration::from_millis(20)))).await;
+            // Listened to first and tried once more: what was said in between was said to nobody.
+            if !pooled && !listens {
+                listens = true;
+                let listen = format!("LISTEN {CHANNEL}");
+                session.batch(&listen).await.map_err(DbError::into_fault)?;
+                continue;
+            }
+            let left = patience.saturating_sub(since.elapsed()).max(Duration::from_millis(20));
+            if holder.is_none() || pooled {
+                tokio::time::sleep(POLL.min(left)).await;
+            } else {
+                let _ = tokio::time::timeout(LOOK.min(left), session.notified()).await;
+            }
         }
     }
 
@@ -197,8 +210,9 @@ impl Lease {
         if self.pooled {
             return Ok(ours);
         }
-        let unlocked =
-            session.ask("SELECT pg_advisory_unlock($1::bigint)", &[json!(LEASE_KEY)]).await?;
+        // Those who wait hear of it when this statement has ended, and the lock is free by then.
+        let sql = "SELECT pg_catalog.pg_advisory_unlock($1::bigint), pg_catalog.pg_notify($2, '')";
+        let unlocked = session.ask(sql, &[json!(LEASE_KEY), json!(CHANNEL)]).await?;
         Ok(ours && unlocked.first() == Some(&Value::Bool(true)))
     }
 
@@ -259,16 +273,9 @@ impl Lease {
     }
 }
 
-/// This run was overtaken.
-pub fn fenced(by: Option<&Holder>) -> Fault {
-    let fault = Fault::new(FaultKind::Busy, "fenced", msg!("journal.fenced"))
-        .cause(msg!("journal.fenced.cause"))
-        .remedy(msg!("journal.fenced.remedy"))
-        .next("runsheet lock");
-    match by {
-        Some(holder) => fault.detail(holder.describe()),
-        None => fault,
-    }
+/// Listens no longer.
+async fn hush(session: &Session) -> Result<(), Fault> {
+    session.batch(&format!("UNLISTEN {CHANNEL}")).await.map_err(DbError::into_fault)
 }
 
 /// One try: the new epoch, or None where somebody holds the lease.
@@ -327,51 +334,6 @@ async fn raise_where_free(
 async fn try_lock(session: &Session) -> Result<bool, DbError> {
     let rows = session.ask("SELECT pg_try_advisory_lock($1::bigint)", &[json!(LEASE_KEY)]).await?;
     Ok(rows.first() == Some(&Value::Bool(true)))
-}
-
-async fn holder(session: &Session, ledger: &Ledger) -> Result<Option<Holder>, DbError> {
-    let text = |value: Option<&Value>| value.and_then(Value::as_str).map(String::from);
-    let mut found = None;
-    if ledger.exists(session).await? {
-        // A step that is at work behind a pooler cannot show signs of life: its lock on the row can.
-        let sql = format!(
-            "SELECT l.run, l.holder, l.since::text, coalesce(l.backend_pid, 0)::bigint,
-                l.backend_start::text, l.epoch, coalesce((SELECT a.application_name::text
-                    FROM pg_stat_activity a WHERE a.pid = l.backend_pid), 'runsheet/' || l.run)
-             FROM {0}.lease l WHERE ({ALIVE}) OR (l.run IS NOT NULL AND l.backend_pid IS NULL
-                AND EXISTS (SELECT FROM pg_stat_activity a WHERE a.datname = current_database()
-                    AND a.xact_start IS NOT NULL AND a.pid <> pg_backend_pid()
-                    AND a.application_name = 'runsheet/' || l.run))",
-            ledger.schema()
-        );
-        if let Some(row) = session.ask(&sql, &[]).await?.rows.into_iter().next() {
-            found = Some(Holder {
-                run: text(row.first()),
-                holder: text(row.get(1)),
-                since: text(row.get(2)),
-                pid: row.get(3).and_then(Value::as_i64).unwrap_or(0),
-                backend_start: text(row.get(4)).unwrap_or_default(),
-                epoch: row.get(5).and_then(Value::as_i64),
-                application: text(row.get(6)).unwrap_or_default(),
-            });
-        }
-    }
-    if found.is_some() {
-        return Ok(found);
-    }
-    // Somebody has the lock and is not in the row yet.
-    let sql = format!(
-        "SELECT a.pid::bigint, a.backend_start::text, a.application_name::text
-         FROM pg_stat_activity a WHERE a.pid <> pg_backend_pid()
-         AND a.pid IN (SELECT k.pid {LOCKED})"
-    );
-    let row = session.ask(&sql, &[]).await?.rows.into_iter().next();
-    Ok(row.map(|row| Holder {
-        pid: row.first().and_then(Value::as_i64).unwrap_or(0),
-        backend_start: text(row.get(1)).unwrap_or_default(),
-        application: text(row.get(2)).unwrap_or_default(),
-        ..Holder::default()
-    }))
 }
 
 /// Ends the holder's backend (that very one: pids are used again) and its commands' sessions.
@@ -468,21 +430,4 @@ async fn raise(
         let died = row.get(1).and_then(Value::as_str).map(String::from);
         Some((row.first()?.as_i64()?, row.get(2)?.as_i64()?, died))
     }))
-}
-
-/// `--take-over RUN` takes the lease from that run, and from no other.
-fn other_holder(run: &str, holder: &Holder) -> Fault {
-    Fault::new(FaultKind::Busy, "other-holder", msg!("journal.other-holder", run = run))
-        .detail(holder.describe())
-        .next("runsheet lock")
-}
-
-fn held(holder: Holder, waited: Duration) -> Fault {
-    Fault::new(
-        FaultKind::Busy,
-        "lease-held",
-        msg!("journal.lease-held", holder = holder.describe()),
-    )
-    .cause(msg!("journal.lease-held.cause", waited = format_span(waited)))
-    .remedy(msg!("journal.lease-held.remedy"))
 }

@@ -70,10 +70,19 @@ impl Replay {
         let mut sequence = VecDeque::new();
         let mut count = 0;
         let partly = begun_only(&steps, &intents);
-        for step in steps {
+        let mut rest: VecDeque<StepRow> = steps.into();
+        while let Some(step) = rest.pop_front() {
+            let later: Vec<String> = match step.kind.as_str() {
+                "end" => {
+                    rest.iter().flat_map(|row| &row.before).map(|met| met.name().into()).collect()
+                }
+                _ => Vec::new(),
+            };
             if step.kind == "end" {
-                // What held behind the last step, kept when the run ended well.
-                sequence.extend(step.before);
+                // What held behind the last step, kept when the run ended well; where steps were
+                // appended since, it was met again and is kept with them.
+                let met_later = |met: &Recorded| later.iter().any(|name| name == met.name());
+                sequence.extend(step.before.into_iter().filter(|met| !met_later(met)));
                 continue;
             }
             if !matches!(step.kind.as_str(), "step" | "manual" | "approve") {
@@ -151,6 +160,7 @@ impl Replay {
     /// # Errors
     /// `diverged` where the run did something else at this place.
     pub fn read(&mut self, call: &str) -> Result<Option<Value>, Fault> {
+        self.pass_tail(call);
         match self.sequence.front() {
             None => Ok(None),
             Some(Recorded::Read { call: recorded, value }) if recorded == call => {
@@ -167,6 +177,7 @@ impl Replay {
     /// # Errors
     /// `diverged` where the run did something else at this place.
     pub fn item(&mut self, key: &str) -> Result<Option<Recorded>, Fault> {
+        self.pass_tail(key);
         match self.sequence.front() {
             None => Ok(None),
             Some(Recorded::Item { key: recorded, .. } | Recorded::Step { key: recorded, .. })
@@ -175,6 +186,19 @@ impl Replay {
                 Ok(self.sequence.pop_front())
             }
             Some(other) => Err(diverged(other.name(), key)),
+        }
+    }
+
+    /// Is what comes next kept only because the run ended well? Behind the last step there are
+    /// checks and reads, which may be made once more.
+    pub fn in_tail(&self) -> bool {
+        !self.is_over() && !self.sequence.iter().any(|met| matches!(met, Recorded::Step { .. }))
+    }
+
+    /// Steps that were appended to the playbook since come before what was checked at the end.
+    fn pass_tail(&mut self, name: &str) {
+        while self.in_tail() && !self.next_is(name) {
+            self.sequence.pop_front();
         }
     }
 
@@ -246,5 +270,23 @@ mod tests {
         assert!(replay.item("b").unwrap().is_some());
         assert!(replay.is_over());
         assert_eq!(replay.item("c").unwrap(), None);
+    }
+    #[test]
+    fn a_step_that_was_appended_is_met_before_the_checks_behind_the_last_one() {
+        let held = Recorded::Item { key: "it holds".into(), value: Value::Null };
+        let end = StepRow { kind: "end".into(), ..step("end", vec![held]) };
+        let rows = || vec![step("a", vec![]), end.clone()];
+        let mut replay = Replay::new(rows(), vec![]);
+        assert!(replay.item("a").unwrap().is_some());
+        assert_eq!(replay.item("b").unwrap(), None);
+        assert!(replay.is_over());
+        // Once more, with the appended step behind it.
+        let held = end.before.clone();
+        let again = [rows(), vec![step("b", held), StepRow { before: vec![], ..end }]].concat();
+        let mut replay = Replay::new(again, vec![]);
+        for key in ["a", "it holds", "b"] {
+            assert!(replay.item(key).unwrap().is_some(), "{key}");
+        }
+        assert!(replay.is_over());
     }
 }

@@ -65,6 +65,17 @@ pub fn list(project_dir: &Path) -> Vec<Listed> {
     Library::of(project_dir).list()
 }
 
+/// The items of the written guide that a playbook follows, `playbooks/NAME/guide.toml`: how the file
+/// is shown, and its text. The project's wins over the shipped one.
+pub fn guide_of(project_dir: &Path, name: &str) -> Option<(String, String)> {
+    let path = format!("playbooks/{name}/guide.toml");
+    if let Ok(text) = std::fs::read_to_string(project_dir.join(&path)) {
+        return Some((path, text));
+    }
+    let bytes = super::shipped::shipped_file(&path)?;
+    Some((format!("shipped:{path}"), String::from_utf8_lossy(bytes).into_owned()))
+}
+
 impl Library<'_> {
     pub(super) fn find(&self, wanted: &str) -> Result<Playbook, Fault> {
         let wanted = paths::nfc(wanted.trim());

@@ -14,7 +14,7 @@ mod sql_files;
 mod takeover;
 mod text;
 
-pub use find::{Listed, Origin, Playbook, find, list};
+pub use find::{Listed, Origin, Playbook, find, guide_of, list};
 pub use imports::resolve_import;
 pub use shipped::{materialise, shipped_file};
 pub use sql_files::{FileSource, resolve_sql};

@@ -32,6 +32,7 @@ pub struct Notice {
 #[derive(Clone, Default)]
 pub(super) struct Endings {
     state: Arc<Mutex<State>>,
+    heard: Arc<tokio::sync::Notify>,
 }
 
 #[derive(Default)]
@@ -69,6 +70,7 @@ impl Endings {
                             });
                         }
                     }),
+                    Some(Ok(AsyncMessage::Notification(_))) => endings.heard.notify_one(),
                     Some(Ok(_)) => {}
                     // Written down before the connection is dropped, which is what wakes those
                     // who wait for an answer: they find the reason here.
@@ -247,6 +249,12 @@ impl Session {
     /// The notices since the last call.
     pub fn take_notices(&self) -> Vec<Notice> {
         self.endings.with(|state| std::mem::take(&mut state.notices))
+    }
+
+    /// Waits for a NOTIFY on a channel that this session listens to; one that came since the last
+    /// call counts. Without LISTEN, and where the session is gone, it never comes back.
+    pub async fn notified(&self) {
+        self.endings.heard.notified().await;
     }
 
     /// What can cancel a running statement of this session from another task or thread.

@@ -8,6 +8,7 @@ mod clock;
 mod command;
 mod drain;
 mod files;
+mod init;
 mod state_dir;
 
 pub use cancel::{AbortHook, Cancel, Reason, on_abort};
@@ -15,4 +16,5 @@ pub use child::{CHILD_WORD, child_main, offer_trampoline, trampoline};
 pub use clock::{at_home, boot, now};
 pub use command::{Command, OnLine, Output, Stream};
 pub use files::{append_to, create_new, free_bytes, write_atomic, write_fault};
+pub use init::{init_main, is_init};
 pub use state_dir::{StateDir, is_run_id, new_run_id};

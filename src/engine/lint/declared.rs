@@ -21,6 +21,8 @@ pub(super) struct Declared {
     pub(super) title: Option<String>,
     /// The risk.
     pub(super) risk: Option<String>,
+    /// Is it meant to run where nobody is?
+    pub(super) unattended: bool,
     /// The parameters with their defaults; None where the map is not a literal.
     pub(super) params: Option<Vec<(String, Option<Value>)>>,
 }
@@ -38,7 +40,9 @@ impl Declared {
             return Self { id, params: Some(Vec::new()), ..Self::default() };
         };
         let text = |key: &str| tree::entry_value(options, key)?.as_str().map(String::from);
-        Self { id, title: text("title"), risk: text("risk"), params: params(options) }
+        let unattended = tree::entry_value(options, "unattended") == Some(Value::Bool(true));
+        let (title, risk) = (text("title"), text("risk"));
+        Self { id, title, risk, unattended, params: params(options) }
     }
 
     /// A parameter's literal default.

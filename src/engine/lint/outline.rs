@@ -59,6 +59,8 @@ pub struct Outline {
     pub asks: Vec<String>,
     /// Does the playbook, or a module, catch errors?
     pub catches: bool,
+    /// Is it meant to run where nobody is?
+    pub unattended: bool,
     /// SQL files that it names: literals, and parameters' defaults.
     pub sql_files: Vec<String>,
     /// What the playbook itself imports.
@@ -112,6 +114,7 @@ pub(super) fn of(program: &Program, findings: &mut Findings) -> Outline {
         items,
         asks,
         catches,
+        unattended: declared.unattended,
         sql_files,
         imports: main.imports.iter().filter_map(|import| import.path.clone()).collect(),
     }

@@ -27,6 +27,23 @@ impl Ledger {
         }
     }
 
+    /// Is the newest run of a playbook that was not taken back a finished one?
+    ///
+    /// # Errors
+    /// The server's; a ledger that is not there is no error.
+    pub async fn is_done(&self, session: &Session, playbook: &str) -> Result<bool, DbError> {
+        let sql = format!(
+            "SELECT state = 'done' FROM {}.run WHERE playbook = $1 AND state <> 'rolled_back' \
+             ORDER BY seq DESC LIMIT 1",
+            self.schema
+        );
+        match session.ask(&sql, &[json!(playbook)]).await {
+            Ok(found) => Ok(found.first() == Some(&Value::Bool(true))),
+            Err(error) if error.is("42P01") || error.is("3F000") => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The runs of this database, newest first; of one playbook, or of all.
     pub async fn runs(
         &self,

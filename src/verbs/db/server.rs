@@ -29,6 +29,8 @@ pub(crate) static WAIT_READY: Verb = Verb {
 Options: `tries` (30), `every` ("2s"); `[run] connect_tries` and `connect_every` of runsheet.toml
 say otherwise for all playbooks.
 
+Gives: `#{attempts, tries}`: which attempt was answered.
+
 Errors: the last attempt's (`no-server`, `starting-up`, `wrong-password`), exit 7.
 
 ```rhai
@@ -45,7 +47,7 @@ check("The database answers", || db::wait_ready(#{ tries: 60, every: "1s" }));
             let tries = given.tries.unwrap_or(usual.connect_tries).max(1);
             host.connect(tries, every.min(Duration::from_secs(3600)))?;
             host.query("SELECT 1", &[])?;
-            Ok(Value::Null)
+            Ok(json!({ "attempts": host.attempts(), "tries": tries }))
         })
     },
 };

@@ -12,6 +12,8 @@ pub static NOTE: Verb = Verb {
     effect: Effect::None,
     page: r#"Puts a remark into the checklist and the report.
 
+A plan leaves it out behind what it has only recorded: a remark of a step may say that it is done.
+
 ```rhai
 note("The old columns stay until the next release.");
 ```"#,
@@ -24,7 +26,10 @@ note("The old columns stay until the next release.");
                 other => other.to_string(),
             },
         };
-        host.emit(EventKind::Note { text })?;
+        // What a plan has not done, it does not say.
+        if !host.only_planned() {
+            host.emit(EventKind::Note { text })?;
+        }
         Ok(Dynamic::UNIT)
     },
 };

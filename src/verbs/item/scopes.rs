@@ -34,7 +34,7 @@ pub static CHECK: Verb = Verb {
     page: r#"Must hold before anything changes: the body returns false or throws, and the run ends.
 
 The body is read-only on the database. A check may also stand after a step.
-Options: `takes`, `optional`, `retry`, `timeout`, `when`, `item`.
+Options: `takes`, `optional`, `retry`, `timeout`, `when`, `item`, `every_run` (as of `verify`).
 
 Gives: the body's value.
 
@@ -80,7 +80,8 @@ pub static VERIFY: Verb = Verb {
     effect: Effect::None,
     page: r#"Must hold afterwards: read-only like a check, but its failure means the changes stand (exit 6).
 
-Options: `takes`, `optional`, `retry`, `timeout`, `when`, `item`.
+Options: `takes`, `optional`, `retry`, `timeout`, `when`, `item`, `every_run` (looked at again also
+where the run is resumed, or is done and has nothing left to do).
 
 Gives: the body's value.
 

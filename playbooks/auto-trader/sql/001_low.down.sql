@@ -1,0 +1,2 @@
+DROP TABLE watchlists;
+ALTER TABLE users DROP COLUMN phone;
