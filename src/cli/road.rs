@@ -90,6 +90,7 @@ pub(super) fn setup(
             terminal: Terminal { interactive: somebody_is_there(), yes: road.yes },
             cancel: Cancel::install()?,
             asks: outline.asks,
+            foretold: outline.foretold,
             rehearsal: None,
         },
     })
@@ -122,6 +123,7 @@ fn wishes(desk: &Desk, road: &Road, resume: Option<RunId>) -> Result<Wishes, Fau
         accept_database: road.accept_database,
         unprotected: false,
         approve: road.approve.clone(),
+        sign: None,
         reason: road.reason.clone().filter(|reason| !reason.trim().is_empty()),
         until: road.until.clone(),
         allow_pooler: road.allow_pooler,
