@@ -162,6 +162,13 @@ pub(super) enum Command {
         #[command(flatten)]
         road: Road,
     },
+    Approve {
+        playbook: String,
+        #[arg(long, value_name = "NAME")]
+        by: String,
+        #[arg(long, value_name = "TEXT")]
+        because: Option<String>,
+    },
     Run {
         playbook: String,
         #[command(flatten)]
@@ -234,6 +241,14 @@ pub(super) enum Command {
         done: bool,
         #[arg(long)]
         redo: bool,
+    },
+    Tick {
+        #[arg(value_names = ["RUN", "ITEM"], num_args = 1..=2, required = true)]
+        item: Vec<String>,
+        #[arg(long, value_name = "NAME")]
+        by: String,
+        #[arg(long, value_name = "TEXT")]
+        because: Option<String>,
     },
     Report {
         run: Option<String>,

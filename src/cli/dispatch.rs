@@ -8,7 +8,7 @@ use super::args::{Arguments, Command};
 use super::desk::{self, Desk};
 use super::{
     again, check, compared, coverage, demo, deploy, doctor, help, lint, look, past, rehearse, road,
-    show, start, verbs,
+    show, signed, start, verbs,
 };
 use crate::model::{Fault, Redactor};
 
@@ -71,6 +71,9 @@ fn dispatch(arguments: &Arguments, redactor: &Redactor) -> Result<u8, Fault> {
         Command::Check { playbooks } => check::check(&desk, playbooks),
         Command::Lint { paths, max_risk, format } => lint::lint(&desk, paths, *max_risk, *format),
         Command::Plan { playbook, road } => road::plan(&desk, road, playbook),
+        Command::Approve { playbook, by, because } => {
+            signed::approve(&desk, playbook, by, because.as_deref())
+        }
         Command::Run { playbook, road, then } => road::run(&desk, road, playbook, then),
         Command::Deploy { playbook, migration, road } => {
             deploy::deploy(&desk, road, playbook, migration)
@@ -88,6 +91,7 @@ fn dispatch(arguments: &Arguments, redactor: &Redactor) -> Result<u8, Fault> {
             again::rollback(&desk, road, run.as_deref(), restore.as_ref())
         }
         Command::Resolve { step, done, .. } => again::resolve(&desk, step, *done),
+        Command::Tick { item, by, because } => signed::tick(&desk, item, by, because.as_deref()),
         Command::Report { run, format } => past::report(&desk, run.as_deref(), *format),
         Command::History { playbook } => past::history(&desk, playbook.as_deref()),
         Command::Status { exit_code } => past::status(&desk, *exit_code),

@@ -19,6 +19,7 @@ mod past;
 mod rehearse;
 mod road;
 mod show;
+mod signed;
 mod start;
 mod verbs;
 

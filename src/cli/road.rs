@@ -110,6 +110,7 @@ pub(super) fn setup(
             terminal: Terminal { interactive: somebody_is_there(), yes: road.yes },
             cancel: Cancel::install()?,
             asks: outline.asks,
+            foretold: outline.foretold,
             rehearsal: None,
         },
     })
@@ -149,6 +150,7 @@ fn wishes(
         accept_database: road.accept_database,
         unprotected: false,
         approve: road.approve.clone(),
+        sign: None,
         reason: road.reason.clone().filter(|reason| !reason.trim().is_empty()),
         until: road.until.clone(),
         allow_pooler: road.allow_pooler,

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::Policy;
 use super::reader::neighbours;
 use super::settings::{Config, EnvironmentSettings, Expect, RehearsalCommand, Values, nfc};
 use super::window::{Freeze, Window};
@@ -51,6 +52,8 @@ pub struct Environment {
     pub windows: Vec<Window>,
     /// Days on which no run begins.
     pub freeze: Vec<Freeze>,
+    /// What each risk asks for here.
+    pub policy: Policy,
 }
 
 impl std::fmt::Debug for Environment {
@@ -106,6 +109,7 @@ impl Config {
             rehearsal_commands: settings.rehearsal_commands,
             windows: settings.windows,
             freeze: settings.freeze,
+            policy: settings.policy.unwrap_or_else(|| self.policy.clone()),
         })
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
-use super::policy;
+use super::policy::{self, Policy};
 use super::reader::{At, Section, Source, neighbours, password_in};
 use super::settings::{
     Backup, Config, EnvironmentSettings, Expect, RehearsalCommand, RunDefaults, nfc,
@@ -99,10 +99,13 @@ fn fill(config: &mut Config, root: Section<'_, '_>) {
             project.word("language", &[("ko", Language::Korean), ("en", Language::English)]);
         project.finish();
     }
+    if let Some(section) = root.section("policy") {
+        config.policy = policy::read(&section, &config.policy, false);
+    }
     config.environments = root
         .sections("environments")
         .into_iter()
-        .map(|(name, at)| (name, environment(at)))
+        .map(|(name, at)| (name, environment(at, &config.policy)))
         .collect();
     config.params = root.values("params");
     for (name, section) in root.sections("playbook") {
@@ -118,9 +121,6 @@ fn fill(config: &mut Config, root: Section<'_, '_>) {
         let paths = section.list("allow").into_iter().filter_map(|at| allowed_path(&section, at));
         config.files = paths.map(|path| dir.join(path)).collect();
         section.finish();
-    }
-    if let Some(section) = root.section("policy") {
-        config.policy = policy::read(&section);
     }
     if let Some(section) = root.section("backup") {
         let folder = section.text("dir").map_or(config.backup.dir.clone(), |at| dir.join(at.value));
@@ -158,7 +158,7 @@ fn fill(config: &mut Config, root: Section<'_, '_>) {
     root.finish();
 }
 
-fn environment(section: Section<'_, '_>) -> EnvironmentSettings {
+fn environment(section: Section<'_, '_>, policy: &Policy) -> EnvironmentSettings {
     let url = section.text("url");
     let url_env = section.text("url_env");
     if let (Some(_), Some(second)) = (&url, &url_env) {
@@ -203,6 +203,7 @@ fn environment(section: Section<'_, '_>) -> EnvironmentSettings {
         rehearsal_commands: section.section("rehearsal").map_or_else(BTreeMap::new, rehearsal),
         windows: times(&section, "windows", Window::parse),
         freeze: times(&section, "freeze", Freeze::parse),
+        policy: section.section("policy").map(|table| policy::read(&table, policy, true)),
     };
     section.finish();
     settings

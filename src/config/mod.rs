@@ -16,7 +16,7 @@ mod window;
 pub use environment::{Environment, UrlSource};
 pub use load::{FILE_NAME, find_project};
 pub use parameters::{Declared, Layers, ParamSource, Resolved, missing, parse_assignment, resolve};
-pub use policy::{BackupNeed, Policy, Rule, Way};
+pub use policy::{BackupNeed, Demand, Origin, Policy, Rule, Way};
 pub use settings::{
     Backup, Config, EnvironmentSettings, Expect, RehearsalCommand, RunDefaults, Values,
 };

@@ -36,6 +36,11 @@ impl<'t> Source<'t> {
         blank_password(Place::at_offset(self.file, self.text, span.start, length))
     }
 
+    /// The 1-based line where a byte range begins.
+    pub(super) fn line_of(&self, span: &Range<usize>) -> u32 {
+        self.place(span).line
+    }
+
     /// Keeps a complaint about a byte range.
     pub(super) fn complain(&self, span: &Range<usize>, fault: Fault) {
         self.complaints.borrow_mut().push(fault.place(self.place(span)));
@@ -210,9 +215,14 @@ impl<'s, 't> Section<'s, 't> {
 
     /// One of a few words.
     pub(super) fn word<T: Copy>(&self, key: &'static str, words: &[(&str, T)]) -> Option<T> {
+        self.word_at(key, words).map(|at| at.value)
+    }
+
+    /// One of a few words, with its place.
+    pub(super) fn word_at<T: Copy>(&self, key: &'static str, words: &[(&str, T)]) -> Option<At<T>> {
         let at = self.text(key)?;
         if let Some((_, value)) = words.iter().find(|(word, _)| *word == at.value) {
-            return Some(*value);
+            return Some(At { value: *value, span: at.span });
         }
         let key = self.name_of(key);
         let mut fault =

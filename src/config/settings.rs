@@ -110,6 +110,8 @@ pub struct EnvironmentSettings {
     pub windows: Vec<Window>,
     /// Days on which no run begins.
     pub freeze: Vec<Freeze>,
+    /// Its own table over `[policy]`.
+    pub policy: Option<Policy>,
 }
 
 impl std::fmt::Debug for EnvironmentSettings {

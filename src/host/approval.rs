@@ -3,6 +3,8 @@
 //! Nobody is asked without a terminal, and never while a transaction is open. `--yes` answers
 //! prompts of unprotected environments; it never attests anything.
 
+pub(super) mod approved;
+
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -10,6 +12,8 @@ use dialoguer::{Confirm, Input};
 use rhai::Dynamic;
 use serde_json::{Value, json};
 use unicode_normalization::UnicodeNormalization;
+
+pub use approved::Sign;
 
 use super::gate::{Host, Mode};
 use super::options::ItemOptions;
@@ -84,10 +88,12 @@ impl Host {
         if self.mode() != Mode::Run || !nobody {
             return Ok(());
         }
-        if setup.environment.protected && !self.approved.get() {
+        // A code is held against what runs before anything new happens.
+        let code = setup.wishes.approve.is_some();
+        if setup.environment.protected && !code && !self.runs_by_itself() {
             return Err(no_terminal(&msg!("host.type-name", database = self.database_name()))
                 .cause(msg!("host.protected.cause", environment = self.environment_name()))
-                .remedy(msg!("host.protected.remedy")));
+                .remedy(msg!("host.protected.remedy", name = setup.playbook.name)));
         }
         match setup.asks.first() {
             Some(title) if setup.wishes.until.is_none() && setup.wishes.resume.is_none() => {
@@ -103,13 +109,17 @@ impl Host {
     /// `not-confirmed`, `no-terminal`.
     pub(super) fn confirm_protected(&self) -> Result<(), Fault> {
         // Who read the plan and gives its code has confirmed more than a name.
-        if self.mode() == Mode::Plan || !self.setup.environment.protected || self.approved.get() {
+        let code = self.setup.wishes.approve.is_some();
+        let asks =
+            (self.setup.environment.protected && !self.runs_by_itself()) || self.wants_a_person();
+        if self.mode() == Mode::Plan || code || !asks {
             return Ok(());
         }
         let name = self.database_name();
         self.recorder.borrow_mut().quiet();
         let typed = self.setup.terminal.typed(&msg!("host.type-name", database = name))?;
         if typed.trim() == name {
+            self.typed_by_a_person();
             return Ok(());
         }
         Err(Fault::new(

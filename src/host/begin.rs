@@ -148,6 +148,11 @@ impl Host {
         self.somebody_to_ask().map_err(Self::fatal)?;
         self.confirm_protected().map_err(Self::fatal)?;
         self.first_look()?;
+        if self.mode() == Mode::Plan {
+            self.tell_hours()?;
+            self.tell_policy()?;
+            self.tell_code()?;
+        }
         self.tell_proof()?;
         Ok(self.parameter_map(&id))
     }
@@ -204,8 +209,7 @@ impl Host {
             contacts: Value::Object(contacts),
             version: env!("CARGO_PKG_VERSION").into(),
         })?;
-        self.emit(EventKind::Inputs { inputs: inputs.clone() })?;
-        self.as_approved(&inputs).map_err(Self::fatal)?;
+        self.emit(EventKind::Inputs { inputs })?;
         for note in self.setup.target.iter().flat_map(|target| target.notes.clone()) {
             self.emit(EventKind::Note { text: note })?;
         }

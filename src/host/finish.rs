@@ -57,8 +57,11 @@ impl Host {
         if fault.is_none() {
             fault = self.failed.borrow().clone();
         }
-        if fault.is_none() && self.mode() == Mode::Run {
-            fault = self.lost_steps().map(Rc::new);
+        if fault.is_none() {
+            fault = match self.mode() {
+                Mode::Run => self.lost_steps().map(Rc::new),
+                _ => self.sign().err().map(Rc::new),
+            };
         }
         let state = state.unwrap_or_else(|| self.final_state(fault.as_deref()));
         self.close(state, fault.as_deref())

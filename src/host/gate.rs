@@ -72,6 +72,8 @@ pub struct Wishes {
     pub unprotected: bool,
     /// The code of the plan that was approved.
     pub approve: Option<String>,
+    /// A plan that goes well is approved.
+    pub sign: Option<super::Sign>,
     /// Why a guard is overridden.
     pub reason: Option<String>,
     /// Stop after this item.
@@ -110,6 +112,8 @@ pub struct HostSetup {
     pub cancel: Cancel,
     /// Titles of items that ask a person, found without running.
     pub asks: Vec<String>,
+    /// What the playbook's text shows of its risks, found without running.
+    pub foretold: Vec<super::policy::Foretold>,
     /// True where the playbook catches errors: steps then need savepoints.
     pub catches: bool,
     /// The database is a copy, and everything else is left alone.
@@ -160,6 +164,8 @@ pub struct Host {
     pub(super) ledger_was_there: Cell<bool>,
     /// Somebody approved what the run began with.
     pub(super) approved: Cell<bool>,
+    /// Who approved it, and whether a backup was made: what the policy asks for.
+    pub(super) cleared: super::approval::approved::Cleared,
     /// A rollback was asked for, and nothing of the run was undone.
     pub(super) left: Cell<bool>,
     /// How the run stood before this process took it up.
@@ -189,7 +195,7 @@ pub struct Host {
     /// Where the step that runs began, in a rehearsal.
     pub(super) before_step: RefCell<Option<super::measure::Before>>,
     /// What a rehearsal has proven of this playbook.
-    pub(super) proof: std::cell::OnceCell<super::proof::Proof>,
+    pub(super) proof: std::cell::OnceCell<super::policy::proof::Proof>,
     /// The risk that `playbook(..)` declares.
     pub(super) risk: Cell<Option<crate::model::Risk>>,
     /// How often a connection was tried, the one that was made included.
@@ -253,6 +259,7 @@ impl Host {
             server: RefCell::default(),
             ledger_was_there: Cell::new(false),
             approved: Cell::new(false),
+            cleared: super::approval::approved::Cleared::default(),
             left: Cell::new(false),
             stood: Cell::new(None),
             back: RefCell::default(),
@@ -313,7 +320,8 @@ impl Host {
     /// decision is to perform.
     ///
     /// # Errors
-    /// What `perform` raises, and `write-outside-step`, `write-in-check`, `mixed-effects`.
+    /// What `perform` raises, and `write-outside-step`, `write-in-check`, `mixed-effects`, and what
+    /// the policy refuses.
     pub fn pass(
         self: &Rc<Self>,
         action: Action,
@@ -333,6 +341,7 @@ impl Host {
                 if self.mode() == Mode::Plan {
                     return self.record_planned(action);
                 }
+                self.within_policy(&action)?;
                 self.note_effect(&action)?;
                 perform().map(from_json)
             }
@@ -401,6 +410,7 @@ impl Host {
             let _ = planned_argument;
             return self.record_planned(external.action);
         }
+        self.within_policy(&external.action)?;
         self.note_effect(&external.action)?;
         let changes = external.action.opaque || !external.action.touches.is_empty();
         let value = self.announce_and_perform(external, changes)?;

@@ -3,10 +3,10 @@
 
 use std::rc::Rc;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::gate::{Host, Mode};
+use super::gate::Host;
 use crate::config::Resolved;
 use crate::model::{EventKind, Fault, FaultKind};
 use crate::msg;
@@ -60,41 +60,6 @@ impl Host {
             .into_iter()
             .filter_map(|name| Some((name.clone(), Value::String(self.file_hash(&name)?))))
             .collect()
-    }
-
-    /// What a reader of the plan approves, in twelve digits: playbook, imports, SQL files,
-    /// parameters, environment and address.
-    pub(super) fn approval_code(&self, inputs: &Value) -> String {
-        let target = self.setup.target.as_ref().map(|target| target.display());
-        let name = self.setup.environment.name.clone();
-        let text = json!([inputs["files"], inputs["params"], name, target]).to_string();
-        let hash = Sha256::digest(text.as_bytes());
-        hash[..6].iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-
-    /// `--approve CODE`: what runs is what was read in the plan.
-    ///
-    /// # Errors
-    /// `other-than-approved`.
-    pub(super) fn as_approved(&self, inputs: &Value) -> Result<(), Fault> {
-        let now = self.approval_code(inputs);
-        if self.mode() == Mode::Plan {
-            let text = msg!("host.approval-code", code = now, name = self.setup.playbook.name);
-            return self.emit(EventKind::Note { text });
-        }
-        let Some(given) = &self.setup.wishes.approve else { return Ok(()) };
-        if *given != now {
-            return Err(Fault::new(
-                FaultKind::Refused,
-                "other-than-approved",
-                msg!("host.other-than-approved", given = given),
-            )
-            .cause(msg!("host.other-than-approved.cause"))
-            .remedy(msg!("host.other-than-approved.remedy"))
-            .next(format!("runsheet plan {}", self.setup.playbook.name)));
-        }
-        self.approved.set(true);
-        self.emit(EventKind::Note { text: msg!("host.as-approved", code = now) })
     }
 
     /// The parameters whose values stand in a statement or command line.

@@ -256,6 +256,7 @@ impl Host {
     /// Goes on with a run that the ledger knows.
     fn take_up(self: &Rc<Self>, row: RunRow) -> Result<(), Trouble> {
         *self.run.borrow_mut() = RunId(row.run.clone());
+        *self.cleared.of_run.borrow_mut() = row.inputs["approval"].clone();
         self.reconcile(Some(&row), false)?;
         self.stood.set(Some(row.state));
         let has_file = self.run_folder().join("events.jsonl").is_file();
@@ -287,6 +288,7 @@ impl Host {
             Some(rows) => rows,
             None => self.rows_of(row)?,
         };
+        steps.iter().for_each(|step| self.note_backup(&step.effects));
         let mut replay = Replay::new(steps, intents);
         // Where the database came up inside an item, that item and those before it were met
         // already.

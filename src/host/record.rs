@@ -14,7 +14,8 @@ impl Host {
     /// From here on something new happens: the lease is taken, the run's row and file opened.
     ///
     /// # Errors
-    /// `lease-held`, `ledger-right`, `journal-write`, `outside-window`, `frozen`.
+    /// `lease-held`, `ledger-right`, `journal-write`, `outside-window`, `frozen`; what approval,
+    /// policy and receipt refuse.
     pub(super) fn start_recording(self: &Rc<Self>) -> Result<(), Trouble> {
         let ready = self.begun.borrow().as_ref().is_none_or(|begun| begun.recording);
         if ready || self.mode() == Mode::Plan {
@@ -26,6 +27,8 @@ impl Host {
             self.session()?;
             return self.start_recording();
         }
+        self.as_approved()?;
+        self.demand_policy()?;
         self.demand_rehearsal()?;
         let comparing = self.begun.borrow().as_ref().is_some_and(|begun| begun.comparing.is_some());
         let mut known = Vec::new();
@@ -212,6 +215,12 @@ impl Host {
             inputs["older"] = Value::Array(older);
         }
         inputs["server"] = self.server_value();
+        let approval = self.cleared.record.borrow().clone();
+        if !approval.is_null() && !self.is_way_back() {
+            inputs["approval"] = approval;
+        } else if let Some(before) = before.map(|before| &before.inputs["approval"]) {
+            inputs["approval"] = before.clone();
+        }
         Some(RunRow {
             run: self.run_id().0,
             playbook: begun.id.clone(),

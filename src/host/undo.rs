@@ -216,7 +216,7 @@ impl Host {
         let protected = self.setup.environment.protected;
         let unable = !self.titles_where(|entry| entry.undo.is_none()).is_empty();
         // Nobody is asked about what cannot be done.
-        let agreed = if unable || (terminal.yes && !protected) {
+        let agreed = if unable || (terminal.yes && (!protected || self.approved.get())) {
             Ok(true)
         } else {
             self.confirm(&msg!("host.rollback-question", steps = standing))

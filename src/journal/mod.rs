@@ -4,6 +4,7 @@
 //! with it; the file (`recorder`) answers "what did this run do". The lease says who may write.
 
 mod account;
+mod approval;
 mod epoch;
 mod lease;
 mod ledger;
@@ -14,6 +15,7 @@ mod traces;
 mod turn;
 
 pub use account::{Account, Announced};
+pub use approval::Approval;
 pub use epoch::KnownEpoch;
 pub use lease::{Holder, Lease, LeaseWish, TakeOver, fenced};
 pub use ledger::{IntentRow, IntentState, Ledger, RunRow, RunState, StepRow, StepState};

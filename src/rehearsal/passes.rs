@@ -149,6 +149,7 @@ fn host(
             accept_database: false,
             unprotected: false,
             approve: None,
+            sign: None,
             reason: None,
             until: None,
             allow_pooler: false,
@@ -159,6 +160,7 @@ fn host(
         terminal: Terminal { interactive: false, yes: true },
         cancel: wanted.cancel.clone(),
         asks: Vec::new(),
+        foretold: Vec::new(),
         catches: wanted.catches,
         rehearsal: Some(Rehearsal { commands }),
     }

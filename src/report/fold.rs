@@ -75,7 +75,7 @@ impl Fold {
             EventKind::Attested { item, attestation } => {
                 let fact = Evidence::Attested { attestation: attestation.clone() };
                 match self.titled(item) {
-                    Some(entry) => entry.evidence.push(fact),
+                    Some(entry) => entry.attest(attestation),
                     None => self.report.evidence.push(fact),
                 }
             }

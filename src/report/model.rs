@@ -130,6 +130,40 @@ pub struct ItemReport {
     pub files: Vec<FileStatements>,
 }
 
+impl ItemReport {
+    /// Takes in who ticked a point; what was passed before without anybody is ticked by that.
+    pub(super) fn attest(&mut self, attestation: &Attestation) {
+        if attestation.attested {
+            self.evidence.retain(|fact| match fact {
+                Evidence::Attested { attestation: known } => {
+                    known.attested || known.point != attestation.point
+                }
+                _ => true,
+            });
+        }
+        self.evidence.push(Evidence::Attested { attestation: attestation.clone() });
+        if self.outcome == Some(ItemState::NotAttested) && self.unattested().is_empty() {
+            self.outcome = Some(ItemState::Done { value: Value::Null });
+        }
+    }
+
+    /// The points that nobody has put a name to.
+    pub fn open_points(&self) -> Vec<String> {
+        let passed = self.outcome == Some(ItemState::NotAttested) || !self.unattested().is_empty();
+        if passed { self.unattested() } else { Vec::new() }
+    }
+
+    fn unattested(&self) -> Vec<String> {
+        let open = |fact: &Evidence| match fact {
+            Evidence::Attested { attestation } if !attestation.attested => {
+                Some(attestation.point.clone())
+            }
+            _ => None,
+        };
+        self.evidence.iter().filter_map(open).collect()
+    }
+}
+
 /// Something that an item did or would do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ItemAction {
@@ -345,6 +379,14 @@ impl Report {
     /// Every item, in the order of the checklist.
     pub fn items(&self) -> impl Iterator<Item = &ItemReport> {
         self.sections.iter().flat_map(|section| &section.items)
+    }
+
+    /// Takes in what somebody ticked behind the run's end.
+    pub fn attest(&mut self, title: &str, attestation: &Attestation) {
+        let items = self.sections.iter_mut().flat_map(|section| &mut section.items);
+        if let Some(entry) = items.into_iter().find(|entry| entry.item.title == title) {
+            entry.attest(attestation);
+        }
     }
 
     /// Every piece of evidence with its item; None for what was said outside of items.

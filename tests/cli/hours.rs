@@ -69,3 +69,14 @@ fn frozen_days_close_every_window() {
     ran.exits(4).stderr_shows("frozen").stderr_shows(&format!("{first}..{last}"));
     ran.stderr_shows(&behind);
 }
+
+#[test]
+fn a_plan_says_that_the_window_is_closed_and_a_rehearsal_does_not_care() {
+    let cluster = Cluster::start();
+    let project = project(&cluster, &elsewhere());
+    project.run(&["plan", "fill"]).exits(0).shows("02:00-05:00 UTC").shows("02:00 UTC");
+    project.run(&["rehearse", "fill"]).exits(0);
+    rules(&project, "windows = [\"daily 00:00-24:00 UTC\"]\n");
+    let plan = project.run(&["plan", "fill"]);
+    assert!(!plan.stdout.contains("00:00-24:00"), "{}", plan.stdout);
+}

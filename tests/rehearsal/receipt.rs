@@ -4,7 +4,9 @@ use super::{GOOD, receipts, rehearse};
 use crate::faults::Desk;
 use crate::support::Ran;
 
-const TOML: &str = "[environments.live]\nurl_env = \"LIVE\"\nprotected = true\n";
+const LIVE: &str = "[environments.live]\nurl_env = \"LIVE\"\nprotected = true\n";
+const TOML: &str = "[environments.live]\nurl_env = \"LIVE\"\nprotected = true\n\
+    [policy]\nhigh = { backup = \"optional\" }\nvery_high = { backup = \"optional\" }\n";
 
 /// A protected environment, and a playbook that calls itself dangerous.
 fn protected(body: &str) -> Desk {
@@ -18,9 +20,14 @@ fn protected(body: &str) -> Desk {
 }
 
 fn run(desk: &Desk, more: &[&str]) -> Ran {
-    let plan = desk.project.run(&[&["plan", "it"], more].concat());
+    let plan = desk.project.run(&[&["approve", "it", "--by", "somebody"], set_of(more)].concat());
     let code = plan.stdout.split("approval code: ").nth(1).expect("a code")[..12].to_string();
     desk.project.run(&[&["run", "it", "--approve", &code], more].concat())
+}
+
+/// A reason is the run's, parameters are the plan's too.
+fn set_of<'w>(more: &'w [&'w str]) -> &'w [&'w str] {
+    if more.contains(&"--set") { more } else { &[] }
 }
 
 fn rehearsed(desk: &Desk) -> Ran {
@@ -112,7 +119,7 @@ fn an_edited_receipt_is_refused() {
 fn the_policy_decides_which_risk_needs_a_rehearsal() {
     let desk = protected(GOOD);
     desk.project
-        .file("runsheet.toml", &format!("{TOML}[policy]\nhigh = {{ rehearsal = false }}\n"));
+        .file("runsheet.toml", &format!("{LIVE}[policy]\nhigh = {{ rehearsal = false, backup = \"optional\" }}\nvery_high = {{ rehearsal = false, backup = \"optional\" }}\n"));
     run(&desk, &[]).exits(0);
     // Where nothing is protected nobody asks.
     let desk = Desk::new("");

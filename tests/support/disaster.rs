@@ -272,6 +272,7 @@ impl Desk<'_> {
                 accept_database: accept,
                 unprotected: false,
                 approve: None,
+                sign: None,
                 reason: accept.then(|| "restored".into()),
                 until: until.map(|step| format!("step {step}")),
                 allow_pooler: false,
@@ -281,6 +282,7 @@ impl Desk<'_> {
             terminal: Terminal { interactive: false, yes: true },
             cancel: Cancel::new(),
             asks: Vec::new(),
+            foretold: Vec::new(),
             rehearsal: None,
             catches: false,
         };

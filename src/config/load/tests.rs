@@ -111,7 +111,12 @@ fn every_key_of_the_file_arrives() {
     assert_eq!(config.files, [Path::new("/var/www/shop"), Path::new("/p/../shared")]);
     assert_eq!(
         config.policy.rule(Risk::Medium),
-        Rule { way: Way::Auto, backup: BackupNeed::Recommended, rehearsal: true }
+        Rule {
+            way: Way::Auto,
+            backup: BackupNeed::Recommended,
+            rehearsal: true,
+            two_person: false
+        }
     );
     assert_eq!(config.policy.rule(Risk::VeryHigh).way, Way::Forbid);
     assert_eq!(config.backup, Backup { dir: "/p/dumps".into(), keep: Some(5) });

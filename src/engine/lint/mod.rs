@@ -11,6 +11,7 @@ mod declared;
 mod files;
 mod finding;
 mod flow;
+mod foretold;
 mod forms;
 mod imports;
 mod items;

@@ -11,7 +11,7 @@ use super::finding::Findings;
 use super::flow::Flow;
 use super::program::Program;
 use super::tree::{self, Part};
-use crate::host::Sources;
+use crate::host::{Foretold, Sources};
 use crate::model::ItemKind;
 use crate::playbook::Playbook;
 
@@ -63,6 +63,8 @@ pub struct Outline {
     pub unattended: bool,
     /// SQL files that it names: literals, and parameters' defaults.
     pub sql_files: Vec<String>,
+    /// What its own SQL and its declared risks foretell, ways back not counted.
+    pub foretold: Vec<Foretold>,
     /// What the playbook itself imports.
     pub imports: Vec<String>,
 }
@@ -116,6 +118,7 @@ pub(super) fn of(program: &Program, findings: &mut Findings) -> Outline {
         catches,
         unattended: declared.unattended,
         sql_files,
+        foretold: super::foretold::of(program),
         imports: main.imports.iter().filter_map(|import| import.path.clone()).collect(),
     }
 }

@@ -105,6 +105,26 @@ impl Ledger {
         Ok(rows.into_iter().next().and_then(|row| row.into_iter().next()).filter(|v| !v.is_null()))
     }
 
+    /// Says of a manual item or an approval who attested it afterwards, and keeps the report that
+    /// says so too. Gives how many rows there were.
+    pub async fn tick(
+        &self,
+        session: &Session,
+        run: &str,
+        title: &str,
+        patch: &Value,
+        report: &Value,
+    ) -> Result<u64, DbError> {
+        let sql = format!(
+            "WITH ticked AS (UPDATE {0}.step SET value = value || $3::jsonb
+                WHERE run = $1 AND title = $2 AND kind IN ('manual', 'approve') RETURNING run)
+             UPDATE {0}.run SET report = $4::jsonb WHERE run IN (SELECT run FROM ticked)",
+            self.schema
+        );
+        let values = [json!(run), json!(title), patch.clone(), report.clone()];
+        session.execute(&sql, &values).await
+    }
+
     /// The steps of a run in their order.
     pub async fn steps(&self, session: &Session, run: &str) -> Result<Vec<StepRow>, DbError> {
         let sql = format!(

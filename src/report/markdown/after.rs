@@ -90,7 +90,10 @@ pub(super) fn next_steps(report: &Report, out: &mut String) {
     if !report.is_plan() {
         for entry in report.items().filter(|entry| checklist::is_open(entry)) {
             let title = text(&name_of(&entry.item));
-            steps.push(msg!("report.md.next-tick", title = title));
+            let number = entry.item.number.to_string();
+            let item = entry.item.id.as_deref().unwrap_or(&number);
+            let command = code(&format!("runsheet tick {} {item} --by NAME", report.run));
+            steps.push(msg!("report.md.next-tick", title = title, command = command));
         }
     }
     if matches!(report.state, Some(FinalState::FailedSomeStand | FinalState::VerifyFailed)) {

@@ -44,7 +44,7 @@ step("Names without blanks", || {
 fn exec(host: &Rc<Host>, call: &Call<'_, '_>) -> Result<Dynamic, Trouble> {
     let sql = call.text(0);
     let mut action = described(&sql)?;
-    if host.is_planning() {
+    if host.is_planning() || host.policy_counts() {
         judged(&mut action, &sql);
     }
     let lone = alone_in(&sql)?;

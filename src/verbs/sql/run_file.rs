@@ -70,12 +70,16 @@ pub(super) fn run(host: &Rc<Host>, call: &Call<'_, '_>, found: &Found) -> Result
     if host.is_planning() {
         return plan(host, call, found);
     }
+    let mut action = Action::new("sql::run_file", Effect::Write, found.shown.clone());
+    if host.policy_counts() {
+        action.risk = Some(review(&found.root, &found.path, found.vars.clone())?.risk);
+        host.within_policy(&action)?;
+    }
     if !found.options.transactional {
         let started = Instant::now();
         super::alone::send_each(host, &mut found.open()?, &mut progress)?;
         return Ok(crate::host::from_json(result(&progress, started)));
     }
-    let mut action = Action::new("sql::run_file", Effect::Write, found.shown.clone());
     action.opaque = true;
     host.pass(action, call.planned(), || {
         let started = Instant::now();

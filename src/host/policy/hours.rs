@@ -3,21 +3,36 @@
 //! What has begun is gone on with at any hour, and taken back at any hour; a finished playbook has
 //! nothing to begin. Called where the first new thing of a run is about to happen.
 
-use super::gate::{Host, Mode};
-use crate::config::{Closed, UrlSource, may_begin};
-use crate::model::{Fault, FaultKind};
+use crate::config::{Closed, may_begin};
+use crate::host::gate::{Host, Mode};
+use crate::model::{EventKind, Fault, FaultKind};
 use crate::msg;
 
 impl Host {
     /// # Errors
     /// `outside-window`, `frozen`: kind Refused, with the rule and the next opening.
-    pub(super) fn within_hours(&self) -> Result<(), Fault> {
-        let environment = &self.setup.environment;
-        // A copy has no address of its own in the environment, and nobody works on it.
-        let own = environment.url.is_some() || environment.source == UrlSource::PgVariables;
-        if self.mode() != Mode::Run || self.setup.wishes.resume.is_some() || !own {
+    pub(in crate::host) fn within_hours(&self) -> Result<(), Fault> {
+        // Nobody works on a copy.
+        let copy = self.setup.rehearsal.is_some();
+        if self.mode() != Mode::Run || self.setup.wishes.resume.is_some() || copy {
             return Ok(());
         }
+        self.open_now()
+    }
+
+    /// Says in a plan that a run could not begin now, and when it could.
+    ///
+    /// # Errors
+    /// `journal-write`.
+    pub(in crate::host) fn tell_hours(&self) -> Result<(), Fault> {
+        let Err(closed) = self.open_now() else { return Ok(()) };
+        let words = [Some(closed.message), closed.cause, closed.remedy];
+        let text = words.into_iter().flatten().collect::<Vec<_>>().join("\n");
+        self.emit(EventKind::Note { text })
+    }
+
+    fn open_now(&self) -> Result<(), Fault> {
+        let environment = &self.setup.environment;
         let now = crate::system::now().timestamp();
         may_begin(&environment.windows, &environment.freeze, now)
             .map_err(|closed| self.refused(&closed))

@@ -3,18 +3,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::gate::{Host, Mode};
-use super::stop::Trouble;
+use crate::config::Demand;
+use crate::host::gate::{Host, Mode};
+use crate::host::stop::Trouble;
 use crate::journal::{Receipt, WayBackWord, object_hash};
-use crate::model::{EventKind, Fault, FaultKind, Risk};
+use crate::model::{EventKind, Fault, FaultKind, Risk, format_span};
 use crate::msg;
 use crate::postgres::fingerprint;
 
-/// A receipt older than this says little about the data of today.
-const FRESH_DAYS: i64 = 7;
 /// So many stale things are named.
 const NAMED: usize = 12;
 
@@ -34,25 +34,26 @@ impl Host {
     /// # Errors
     /// `no-receipt`, `receipt-stale` with what changed, `receipt-lossy`, `receipt-edited`: kind
     /// Refused.
-    pub(super) fn demand_rehearsal(self: &Rc<Self>) -> Result<(), Trouble> {
+    pub(in crate::host) fn demand_rehearsal(self: &Rc<Self>) -> Result<(), Trouble> {
         let setup = &self.setup;
         if self.mode() == Mode::Run && setup.rehearsal.is_none() {
             // Looked at before this run changes anything.
             self.proof();
         }
-        let asked = self.mode() == Mode::Run
-            && setup.rehearsal.is_none()
-            && setup.environment.protected
-            && setup.wishes.resume.is_none();
-        let risk = self.known_risk();
-        if !asked || !risk.is_some_and(|risk| setup.config.policy.rule(risk).rehearsal) {
+        let asked =
+            self.mode() == Mode::Run && setup.rehearsal.is_none() && setup.wishes.resume.is_none();
+        let policy = &setup.environment.policy;
+        let wants =
+            |risk: Risk| policy.rule(risk).rehearsal && self.in_force(risk, Demand::Rehearsal);
+        let Some(worst) = self.worst_foreseen().filter(|worst| asked && wants(worst.risk)) else {
             return Ok(());
-        }
-        let risk = risk.map_or("", Risk::word);
+        };
+        let (risk, what) = (worst.risk.word(), worst.what.as_str());
+        let rule = policy.origin(worst.risk, Demand::Rehearsal).shown();
         let again = format!("runsheet rehearse {}", setup.playbook.name);
         let refused = |code: &str, text: String| {
             Fault::new(FaultKind::Refused, code, text)
-                .cause(msg!("host.receipt.cause", risk = risk))
+                .cause(msg!("host.receipt.cause", risk = risk, what = what, rule = rule))
                 .next(again.clone())
         };
         let proof = self.proof();
@@ -81,7 +82,7 @@ impl Host {
     }
 
     /// What plan and report say of a step's undo: the rehearsal that went it, or None.
-    pub(super) fn proven_way_back(self: &Rc<Self>, title: &str) -> Option<String> {
+    pub(in crate::host) fn proven_way_back(self: &Rc<Self>, title: &str) -> Option<String> {
         if self.setup.rehearsal.is_some() {
             return None;
         }
@@ -125,7 +126,7 @@ impl Host {
     ///
     /// # Errors
     /// `journal-write`.
-    pub(super) fn tell_proof(self: &Rc<Self>) -> Result<(), Fault> {
+    pub(in crate::host) fn tell_proof(self: &Rc<Self>) -> Result<(), Fault> {
         let mode = self.mode();
         if self.setup.rehearsal.is_some() || mode != Mode::Plan || self.worker.borrow().is_none() {
             return Ok(());
@@ -163,58 +164,17 @@ impl Host {
         })
     }
 
-    /// The highest risk that is known before anything runs: what the playbook declares, and what
-    /// the SQL files do that it names.
-    fn known_risk(self: &Rc<Self>) -> Option<Risk> {
-        let named: Vec<String> = self.begun.borrow().as_ref().map_or_else(Vec::new, |begun| {
-            let files = begun.inputs["files"].as_object();
-            files.into_iter().flatten().map(|(name, _)| name.clone()).collect()
-        });
-        let setup = &self.setup;
-        let reviewed = named.iter().filter(|name| name.ends_with(".sql")).filter_map(|name| {
-            let found = crate::playbook::resolve_sql(&setup.project, &setup.playbook, name).ok()?;
-            let path = found.on_disk(setup.state.root()).ok()?;
-            let (folder, file) = (path.parent()?, path.file_name()?.to_str()?);
-            // What cannot be read is refused where it is used.
-            crate::sql::review(folder, file, BTreeMap::new()).ok().map(|review| review.risk)
-        });
-        reviewed.chain(self.risk.get()).max()
-    }
-
     fn stale(self: &Rc<Self>, receipt: &Receipt) -> Vec<String> {
         let mut stale = Vec::new();
         if !receipt.with_rows {
             stale.push(msg!("host.stale.no-rows"));
         }
-        let inputs = self.begun.borrow().as_ref().map(|begun| begun.inputs.clone());
-        let inputs = inputs.unwrap_or_default();
-        for (file, hash) in &receipt.files {
-            let now = inputs["files"][file].as_str().map(String::from);
-            match now.or_else(|| self.file_hash(file)) {
-                Some(now) if now == *hash => {}
-                Some(_) => stale.push(msg!("host.stale.file", file = file)),
-                None => stale.push(msg!("host.stale.file-gone", file = file)),
-            }
-        }
-        for file in inputs["files"].as_object().into_iter().flatten().map(|(name, _)| name) {
-            if !receipt.files.contains_key(file) {
-                stale.push(msg!("host.stale.file-new", file = file));
-            }
-        }
-        let names: BTreeSet<&String> = [&receipt.params, &inputs["params"]]
-            .iter()
-            .flat_map(|map| map.as_object().into_iter().flatten().map(|(name, _)| name))
-            .collect();
-        for name in names {
-            let (was, now) = (&receipt.params[name], &inputs["params"][name]);
-            if was != now {
-                stale.push(msg!("host.stale.parameter", name = name, was = was, now = now));
-            }
-        }
-        let days = age_in_days(&receipt.at);
-        if days.is_none_or(|days| days >= FRESH_DAYS) {
-            let days = days.map_or("?".to_string(), |days| days.to_string());
-            stale.push(msg!("host.stale.age", days = days, limit = FRESH_DAYS));
+        stale.extend(self.stale_inputs(&receipt.files, &receipt.params));
+        let limit = self.setup.environment.policy.receipt_age;
+        let old = age(&receipt.at);
+        if old.is_none_or(|old| old >= limit) {
+            let old = old.map_or("?".to_string(), aged);
+            stale.push(msg!("host.stale.age", age = old, limit = aged(limit)));
         }
         // A run that has begun has changed the schema itself.
         let untouched = self.mode() == Mode::Plan || self.setup.wishes.resume.is_none();
@@ -222,7 +182,7 @@ impl Host {
             match self.stale_server(receipt) {
                 Ok(found) => stale.extend(found),
                 Err(trouble) => {
-                    let why = super::undo::fault_of(trouble).message;
+                    let why = crate::host::undo::fault_of(trouble).message;
                     stale.push(msg!("host.stale.unknown", why = why));
                 }
             }
@@ -241,37 +201,87 @@ impl Host {
         let ledger = self.setup.config.ledger_schema.clone();
         let now = self.wait(fingerprint::schema(&session, &ledger))?;
         let now = now.map_err(|error| self.db_fault(error))?;
-        stale.extend(changed_objects(receipt, &now));
+        stale.extend(changed_objects(&receipt.schema, &receipt.made, &now));
         Ok(stale)
+    }
+
+    /// What of files and parameters is no longer as it was.
+    pub(in crate::host) fn stale_inputs(
+        &self,
+        files: &BTreeMap<String, String>,
+        params: &Value,
+    ) -> Vec<String> {
+        let mut stale = Vec::new();
+        let inputs = self.begun.borrow().as_ref().map(|begun| begun.inputs.clone());
+        let inputs = inputs.unwrap_or_default();
+        for (file, hash) in files {
+            let now = inputs["files"][file].as_str().map(String::from);
+            match now.or_else(|| self.file_hash(file)) {
+                Some(now) if now == *hash => {}
+                Some(_) => stale.push(msg!("host.stale.file", file = file)),
+                None => stale.push(msg!("host.stale.file-gone", file = file)),
+            }
+        }
+        for file in inputs["files"].as_object().into_iter().flatten().map(|(name, _)| name) {
+            if !files.contains_key(file) {
+                stale.push(msg!("host.stale.file-new", file = file));
+            }
+        }
+        let names: BTreeSet<&String> = [params, &inputs["params"]]
+            .iter()
+            .flat_map(|map| map.as_object().into_iter().flatten().map(|(name, _)| name))
+            .collect();
+        for name in names {
+            let (was, now) = (&params[name], &inputs["params"][name]);
+            if was != now {
+                stale.push(msg!("host.stale.parameter", name = name, was = was, now = now));
+            }
+        }
+        stale
     }
 }
 
 /// What of the schema is no longer as it was rehearsed. A relation that is wholly new, and that the
 /// playbook does not make itself, is no difference: partitions are made every night.
-fn changed_objects(receipt: &Receipt, now: &BTreeMap<String, String>) -> Vec<String> {
+pub(in crate::host) fn changed_objects(
+    schema: &BTreeMap<String, String>,
+    made: &[String],
+    now: &BTreeMap<String, String>,
+) -> Vec<String> {
     let mut found = Vec::new();
-    for (name, hash) in &receipt.schema {
+    for (name, hash) in schema {
         match now.get(name) {
             Some(body) if object_hash(body) == *hash => {}
             Some(_) => found.push(msg!("host.stale.changed", object = name)),
             None => found.push(msg!("host.stale.gone", object = name)),
         }
     }
-    for (name, body) in now.iter().filter(|(name, _)| !receipt.schema.contains_key(*name)) {
+    for (name, body) in now.iter().filter(|(name, _)| !schema.contains_key(*name)) {
         let apart = match fingerprint::relation_of(name, body) {
-            Some(table) => !receipt.schema.contains_key(&table),
+            Some(table) => !schema.contains_key(&table),
             None => name.starts_with("relation "),
         };
-        if !apart || receipt.made.contains(name) {
+        if !apart || made.contains(name) {
             found.push(msg!("host.stale.new", object = name));
         }
     }
     found
 }
 
-fn age_in_days(at: &str) -> Option<i64> {
+/// How long ago that was; None where it cannot be told, or lies in the future.
+pub(in crate::host) fn age(at: &str) -> Option<Duration> {
     let then: jiff::Timestamp = at.parse().ok()?;
-    Some(jiff::Timestamp::now().duration_since(then).as_secs() / 86_400)
+    Duration::try_from(jiff::Timestamp::now().duration_since(then)).ok()
+}
+
+/// "7d", "3d 4h"; below a day as spans are shown.
+pub(in crate::host) fn aged(span: Duration) -> String {
+    let hours = span.as_secs() / 3600;
+    match (hours / 24, hours % 24) {
+        (0, _) => format_span(span),
+        (days, 0) => format!("{days}d"),
+        (days, hours) => format!("{days}d {hours}h"),
+    }
 }
 
 /// "2026-11-21 11:02" of "2026-11-21T11:02:33+00:00".
@@ -279,7 +289,7 @@ fn day(at: &str) -> String {
     at.get(..16).unwrap_or(at).replace('T', " ")
 }
 
-fn shown(lines: &[String]) -> String {
+pub(in crate::host) fn shown(lines: &[String]) -> String {
     let mut text = lines.iter().take(NAMED).cloned().collect::<Vec<_>>().join("\n");
     if lines.len() > NAMED {
         let more = lines.len() - NAMED;

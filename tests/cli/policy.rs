@@ -1,0 +1,215 @@
+//! The policy: what each risk asks for, who decided that, and what is stopped where.
+
+use crate::faults::Desk;
+use crate::support::Ran;
+
+/// A desk whose database is the protected environment `live`.
+fn live(policy: &str, body: &str) -> Desk {
+    let mut desk = Desk::new(body);
+    let url = desk.url();
+    desk.project.env("LIVE", &url);
+    rules(&desk, policy);
+    desk
+}
+
+fn rules(desk: &Desk, policy: &str) {
+    let text = format!("[environments.live]\nurl_env = \"LIVE\"\nprotected = true\n{policy}");
+    desk.project.file("runsheet.toml", &text);
+}
+
+/// The code of the plan as it is now.
+pub fn code(desk: &Desk) -> String {
+    let plan = desk.project.run(&["plan", "it"]);
+    plan.stdout.split("approval code: ").nth(1).expect("a code")[..12].to_string()
+}
+
+/// The same, signed.
+pub fn signed(desk: &Desk, by: &str) -> String {
+    let ran = desk.project.run(&["approve", "it", "--by", by, "--because", "ticket 12"]);
+    ran.exits(0).shows(&format!("approved by {by}"));
+    ran.stdout.split("approval code: ").nth(1).expect("a code")[..12].to_string()
+}
+
+fn run(desk: &Desk, code: &str) -> Ran {
+    desk.project.run(&["run", "it", "--approve", code])
+}
+
+const ADD: &str = r#"step("new table", #{ undo: || db::exec("DROP TABLE extra") },
+    || db::exec("CREATE TABLE extra (id int)"));"#;
+const DROP: &str = r#"step("away", || db::exec("ALTER TABLE items DROP COLUMN name"));"#;
+const SAFE_DROP: &str = r#"step("dump", || pg::dump());
+step("away", || db::exec("ALTER TABLE items DROP COLUMN name"));"#;
+const NO_REHEARSAL: &str = "[policy]\nvery_high = { rehearsal = false }\n";
+
+#[test]
+fn the_built_in_table_holds_in_protected_environments_and_names_itself() {
+    let desk = live("", DROP);
+    let ran = run(&desk, &code(&desk));
+    ran.exits(4)
+        .stderr_shows("policy-manual")
+        .stderr_shows("policy-backup")
+        .stderr_shows("playbooks/it.rhai:2")
+        .stderr_shows("way = \"manual\" (built-in default)")
+        .stderr_shows("runsheet approve it --by NAME");
+    desk.unchanged();
+    assert_eq!(desk.value("SELECT to_regnamespace('runsheet') IS NULL"), "t");
+    // Signed, with a dump before it, and without the rehearsal.
+    desk.body(SAFE_DROP);
+    run(&desk, &signed(&desk, "kim")).exits(4).stderr_shows("no-receipt");
+    rules(&desk, NO_REHEARSAL);
+    let ran = run(&desk, &signed(&desk, "kim"));
+    ran.exits(0).shows("rehearsal = false (runsheet.toml:5)").shows("ticket 12");
+    let approval = desk.value("SELECT inputs->'approval'->>'by' FROM runsheet.run");
+    assert_eq!(approval, "kim");
+    assert!(desk.of_run("report.md").contains("by kim"), "the report names who approved");
+    // Elsewhere nobody asks.
+    let desk = Desk::new(DROP);
+    desk.run().exits(0);
+}
+
+#[test]
+fn what_is_reviewed_wants_the_code_of_its_plan_and_no_signature() {
+    let desk = live("", r#"step("index", || db::exec("CREATE INDEX ON items (name)"));"#);
+    let plan = desk.project.run(&["plan", "it"]);
+    plan.exits(0).shows("way = \"review\" (built-in default)").shows("recommends a backup");
+    run(&desk, &code(&desk)).exits(0);
+}
+
+#[test]
+fn a_line_of_the_file_is_stronger_than_the_table_and_an_environments_own_than_both() {
+    let policy = "[policy]\nlow = { way = \"manual\" }\n[environments.live.policy]\nlow = { way = \"auto\" }\n";
+    let desk = live("[policy]\nlow = { way = \"manual\" }\n", ADD);
+    run(&desk, &code(&desk)).exits(4).stderr_shows("way = \"manual\" (runsheet.toml:5)");
+    rules(&desk, policy);
+    // By itself: nobody is asked, although the environment is protected.
+    desk.project.run(&["run", "it"]).exits(0).shows("way = \"auto\" (runsheet.toml:7)");
+}
+
+#[test]
+fn what_is_forbidden_is_forbidden_wherever_that_is_written() {
+    let desk = live("[policy]\nvery_high = { way = \"forbid\" }\n", SAFE_DROP);
+    let ran = run(&desk, &signed(&desk, "kim"));
+    ran.exits(4).stderr_shows("policy-forbids").stderr_shows("runsheet.toml:5");
+    let desk = Desk::new(DROP);
+    desk.project.file("runsheet.toml", "[policy]\nvery_high = { way = \"forbid\" }\n");
+    desk.run().exits(4).stderr_shows("policy-forbids");
+    desk.unchanged();
+}
+
+#[test]
+fn an_environments_own_table_holds_without_protection() {
+    let mut desk = Desk::new(ADD);
+    let url = desk.url();
+    desk.project.env("LIVE", &url);
+    desk.project.file(
+        "runsheet.toml",
+        "[environments.test]\nurl_env = \"LIVE\"\npolicy = { low = { way = \"manual\" } }\n",
+    );
+    desk.project.run(&["run", "it", "--yes"]).exits(4).stderr_shows("shop");
+    run(&desk, &code(&desk)).exits(4).stderr_shows("policy-manual").stderr_shows("runsheet.toml:3");
+    run(&desk, &signed(&desk, "kim")).exits(0);
+}
+
+/// The larger of what is declared and what the SQL does; a statement that only shows itself when it
+/// runs is stopped before it is sent.
+#[test]
+fn the_effective_risk_is_the_larger_of_declared_and_judged() {
+    let auto = "[environments.live.policy]\nlow = { way = \"auto\" }\n";
+    // Declared high, and harmless.
+    let desk =
+        live(auto, r#"step("x", #{ risk: "high" }, || db::exec("CREATE TABLE extra (id int)"));"#);
+    desk.project.run(&["run", "it"]).exits(4);
+    run(&desk, &code(&desk))
+        .exits(4)
+        .stderr_shows("policy-manual")
+        .stderr_shows("it.rhai:2 declares");
+    // Declared low, and judged very high: in the text, in a file, and put together.
+    for body in [
+        r#"step("x", #{ risk: "low" }, || db::exec("DELETE FROM items"));"#,
+        r#"step("x", #{ risk: "low" }, || sql::run_file("sql/x.sql"));"#,
+        r#"let t = "items"; step("x", #{ risk: "low" }, || db::exec(`DELETE FROM ${t}`));"#,
+    ] {
+        desk.project.file("sql/x.sql", "DELETE FROM items;\n");
+        desk.body(body);
+        run(&desk, &code(&desk)).exits(4).stderr_shows("very_high");
+        desk.unchanged();
+    }
+    // Nobody can foretell it: the gate stops it, and what was before it stands.
+    desk.body(
+        r#"step("new", || db::exec("CREATE TABLE extra (id int)"));
+let words = ["DELETE", "FROM", "items"];
+step("x", || { let sql = ""; for w in words { sql += w + " "; } db::exec(sql) });"#,
+    );
+    let ran = desk.project.run(&["run", "it"]);
+    ran.exits(4).stderr_shows("policy-manual").stderr_shows("db::exec DELETE FROM items");
+    assert_eq!(desk.value("SELECT count(*) FROM items"), "20");
+    // A caught refusal is a refusal all the same.
+    desk.body(
+        r#"let words = ["DELETE", "FROM", "items"];
+step("x2", || { let sql = ""; for w in words { sql += w + " "; } try { db::exec(sql) } catch { } 1 });"#,
+    );
+    desk.project.run(&["run", "it", "--again"]).exits(0);
+    assert_eq!(desk.value("SELECT count(*) FROM items"), "20");
+}
+
+/// A backup that stands in the text and is not made before the statement.
+#[test]
+fn a_backup_that_comes_too_late_is_no_backup() {
+    let desk = live(
+        NO_REHEARSAL,
+        r#"step("away", || db::exec("ALTER TABLE items DROP COLUMN name")); step("dump", || pg::dump());"#,
+    );
+    let ran = run(&desk, &signed(&desk, "kim"));
+    ran.exits(4).stderr_shows("policy-backup");
+    desk.unchanged();
+}
+
+#[test]
+fn a_second_person_is_another_one_than_the_runner() {
+    let policy = "[policy]\nlow = { way = \"manual\", two_person = true }\n";
+    let desk = live(policy, ADD);
+    run(&desk, &code(&desk)).exits(4).stderr_shows("policy-two-person").stderr_shows("toml:5");
+    // Another name from the same account is the same person.
+    run(&desk, &signed(&desk, "kim")).exits(4).stderr_shows("policy-two-person");
+    // Somebody else's account: the approval is signed there.
+    let ran = {
+        let mut command = desk.project.command(&["approve", "it", "--by", "kim"]);
+        command.env("USER", "kim").env("LOGNAME", "kim");
+        crate::support::project::Running::start(command, desk.project.path().to_path_buf()).wait()
+    };
+    ran.exits(0);
+    run(&desk, &code(&desk)).exits(0).shows("kim");
+}
+
+#[test]
+fn every_complaint_about_a_policy_is_said_at_once_with_its_line() {
+    let desk = live(
+        "[policy]\nlow = { way = \"fly\" }\nhuge = {}\nhigh = { backup = 3, two_person = \"yes\" }\nmedium = { two_person = true }\nreceipt_age = 7\n[environments.live.policy]\nvery_high = { rehersal = true }\n",
+        ADD,
+    );
+    let ran = desk.project.run(&["plan", "it"]);
+    ran.exits(2);
+    for line in [5, 6, 7, 8, 9, 11] {
+        ran.stderr_shows(&format!("runsheet.toml:{line}"));
+    }
+    ran.stderr_shows("two_person").stderr_shows("rehearsal");
+    rules(&desk, "[policy]\nmedium = { way = \"manual\" }\nhigh = { way = \"auto\" }\n");
+    desk.project.run(&["plan", "it"]).exits(0).stderr_shows("high may do by itself");
+}
+
+#[test]
+fn what_has_begun_is_taken_back_whatever_the_policy_says() {
+    let desk = live(
+        NO_REHEARSAL,
+        r#"step("dump", || pg::dump());
+step("fill", #{ undo: || db::exec("DELETE FROM items WHERE id = 77") }, || db::exec("INSERT INTO items VALUES (77, 'x')"));
+step("stop", || db::exec("SELECT 1 / 0"));"#,
+    );
+    let code = signed(&desk, "kim");
+    run(&desk, &code).exits(5);
+    rules(&desk, "[policy]\nvery_high = { way = \"forbid\" }\nmedium = { way = \"forbid\" }\n");
+    desk.project.run(&["rollback", "--yes"]).exits(4);
+    // Forward and back were approved together.
+    desk.project.run(&["rollback", "--yes", "--approve", &code]).exits(0);
+    assert_eq!(desk.value("SELECT count(*) FROM items WHERE id = 77"), "0");
+}
