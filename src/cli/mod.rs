@@ -13,6 +13,7 @@ mod help;
 mod known;
 mod lint;
 mod look;
+mod pairs;
 mod past;
 mod rehearse;
 mod road;

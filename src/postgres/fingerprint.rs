@@ -13,7 +13,7 @@ use super::{DbError, Session};
 use crate::model::hex;
 
 /// Texts of values must not depend on who asks: they are pinned for this question alone.
-pub(super) const PINS: &str = "SET LOCAL search_path = pg_catalog; SET LOCAL TimeZone = 'UTC'; \
+pub(crate) const PINS: &str = "SET LOCAL search_path = pg_catalog; SET LOCAL TimeZone = 'UTC'; \
     SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL IntervalStyle = 'postgres'; \
     SET LOCAL extra_float_digits = 3; SET LOCAL bytea_output = 'hex'; SET LOCAL xmloption = 'content'; \
     SET LOCAL row_security = off; SET LOCAL quote_all_identifiers = off; SET LOCAL lc_monetary = 'C'";
@@ -131,6 +131,23 @@ pub fn digest(lines: &[String]) -> String {
         hash.update(b"\n");
     }
     hex(&hash.finalize())
+}
+
+/// The question for the objects of a schema without parameters, for a session that prepares it
+/// once and asks it often; [`of_cells`] reads its answer.
+pub(crate) fn schema_question(ledger: &str) -> String {
+    SCHEMA.replace("$1", "NULL").replace("$2", &crate::model::quote_literal(ledger))
+}
+
+/// The objects of a schema, as in [`Fingerprint::schema`], from kind, name and body of each.
+pub(crate) fn of_cells(cells: Vec<Vec<Option<String>>>) -> BTreeMap<String, String> {
+    let line = |row: Vec<Option<String>>| {
+        let row = row.into_iter().map(|cell| Value::from(cell.unwrap_or_default())).collect();
+        Value::Array(row).to_string()
+    };
+    let mut lines: Vec<String> = cells.into_iter().map(line).collect();
+    lines.sort_unstable();
+    Fingerprint::of(lines, Vec::new()).schema
 }
 
 pub(super) async fn schema_lines(
