@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::desk::Desk;
+use super::desk::{Desk, write_out};
 use crate::model::{Fault, format_span};
 use crate::msg;
 use crate::postgres::Difference;
@@ -30,17 +30,21 @@ pub(super) fn pairs(desk: &Desk, folder: &Path) -> Result<u8, Fault> {
     let told = walk(&asked, &mut |pair| {
         done += 1;
         if json {
-            desk.json(&json!({ "event": "pair", "pair": pair, "broken": pair.is_broken() }));
+            line(desk, &json!({ "event": "pair", "pair": pair, "broken": pair.is_broken() }));
         } else if pair.is_broken() || !pair.up.went_well() {
             desk.talk(&msg!("pairs.found", done = done, count = count, name = pair.name));
         }
     })?;
     if json {
-        desk.json(&summary(&told, folder));
+        line(desk, &summary(&told, folder));
     } else {
         show(desk, &told);
     }
     Ok(told.exit())
+}
+
+fn line(desk: &Desk, value: &serde_json::Value) {
+    write_out(&desk.redactor.clean(&format!("{value}\n")));
 }
 
 fn summary(told: &PairsTold, folder: &Path) -> serde_json::Value {
@@ -149,5 +153,9 @@ fn counted(told: &PairsTold) -> String {
         again = told.count(|pair| pair.again == Word::Failed),
         rows = told.count(|pair| !matches!(pair.rows.as_str(), "" | "same"))
     );
-    if written == 0 { format!("{first}\n{}", msg!("pairs.counted.none")) } else { format!("{first}\n{second}") }
+    if written == 0 {
+        format!("{first}\n{}", msg!("pairs.counted.none"))
+    } else {
+        format!("{first}\n{second}")
+    }
 }

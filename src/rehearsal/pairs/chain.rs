@@ -5,21 +5,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::data::{self, Data, Table};
+use super::objects::compare;
 use super::read::Pair;
 use super::script::{How, Script};
 use super::told::{PairTold, Schema, Word};
 use crate::model::{Fault, quote_ident};
 use crate::postgres::fingerprint::{of_cells, schema_question};
 use crate::postgres::scratch::ScratchServer;
-use crate::postgres::{
-    Change, ConnectOptions, DbError, Fingerprint, ObjectChange, Session, Target, connect, objects,
-};
+use crate::postgres::{ConnectOptions, DbError, ObjectChange, Session, Target, connect};
 use crate::rehearsal::seed::fill;
 
 /// What a COMMIT and a new session would do to the session's state.
-const CLEAN: &str = "SET CONSTRAINTS ALL IMMEDIATE; RESET SESSION AUTHORIZATION; RESET ALL; DISCARD TEMP";
+const CLEAN: &str =
+    "SET CONSTRAINTS ALL IMMEDIATE; RESET SESSION AUTHORIZATION; RESET ALL; DISCARD TEMP";
 /// Rows for a table that has none.
-const ROWS: u64 = 3;
+const ROWS: u64 = 4;
 /// Rows more for a table that has got a column.
 const MORE: u64 = 2;
 const ADMIN: &str = "postgres";
@@ -111,7 +111,11 @@ impl<'a> Chain<'a> {
 
     /// One migration; what was found out is written into `told`. False where the up does not apply:
     /// then the database is as it was.
-    pub(super) async fn step(&mut self, scripts: &Scripts, told: &mut PairTold) -> Result<bool, Fault> {
+    pub(super) async fn step(
+        &mut self,
+        scripts: &Scripts,
+        told: &mut PairTold,
+    ) -> Result<bool, Fault> {
         if scripts.fit_in_one_transaction() {
             let done = match self.rows.is_some() {
                 true => self.with_rows(scripts, told).await,
@@ -189,9 +193,8 @@ impl<'a> Chain<'a> {
         Ok(())
     }
 
-    fn unseeded(&self) -> Vec<(String, String)> {
-        let known = self.rows.iter().flat_map(|rows| &rows.unseeded);
-        known.map(|(table, why)| (table.clone(), why.clone())).collect()
+    fn unseeded(&self) -> BTreeMap<String, String> {
+        self.rows.as_ref().map(|rows| rows.unseeded.clone()).unwrap_or_default()
     }
 
     /// Rows for tables that have none and for those with a new column; then what changed is held.
@@ -241,7 +244,7 @@ impl<'a> Chain<'a> {
             let session = self.session()?;
             if let Err(error) = carry_out(session, &scripts.up, how).await {
                 found.up = Word::Failed;
-                found.errors.push(("up", said(&error)));
+                found.errors.insert("up", said(&error));
             }
             // A new session, as the next migration would have.
             self.open().await?;
@@ -312,7 +315,7 @@ struct Found {
     objects: Vec<ObjectChange>,
     again: Word,
     tables: Option<Vec<crate::postgres::TableChange>>,
-    errors: Vec<(&'static str, String)>,
+    errors: BTreeMap<&'static str, String>,
 }
 
 impl Found {
@@ -412,35 +415,10 @@ async fn schema(session: &Session) -> Result<BTreeMap<String, String>, DbError> 
     Ok(of_cells(found.into_iter().next().unwrap_or_default()))
 }
 
-fn compare(
-    before: &BTreeMap<String, String>,
-    after: &BTreeMap<String, String>,
-) -> (Schema, Vec<ObjectChange>) {
-    let print = |schema: &BTreeMap<String, String>| Fingerprint {
-        schema: schema.clone(),
-        ..Fingerprint::default()
-    };
-    if before == after {
-        return (Schema::Exact, Vec::new());
-    }
-    let found = objects(&print(before), &print(after));
-    let moved = |one: &ObjectChange| {
-        let list = |text: &Option<String>| -> Vec<serde_json::Value> {
-            serde_json::from_str(text.as_deref().unwrap_or_default()).unwrap_or_default()
-        };
-        let (left, right) = (list(&one.left), list(&one.right));
-        one.change == Change::Different
-            && one.what.starts_with("column ")
-            && left.len() > 1
-            && left.get(1..) == right.get(1..)
-    };
-    let word = if found.iter().all(moved) { Schema::Order } else { Schema::Differs };
-    (word, found)
-}
-
 async fn session(server: &ScratchServer, database: &str) -> Result<Session, Fault> {
     let target = Target::parse(&server.url(database), &|_| None)?;
-    let options = ConnectOptions { application_name: "runsheet/pairs".into(), ..ConnectOptions::default() };
+    let options =
+        ConnectOptions { application_name: "runsheet/pairs".into(), ..ConnectOptions::default() };
     let session = connect(&target, &options).await?;
     let (tables, question) = (data::TABLES, schema_question("runsheet"));
     let pins = crate::postgres::fingerprint::PINS;
@@ -470,5 +448,6 @@ async fn copy(server: &ScratchServer, from: &str, to: &str) -> Result<(), Fault>
          EXIT WHEN NOT EXISTS (SELECT {others}); PERFORM pg_sleep(0.002); END LOOP; END $$"
     );
     admin(server, &alone).await?;
-    admin(server, &format!("CREATE DATABASE {} TEMPLATE {}", quote_ident(to), quote_ident(from))).await
+    admin(server, &format!("CREATE DATABASE {} TEMPLATE {}", quote_ident(to), quote_ident(from)))
+        .await
 }

@@ -161,9 +161,9 @@ pub(super) fn compare(name: &str, left: &Held, right: Option<&Held>) -> Option<T
         return (change.missing + change.extra + change.different > 0).then_some(change);
     }
     // The key of the left side: rows are known by it as long as its columns are there.
-    let there = |held: &Held| held.rows.first().is_none_or(|row| {
-        left.key.iter().all(|column| row.contains_key(column))
-    });
+    let there = |held: &Held| {
+        held.rows.first().is_none_or(|row| left.key.iter().all(|column| row.contains_key(column)))
+    };
     let key: &[String] = if there(right) { &left.key } else { &[] };
     let mut others: BTreeMap<String, Vec<&Map<String, Value>>> = BTreeMap::new();
     for row in &right.rows {

@@ -6,6 +6,7 @@
 
 mod chain;
 mod data;
+mod objects;
 mod read;
 mod script;
 mod told;

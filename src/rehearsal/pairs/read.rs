@@ -236,7 +236,10 @@ mod tests {
         assert!(pairs[0].up.outside && pairs[0].down.as_ref().unwrap().outside);
         let dbmate = &pairs[2];
         assert!(dbmate.up.outside && !dbmate.down.as_ref().unwrap().outside);
-        assert_eq!((dbmate.up.text.trim(), dbmate.down.as_ref().unwrap().text.trim()), ("c;", "-c;"));
+        assert_eq!(
+            (dbmate.up.text.trim(), dbmate.down.as_ref().unwrap().text.trim()),
+            ("c;", "-c;")
+        );
         assert!(pairs[3].down.as_ref().unwrap().outside);
     }
 

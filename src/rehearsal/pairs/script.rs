@@ -6,8 +6,19 @@ use crate::postgres::{DbError, Session};
 use crate::sql::{Piece, Splitter, quick_kind};
 
 /// psql's commands that change nothing about what the server is sent.
-const QUIET: &[&str] =
-    &["restrict", "unrestrict", "echo", "qecho", "timing", "pset", "x", "set", "encoding", "d", "dt"];
+const QUIET: &[&str] = &[
+    "restrict",
+    "unrestrict",
+    "echo",
+    "qecho",
+    "timing",
+    "pset",
+    "x",
+    "set",
+    "encoding",
+    "d",
+    "dt",
+];
 
 enum Sent {
     Statement(String),

@@ -1,5 +1,7 @@
 //! What is known of a set of migrations afterwards, as data.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::read::Layout;
@@ -97,9 +99,9 @@ pub struct PairTold {
     /// What of the rows is not as it was.
     pub tables: Vec<TableChange>,
     /// What the server said, by what failed: `up`, `down`, `again`, `up_rows`, `down_rows`.
-    pub errors: Vec<(&'static str, String)>,
+    pub errors: BTreeMap<&'static str, String>,
     /// Tables that no row could be made for, and why.
-    pub unseeded: Vec<(String, String)>,
+    pub unseeded: BTreeMap<String, String>,
     /// How long all of it took, in milliseconds.
     pub took_ms: u64,
 }

@@ -1,5 +1,6 @@
 //! The order of it: one private server, two databases, one migration after the other.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -101,8 +102,8 @@ fn blank(pair: &Pair) -> PairTold {
         rows: String::new(),
         objects: Vec::new(),
         tables: Vec::new(),
-        errors: Vec::new(),
-        unseeded: Vec::new(),
+        errors: BTreeMap::new(),
+        unseeded: BTreeMap::new(),
         took_ms: 0,
     }
 }

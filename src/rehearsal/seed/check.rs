@@ -24,7 +24,8 @@ pub(super) fn instead(shape: &Shape, check: &Check) -> Vec<Instead> {
         }
     }
     // "Exactly one of these": every set of those that may be NULL.
-    let nullable: Vec<&&Column> = columns.iter().filter(|column| !column.not_null).take(6).collect();
+    let nullable: Vec<&&Column> =
+        columns.iter().filter(|column| !column.not_null).take(6).collect();
     for set in 1..(1_usize << nullable.len()) {
         let gone = nullable.iter().enumerate().filter(|(at, _)| set >> at & 1 == 1);
         tries.push(gone.map(|(_, column)| (column.number, "NULL".to_string())).collect());

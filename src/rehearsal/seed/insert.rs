@@ -105,8 +105,13 @@ impl Filling<'_> {
                     self.take_out().await?;
                     false
                 }
-                Err(error) => error.constraint.as_deref() == Some(&refused)
-                    || matches!(error.sqlstate.as_deref(), Some("22001" | "22P02" | "22003" | "23502")),
+                Err(error) => {
+                    error.constraint.as_deref() == Some(&refused)
+                        || matches!(
+                            error.sqlstate.as_deref(),
+                            Some("22001" | "22P02" | "22003" | "23502")
+                        )
+                }
             };
             if !same {
                 self.chosen.extend(other);

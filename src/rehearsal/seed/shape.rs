@@ -138,13 +138,19 @@ fn in_order(mut left: Vec<Shape>) -> Vec<Shape> {
         };
         // A ring is opened where most of its keys may be NULL.
         let may_begin = |shape: &Shape| {
-            shape.keys.iter().flat_map(|key| &key.columns).filter(|number| {
-                shape.columns.iter().any(|column| column.number == **number && column.not_null)
-            }).count()
+            shape
+                .keys
+                .iter()
+                .flat_map(|key| &key.columns)
+                .filter(|number| {
+                    shape.columns.iter().any(|column| column.number == **number && column.not_null)
+                })
+                .count()
         };
-        let at = left.iter().position(|shape| !waits(shape)).unwrap_or_else(|| {
-            (0..left.len()).min_by_key(|at| may_begin(&left[*at])).unwrap_or(0)
-        });
+        let at = left
+            .iter()
+            .position(|shape| !waits(shape))
+            .unwrap_or_else(|| (0..left.len()).min_by_key(|at| may_begin(&left[*at])).unwrap_or(0));
         ordered.push(left.remove(at));
     }
     ordered

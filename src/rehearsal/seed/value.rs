@@ -16,7 +16,10 @@ pub(super) fn value(column: &Column, row: u64) -> Option<String> {
         return typed(format!("{{\"{one}\"}}"));
     }
     if let Some(labels) = &column.labels {
-        return typed(label(labels, row));
+        let usual = column.default.as_deref().unwrap_or_default();
+        let is_usual = |text: &str| usual.starts_with(&format!("{}::", quote_literal(text)));
+        let next = u64::from(is_usual(&label(labels, 1)));
+        return typed(label(labels, row + next));
     }
     match column.kind.as_str() {
         "r" => typed(range(&column.base, row)),
@@ -43,7 +46,8 @@ fn plain(base: &str, name: &str, column: &Column, row: u64) -> Option<String> {
         "numeric" => number(column.modifier, row),
         "float4" | "float8" => format!("{row}.5"),
         "money" => format!("{row}.25"),
-        "bool" => if row % 2 == 1 { "true" } else { "false" }.into(),
+        // The first row never holds the default: a value that only the default brings back is lost.
+        "bool" => ((row % 2 == 1) != (column.default.as_deref() == Some("true"))).to_string(),
         "text" | "citext" => word(name, row),
         "varchar" | "bpchar" => cut(word(name, row), column.modifier - 4, row),
         "name" => cut(word(name, row), 63, row),
@@ -56,7 +60,9 @@ fn plain(base: &str, name: &str, column: &Column, row: u64) -> Option<String> {
         "time" => format!("{shift:02}:{:02}:00", row % 60),
         "timetz" => format!("{shift:02}:{:02}:00+00", row % 60),
         "interval" => format!("{row} days"),
-        "json" | "jsonb" => format!("{{\"{}\": {row}}}", if name.is_empty() { "a" } else { "value" }),
+        "json" | "jsonb" => {
+            format!("{{\"{}\": {row}}}", if name.is_empty() { "a" } else { "value" })
+        }
         "bytea" => format!("\\x{row:08x}"),
         "inet" => format!("10.{}.{}.{}", row >> 16 & 255, row >> 8 & 255, row & 255),
         "cidr" => format!("10.{}.{}.0/24", row >> 8 & 255, row & 255),
@@ -99,7 +105,8 @@ fn cut(text: String, longest: i64, row: u64) -> String {
     }
     let tail = row.to_string();
     let tail = &tail[tail.len().saturating_sub(longest)..];
-    let mut short: String = text.chars().filter(|c| c.is_ascii()).take(longest - tail.len()).collect();
+    let mut short: String =
+        text.chars().filter(|c| c.is_ascii()).take(longest - tail.len()).collect();
     short.push_str(tail);
     short
 }
@@ -150,6 +157,17 @@ mod tests {
         assert_eq!(value(&column("numeric", (4 << 16 | 2) + 4), 123).unwrap(), "'23.5'::numeric");
         assert_eq!(value(&column("bit", 3), 2).unwrap(), "'010'::bit");
         assert_eq!(value(&column("unheard_of", -1), 1), None);
+    }
+
+    #[test]
+    fn the_first_row_never_holds_the_default() {
+        let mut flag = column("bool", -1);
+        assert_eq!(value(&flag, 1).unwrap(), "'true'::bool");
+        flag.default = Some("true".into());
+        assert_eq!(value(&flag, 1).unwrap(), "'false'::bool");
+        flag.labels = Some(vec!["red".into(), "green".into()]);
+        flag.default = Some("'red'::colour".into());
+        assert_eq!(value(&flag, 1).unwrap(), "'green'::bool");
     }
 
     #[test]
