@@ -150,6 +150,36 @@ pub(crate) fn of_cells(cells: Vec<Vec<Option<String>>>) -> BTreeMap<String, Stri
     Fingerprint::of(lines, Vec::new()).schema
 }
 
+/// Names of the objects that a dump brings back, and the sums of these tables' rows, in the
+/// transaction that is open; its settings are pinned for good.
+///
+/// # Errors
+/// The server's.
+pub(crate) async fn names_and_sums(
+    session: &Session,
+    ledger: &str,
+    tables: impl Iterator<Item = &String>,
+) -> Result<(Vec<String>, BTreeMap<String, String>), DbError> {
+    session.batch(PINS).await?;
+    let schema = of_cells(
+        session
+            .simple(&schema_question(ledger))
+            .await?
+            .pop()
+            .map(|one| one.cells)
+            .unwrap_or_default(),
+    );
+    let brought = |name: &String| {
+        !["schema ", "extension ", "default grants"].iter().any(|kind| name.starts_with(kind))
+    };
+    let mut sums = BTreeMap::new();
+    for name in tables {
+        let cells = relation(session, &format!("ONLY {name}")).await?;
+        sums.insert(name.clone(), Value::Array(cells).to_string());
+    }
+    Ok((schema.into_keys().filter(brought).collect(), sums))
+}
+
 pub(super) async fn schema_lines(
     session: &Session,
     wanted: Value,
