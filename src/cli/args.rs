@@ -188,7 +188,10 @@ pub(super) enum Command {
         playbooks: Vec<String>,
     },
     Rehearse {
-        playbook: String,
+        #[arg(required_unless_present = "pairs")]
+        playbook: Option<String>,
+        #[arg(long, value_name = "DIR", conflicts_with_all = ["playbook", "from", "keep", "crash", "again"])]
+        pairs: Option<PathBuf>,
         #[arg(long, value_name = "env|URL|DUMP|schema-only")]
         from: Option<String>,
         #[arg(long)]

@@ -15,6 +15,7 @@ mod help;
 mod known;
 mod lint;
 mod look;
+mod pairs;
 mod past;
 mod rehearse;
 mod road;

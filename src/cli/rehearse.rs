@@ -16,13 +16,26 @@ use crate::rehearsal::{self, Outcome, Progress, Source, Wanted};
 use crate::report::harmless;
 use crate::system::{Cancel, StateDir};
 
-/// `runsheet rehearse PLAYBOOK [--from ..] [--keep] [--crash] [--again]`
+/// `runsheet rehearse PLAYBOOK [--from ..] [--keep] [--crash] [--again]`, `--pairs DIR`
 pub(super) fn rehearse(desk: &Desk, command: &Command) -> Result<u8, Fault> {
-    let Command::Rehearse { playbook, from, keep, crash, again, on_copy, copy_state, copy_run } =
-        command
+    let Command::Rehearse {
+        playbook,
+        pairs,
+        from,
+        keep,
+        crash,
+        again,
+        on_copy,
+        copy_state,
+        copy_run,
+    } = command
     else {
         return Ok(2);
     };
+    if let Some(folder) = pairs {
+        return super::pairs::pairs(desk, folder);
+    }
+    let Some(playbook) = playbook else { return Ok(2) };
     if let (Some(url), Some(state)) = (on_copy, copy_state) {
         let run = copy_run.clone().map(RunId);
         return on_a_copy(desk, playbook, url, state, *again, run);

@@ -100,6 +100,7 @@ catalogs!(
     "host",
     "journal",
     "lint",
+    "pairs",
     "playbook",
     "postgres",
     "rehearsal",

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub struct Backup {
     /// Its files; none where it is somebody else's.
     pub files: Vec<BackupFile>,
-    /// `checksummed`, `readable`, `verified`, `external`.
+    /// `checksummed`, `readable`, `verified`, `unverified`, `external`.
     pub state: Option<String>,
     /// The command that restores it.
     pub restore: Option<String>,

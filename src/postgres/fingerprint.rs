@@ -13,7 +13,7 @@ use super::{DbError, Session};
 use crate::model::hex;
 
 /// Texts of values must not depend on who asks: they are pinned for this question alone.
-pub(super) const PINS: &str = "SET LOCAL search_path = pg_catalog; SET LOCAL TimeZone = 'UTC'; \
+pub(crate) const PINS: &str = "SET LOCAL search_path = pg_catalog; SET LOCAL TimeZone = 'UTC'; \
     SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL IntervalStyle = 'postgres'; \
     SET LOCAL extra_float_digits = 3; SET LOCAL bytea_output = 'hex'; SET LOCAL xmloption = 'content'; \
     SET LOCAL row_security = off; SET LOCAL quote_all_identifiers = off; SET LOCAL lc_monetary = 'C'";
@@ -141,6 +141,53 @@ pub fn digest(lines: &[String]) -> String {
         hash.update(b"\n");
     }
     hex(&hash.finalize())
+}
+
+/// The question for the objects of a schema without parameters, for a session that prepares it
+/// once and asks it often; [`of_cells`] reads its answer.
+pub(crate) fn schema_question(ledger: &str) -> String {
+    SCHEMA.replace("$1", "NULL").replace("$2", &crate::model::quote_literal(ledger))
+}
+
+/// The objects of a schema, as in [`Fingerprint::schema`], from kind, name and body of each.
+pub(crate) fn of_cells(cells: Vec<Vec<Option<String>>>) -> BTreeMap<String, String> {
+    let line = |row: Vec<Option<String>>| {
+        let row = row.into_iter().map(|cell| Value::from(cell.unwrap_or_default())).collect();
+        Value::Array(row).to_string()
+    };
+    let mut lines: Vec<String> = cells.into_iter().map(line).collect();
+    lines.sort_unstable();
+    Fingerprint::of(lines, Vec::new()).schema
+}
+
+/// Names of the objects that a dump brings back, and the sums of these tables' rows, in the
+/// transaction that is open; its settings are pinned for good.
+///
+/// # Errors
+/// The server's.
+pub(crate) async fn names_and_sums(
+    session: &Session,
+    ledger: &str,
+    tables: impl Iterator<Item = &String>,
+) -> Result<(Vec<String>, BTreeMap<String, String>), DbError> {
+    session.batch(PINS).await?;
+    let schema = of_cells(
+        session
+            .simple(&schema_question(ledger))
+            .await?
+            .pop()
+            .map(|one| one.cells)
+            .unwrap_or_default(),
+    );
+    let brought = |name: &String| {
+        !["schema ", "extension ", "default grants"].iter().any(|kind| name.starts_with(kind))
+    };
+    let mut sums = BTreeMap::new();
+    for name in tables {
+        let cells = relation(session, &format!("ONLY {name}")).await?;
+        sums.insert(name.clone(), Value::Array(cells).to_string());
+    }
+    Ok((schema.into_keys().filter(brought).collect(), sums))
 }
 
 pub(super) async fn schema_lines(

@@ -9,9 +9,11 @@ mod copy;
 mod crash;
 mod evidence;
 mod night;
+pub mod pairs;
 mod paper;
 mod passes;
 mod roles;
+mod seed;
 mod told;
 mod verdict;
 

@@ -196,6 +196,7 @@ pub(super) fn backup_state(state: &str) -> String {
         "checksummed" => msg!("report.backup.checksummed"),
         "readable" => msg!("report.backup.readable"),
         "verified" => msg!("report.backup.verified"),
+        "unverified" => msg!("report.backup.unverified"),
         "external" => msg!("report.backup.external"),
         other => other.to_string(),
     }

@@ -1,5 +1,6 @@
 //! What runsheet promises, each promise asked of the real program.
 
+mod backups_are_proven;
 mod exactly_once;
 mod nobody_is_asked;
 mod one_runner;

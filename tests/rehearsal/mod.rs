@@ -4,6 +4,7 @@ mod compared;
 mod copy;
 mod forward;
 mod outside;
+mod pairs;
 mod receipt;
 mod shipped;
 mod way_back;

@@ -18,6 +18,7 @@ use crate::model::{
     Action, Backup, BackupFile, Effect, EventKind, Fault, RungKind, format_span, quote_name,
 };
 use crate::msg;
+use crate::postgres::fingerprint::names_and_sums;
 use crate::postgres::programs::Program;
 use crate::postgres::{ConnectOptions, HostSpec, Session, Target, connect};
 use crate::system::write_fault;
@@ -42,10 +43,10 @@ pub(in crate::verbs) static DUMP: Verb = Verb {
     effect: Effect::External,
     page: r#"Dumps the database with pg_dump, and decodes what was written before it counts.
 
-All formats and the counts of the manifest show one snapshot. The file is
+All formats and the fingerprint in the manifest show one snapshot. The file is
 `DATABASE_YYYYMMDD_HHMMSS.dump` (`.dir`, `.sql`) in `[backup] dir`, readable by nobody else, with a
-manifest beside it: checksums, server, rows of every table. The journal's tables are in it, the
-lease's row is not. Older dumps are removed as `[backup] keep` says, never the last verified one.
+manifest beside it: checksums, server, the number and sum of the rows of every table, names of all
+objects. The journal's tables are in it, the lease's row is not. Older dumps are removed as `[backup] keep` says, never the last verified one.
 
 Roles are not in a dump: those that a restore needs are in the manifest and in the report.
 
@@ -136,6 +137,10 @@ fn perform(
             written.push(work.write(&path, *format)?);
         }
     }
+    // In the snapshot that the dump shows: what a restored copy is compared with.
+    let ledger = &host.setup.config.ledger_schema;
+    let print = host.wait(names_and_sums(&session, ledger, seen.counts.keys()))?;
+    let (objects, sums) = print.map_err(|error| host.db_fault(error))?;
     // The snapshot is of no more use, and an old one keeps VACUUM from its work.
     drop(session);
     for file in &written {
@@ -165,6 +170,8 @@ fn perform(
         state: "readable".into(),
         files: written.iter().map(entry).collect(),
         tables: seen.counts,
+        sums,
+        objects: if options.tables.is_empty() { objects } else { Vec::new() },
         partial: !options.tables.is_empty(),
         roles: seen.roles,
         owners: seen.owners,

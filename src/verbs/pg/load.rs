@@ -1,14 +1,17 @@
 //! Loads a dump into an empty database with `pg_restore`, and compares the rows of every table.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use super::counts::{Counts, differences, lease_table, of_copy};
+use super::manifest::Manifest;
 use super::produce::Format;
 use super::source::{Part, Source};
 use super::tools::{Access, pg_restore};
 use crate::host::{Host, Trouble};
 use crate::model::{Fault, quote_ident};
 use crate::msg;
+use crate::postgres::fingerprint::names_and_sums;
 use crate::postgres::{ConnectOptions, Session, Target, connect};
 use crate::system::Output;
 
@@ -45,7 +48,10 @@ impl Load<'_> {
         for table in &manifest.without_rows {
             found.remove(table);
         }
-        let differ = differences(&manifest.tables, &found);
+        let mut differ = differences(&manifest.tables, &found);
+        if differ.is_empty() {
+            differ = self.fingerprint(&session, manifest)?;
+        }
         if !differ.is_empty() {
             return Err(Fault::failed("restore-differs", msg!("verbs.pg.differs"))
                 .detail(differ.join("\n"))
@@ -53,6 +59,34 @@ impl Load<'_> {
                 .into());
         }
         Ok((found.len(), found.values().sum()))
+    }
+
+    /// What is not as in the dump's snapshot, one line each.
+    fn fingerprint(&self, session: &Session, manifest: &Manifest) -> Result<Vec<String>, Trouble> {
+        if manifest.sums.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ledger = &self.host.setup.config.ledger_schema;
+        let seen = self.host.wait(async {
+            session.batch("BEGIN READ ONLY").await?;
+            names_and_sums(session, ledger, manifest.sums.keys()).await
+        })?;
+        let (objects, sums) = seen.map_err(|error| self.host.db_fault(error))?;
+        let other = |(table, sum): (&String, &String)| {
+            (sums.get(table) != Some(sum)).then(|| msg!("verbs.pg.sum-differs", table = table))
+        };
+        let mut differ: Vec<String> = manifest.sums.iter().filter_map(other).collect();
+        // Another major version has other objects of its own.
+        if !manifest.partial && manifest.server.version_number / 10_000 == self.server / 10_000 {
+            let (wanted, found): (BTreeSet<&String>, BTreeSet<&String>) =
+                (manifest.objects.iter().collect(), objects.iter().collect());
+            let gone = wanted.difference(&found);
+            differ.extend(gone.map(|one| msg!("verbs.pg.object-missing", what = one)));
+            let extra = found.difference(&wanted);
+            differ.extend(extra.map(|one| msg!("verbs.pg.object-extra", what = one)));
+        }
+        differ.truncate(10);
+        Ok(differ)
     }
 
     fn connect(&self) -> Result<Session, Trouble> {
@@ -65,8 +99,7 @@ impl Load<'_> {
 
     /// A dump of single tables does not hold their schemas.
     fn make_schemas(&self, tables: &Counts) -> Result<(), Trouble> {
-        let schemas: std::collections::BTreeSet<&str> =
-            tables.keys().filter_map(|table| schema_of(table)).collect();
+        let schemas: BTreeSet<&str> = tables.keys().filter_map(|table| schema_of(table)).collect();
         let sql: String =
             schemas.iter().map(|schema| format!("CREATE SCHEMA IF NOT EXISTS {schema};")).collect();
         let session = self.connect()?;

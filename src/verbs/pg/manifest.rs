@@ -2,6 +2,7 @@
 //!
 //! It also says which dumps belong together, so that old ones are removed as a whole.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -52,6 +53,13 @@ pub(super) struct Manifest {
     pub(super) files: Vec<FileEntry>,
     /// Rows by table, in the dump's snapshot.
     pub(super) tables: Counts,
+    /// The sums of each table's rows in the same snapshot: equal if and only if the rows are.
+    #[serde(default)]
+    pub(super) sums: BTreeMap<String, String>,
+    /// Names of everything in the schema, in the same snapshot; empty where only some tables were
+    /// dumped.
+    #[serde(default)]
+    pub(super) objects: Vec<String>,
     /// True where only some tables were dumped.
     #[serde(default)]
     pub(super) partial: bool,
@@ -163,6 +171,8 @@ mod tests {
                 sha256: "x".into(),
             }],
             tables: Counts::new(),
+            sums: BTreeMap::new(),
+            objects: Vec::new(),
             partial: false,
             roles: Vec::new(),
             owners: Vec::new(),

@@ -29,7 +29,10 @@ pub(in crate::verbs) static RESTORE_TEST: Verb = Verb {
     name: "pg::restore_test",
     args: "dump: map|text, [options: map]",
     effect: Effect::Read,
-    page: r#"Restores a dump and compares the rows of every table with those of its manifest.
+    page: r#"Restores a dump and compares it with the fingerprint that was taken in the dump's own snapshot.
+
+The rows of every table by number and sum, and every object of the schema by name (where the private
+server has the major version of the dumped one). Only then a dump is called *verified*.
 
 Into a private server that is started for it and thrown away; or, with `into`, into a new database
 of this server, which is dropped afterwards. Needs the custom or directory file of the dump. The
@@ -39,8 +42,8 @@ Options: `into` (the name of a database that does not exist yet).
 
 Gives: `#{state: "verified", tables, rows, took}`.
 
-Errors: `backup-damaged`, `restore-failed`, `restore-differs` with the tables, `plain-only`,
-`no-manifest`, `database-exists`.
+Errors: `backup-damaged`, `manifest-damaged`, `backup-of-another`, `restore-failed`,
+`restore-differs` with the tables and objects, `plain-only`, `no-manifest`, `database-exists`.
 
 ```rhai
 let dump = step("Back up", || pg::dump());
@@ -56,6 +59,7 @@ check("The backup can be restored", #{ takes: "10m" }, || pg::restore_test(dump)
             let source = source(host, &call.json(0)?)?;
             let part = source.restorable()?;
             source.known()?;
+            source.of_this_database(host)?;
             look_through(host, &source, std::slice::from_ref(part))?;
             let (tables, rows) = match &options.into {
                 Some(name) => beside(host, &source, name)?,

@@ -1,12 +1,13 @@
 //! Which dump a verb is given: the value of `pg::dump`, or a path.
 
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use serde_json::Value;
 
 use super::manifest::{Manifest, beside};
 use super::produce::Format;
-use crate::host::{Call, Host};
+use crate::host::{Call, Host, Trouble};
 use crate::model::Fault;
 use crate::msg;
 use crate::verbs::fs::place::inside;
@@ -64,7 +65,7 @@ fn by_files(host: &Host, files: &[Value]) -> Result<Source, Fault> {
         parts.push(Part { path, format, sha256: text(file, "sha256") });
     }
     let first = parts.first().ok_or_else(not_a_dump)?;
-    let manifest = manifest_of(&first.path);
+    let manifest = manifest_of(&first.path)?;
     for part in parts.iter_mut().filter(|part| part.sha256.is_none()) {
         part.sha256 = recorded(&manifest, &part.path);
     }
@@ -73,7 +74,7 @@ fn by_files(host: &Host, files: &[Value]) -> Result<Source, Fault> {
 
 fn by_path(host: &Host, given: &str) -> Result<Source, Fault> {
     let path = there(host, given)?;
-    let manifest = manifest_of(&path);
+    let manifest = manifest_of(&path)?;
     let paths = match &manifest {
         // A manifest stands for all of its files.
         Some((at, manifest)) if *at == path => manifest
@@ -102,10 +103,18 @@ fn there(host: &Host, given: &str) -> Result<PathBuf, Fault> {
     Err(Fault::failed("backup-missing", msg!("verbs.pg.missing", path = path.display())))
 }
 
-fn manifest_of(dump: &Path) -> Option<(PathBuf, Manifest)> {
-    let path = beside(dump)?;
-    let manifest = Manifest::read(&path)?;
-    Some((path, manifest))
+/// The manifest beside a dump. One that is there and cannot be read is damage, not absence: with
+/// it the checksums are gone.
+fn manifest_of(dump: &Path) -> Result<Option<(PathBuf, Manifest)>, Fault> {
+    let Some(path) = beside(dump).filter(|path| path.exists()) else { return Ok(None) };
+    match Manifest::read(&path) {
+        Some(manifest) => Ok(Some((path, manifest))),
+        None => Err(Fault::failed(
+            "manifest-damaged",
+            msg!("verbs.pg.manifest-damaged", path = path.display()),
+        )
+        .remedy(msg!("verbs.pg.damaged.remedy"))),
+    }
 }
 
 fn recorded(manifest: &Option<(PathBuf, Manifest)>, path: &Path) -> Option<String> {
@@ -146,6 +155,32 @@ impl Source {
                 .cause(msg!("verbs.pg.plain-only.cause"))
                 .remedy(msg!("verbs.pg.plain-only.remedy"))
         })
+    }
+
+    /// Is it a dump of the run's own database? On a copy nothing is of it.
+    ///
+    /// # Errors
+    /// `backup-of-another` with both.
+    pub(super) fn of_this_database(&self, host: &Rc<Host>) -> Result<(), Trouble> {
+        let Some((_, manifest)) = &self.manifest else { return Ok(()) };
+        if host.setup.rehearsal.is_some() {
+            return Ok(());
+        }
+        let here = host.identity()?;
+        let ids = (&manifest.server.system_identifier, &here.system_identifier);
+        let same_server = !matches!(ids, (Some(dumped), Some(own)) if dumped != own);
+        if same_server && manifest.database == here.database {
+            return Ok(());
+        }
+        let named = |database: &str, id: &Option<String>| {
+            format!("{database} ({})", id.as_deref().unwrap_or("-"))
+        };
+        let dump = named(&manifest.database, ids.0);
+        let own = named(&here.database, ids.1);
+        Err(Fault::failed("backup-of-another", msg!("verbs.pg.rung.other-database"))
+            .detail(msg!("verbs.pg.rung.both", dump = dump, here = own))
+            .remedy(msg!("verbs.pg.of-another.remedy"))
+            .into())
     }
 
     /// Its manifest.

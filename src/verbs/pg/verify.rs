@@ -8,7 +8,7 @@ use super::produce::{Format, decode, read_to_its_end, sum_of};
 use super::source::{Part, Source, shown, source};
 use super::tools::{pg_restore, programs};
 use crate::host::{Host, Trouble, Verb};
-use crate::model::{Action, Effect, EventKind};
+use crate::model::{Action, Backup, BackupFile, Effect, EventKind};
 use crate::msg;
 use crate::verbs::fs::copies::damaged;
 
@@ -24,8 +24,11 @@ can be read; that they can be restored, `pg::restore_test` proves.
 
 Gives: `#{state: "readable", files, bytes}`.
 
+A dump whose manifest names another database or server is refused; one without a manifest is decoded
+and stays *unverified*, which the report says.
+
 Errors: `backup-damaged` with the file and both sums, or with what pg_restore said;
-`backup-missing`, `not-a-dump`, `path-outside`.
+`manifest-damaged`, `backup-of-another`, `backup-missing`, `not-a-dump`, `path-outside`.
 
 ```rhai
 check("The backup is sound", || pg::verify("backups/shop_20261121_031542.dump"));
@@ -34,11 +37,31 @@ check("The backup is sound", || pg::verify("backups/shop_20261121_031542.dump"))
         let action = Action::new(call.verb.name, Effect::Read, shown(call, 0));
         host.pass(action, call.planned(), || {
             let source = source(host, &call.json(0)?)?;
+            source.of_this_database(host)?;
             let bytes = look_through(host, &source, &source.parts)?;
+            unknown(host, &source)?;
             Ok(json!({ "state": "readable", "files": source.parts.len(), "bytes": bytes }))
         })
     },
 };
+
+/// Says in the report which files nobody knows a checksum of: that they can be read proves little.
+fn unknown(host: &Rc<Host>, source: &Source) -> Result<(), Trouble> {
+    let parts = source.parts.iter().filter(|part| part.sha256.is_none());
+    let files: Vec<BackupFile> = parts
+        .map(|part| BackupFile {
+            path: part.path.display().to_string(),
+            format: Some(part.format.word().into()),
+            bytes: None,
+            sha256: None,
+        })
+        .collect();
+    if files.is_empty() {
+        return Ok(());
+    }
+    let backup = Backup { files, state: Some("unverified".into()), ..Backup::default() };
+    host.emit(EventKind::Backup { backup }).map_err(Into::into)
+}
 
 /// Compares checksums and decodes these parts of a dump; gives their bytes.
 ///

@@ -72,6 +72,33 @@ fn a_dump_whose_rows_are_not_those_that_were_counted_is_not_verified() {
         .fails_with("no-manifest");
 }
 
+/// P7: as many rows are not the same rows.
+#[test]
+fn a_value_that_is_another_one_and_an_object_that_is_gone_are_found_by_the_fingerprint() {
+    let cluster = shop();
+    let stage = Stage::on(&cluster, "shop");
+    let played = stage.run(DUMP).fine();
+    let path = played.value("dump")["files"][0]["path"].as_str().unwrap().to_string();
+    let manifest = path.replace(".dump", ".manifest.json");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    let whole: Value = serde_json::from_str(&text).unwrap();
+    let call = format!(r#"check("back", || pg::restore_test("{path}"));"#);
+    let sum = whole["sums"]["public.users"].as_str().unwrap().replace('"', "\\\"");
+    std::fs::write(&manifest, text.replace(&sum, "[500,\\\"1\\\",\\\"1\\\"]")).unwrap();
+    let fault = stage.run(&call).fails_with("restore-differs");
+    assert!(fault.detail.unwrap().contains("public.users: as many rows as in the dump"));
+    std::fs::write(&manifest, text.replace("policy public.users.own", "policy public.users.more"))
+        .unwrap();
+    let fault = stage.run(&call).fails_with("restore-differs");
+    let detail = fault.detail.unwrap();
+    assert!(detail.contains("missing: policy public.users.more"), "{detail}");
+    assert!(detail.contains("left over: policy public.users.own"), "{detail}");
+    // A manifest that cannot be read is damage: with it the checksums are gone.
+    std::fs::write(&manifest, &text[..text.len() / 2]).unwrap();
+    stage.run(&call).fails_with("manifest-damaged");
+    stage.run(&format!(r#"check("v", || pg::verify("{path}"));"#)).fails_with("manifest-damaged");
+}
+
 #[test]
 fn a_plain_dump_alone_is_refused_with_the_way_out() {
     let cluster = shop();
