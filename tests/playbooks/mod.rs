@@ -1,16 +1,15 @@
 //! The shipped playbooks, run whole.
 
 pub mod alembic;
+pub mod application;
+pub mod auto_trader;
+pub mod container_start;
+pub mod coverage;
 pub mod ground;
 pub mod iamvet;
 pub mod misopin;
 pub mod prisma;
 pub mod videoplanet;
-pub mod application;
-pub mod auto_trader;
-pub mod container_start;
-pub mod coverage;
-pub mod iamvet;
 
 use std::path::Path;
 use std::process::Command;

@@ -253,8 +253,10 @@ mod tests {
     #[test]
     fn what_the_short_form_leaves_out_is_shown_whole() {
         let table = ("relation public.t", r#"["r", "p"]"#);
-        let left = side(&[table, ("column public.t.a", r#"[1, "text", false, "", "", null, "x"]"#)]);
-        let right = side(&[table, ("column public.t.a", r#"[1, "text", false, "", "", null, "p"]"#)]);
+        let left =
+            side(&[table, ("column public.t.a", r#"[1, "text", false, "", "", null, "x"]"#)]);
+        let right =
+            side(&[table, ("column public.t.a", r#"[1, "text", false, "", "", null, "p"]"#)]);
         let rows = changes(&left, &right);
         assert_eq!(rows[0]["change"], "changed");
         assert_ne!(rows[0]["before"], rows[0]["after"]);
