@@ -152,6 +152,8 @@ pub(super) enum Command {
     Lint {
         #[arg(value_name = "PATH", required = true)]
         paths: Vec<String>,
+        #[arg(long, value_name = "ENV|URL")]
+        against: Option<String>,
         #[arg(long, value_name = "LEVEL", value_enum)]
         max_risk: Option<RiskLevel>,
         #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]

@@ -95,7 +95,7 @@ fn differing(
 }
 
 /// An environment's name, an address, or what the command line says anyway.
-fn target(desk: &Desk, place: Option<&str>) -> Result<Target, Fault> {
+pub(super) fn target(desk: &Desk, place: Option<&str>) -> Result<Target, Fault> {
     let Some(word) = place else { return desk.target(true).map(|(_, target)| target) };
     let mut common = desk.common.clone();
     if desk.config.environments.contains_key(word) {
@@ -109,7 +109,7 @@ fn target(desk: &Desk, place: Option<&str>) -> Result<Target, Fault> {
 }
 
 /// Waits for an answer, or for Ctrl-C.
-fn waited<T>(work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+pub(super) fn waited<T>(work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
     let cancel = Cancel::install()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -69,7 +69,9 @@ fn dispatch(arguments: &Arguments, redactor: &Redactor) -> Result<u8, Fault> {
         Command::List => look::list(&desk),
         Command::Show { playbook } => show::show(&desk, playbook),
         Command::Check { playbooks } => check::check(&desk, playbooks),
-        Command::Lint { paths, max_risk, format } => lint::lint(&desk, paths, *max_risk, *format),
+        Command::Lint { paths, against, max_risk, format } => {
+            lint::lint(&desk, paths, against.as_deref(), (*max_risk, *format))
+        }
         Command::Plan { playbook, road } => road::plan(&desk, road, playbook),
         Command::Approve { playbook, by, because } => {
             signed::approve(&desk, playbook, by, because.as_deref())

@@ -12,6 +12,7 @@ mod names;
 mod nearest;
 mod risk;
 mod span;
+mod table_size;
 mod text_hash;
 mod watched;
 
@@ -28,5 +29,6 @@ pub use names::{Redactor, quote_ident, quote_literal, quote_name};
 pub use nearest::nearest;
 pub use risk::Risk;
 pub use span::{format_bytes, format_span, parse_estimate, parse_span};
+pub use table_size::TableSize;
 pub use text_hash::{hash_bytes, hash_reader, hash_text};
 pub use watched::{Advance, Party, Wait, Watched};

@@ -44,3 +44,4 @@ pub use plan::plan_text;
 pub use sink::{Output, Sink, for_terminal};
 pub use table::{Table, fit, pad, width_of};
 pub use terminal::LiveSink;
+pub use words::grouped;

@@ -203,7 +203,7 @@ pub(super) fn backup_state(state: &str) -> String {
 }
 
 /// A number with groups of three digits.
-pub(super) fn grouped(number: u64) -> String {
+pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, c) in digits.chars().enumerate() {

@@ -131,5 +131,5 @@ fn a_project_may_do_without_the_watch() {
         desk.call(&["run", name, "--yes"]).exits(0);
         counts.push(sessions() - before);
     }
-    assert_eq!(counts[1], counts[0] + 1, "{counts:?}");
+    assert!(counts[1] > counts[0], "{counts:?}");
 }

@@ -6,26 +6,34 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{files, machine, people};
 use crate::cli::args::{LintFormat, RiskLevel};
+use crate::cli::compared::{target, waited};
 use crate::cli::desk::Desk;
 use crate::message::{in_language, language};
 use crate::model::{Fault, Risk};
 use crate::msg;
-use crate::sql::{Finding, Level, Linted, lint_file};
+use crate::postgres::catalog::{schema_statements, table_sizes};
+use crate::postgres::{ConnectOptions, connect};
+use crate::sql::{Examiner, Finding, Level, Linted, lint_beside};
 
 /// Files behind one thread; fewer are not worth starting one.
 const WORTH_A_THREAD: usize = 8;
 
-/// `runsheet lint PATH.. [--max-risk LEVEL] [--format FORMAT]`
+/// `runsheet lint PATH.. [--against ENV|URL] [--max-risk LEVEL] [--format FORMAT]`
 ///
 /// # Errors
-/// A path that is not there or cannot be read.
+/// A path that is not there or cannot be read; a database that cannot be asked.
 pub(in crate::cli) fn lint(
     desk: &Desk,
     paths: &[String],
-    max_risk: Option<RiskLevel>,
-    format: LintFormat,
+    against: Option<&str>,
+    (max_risk, format): (Option<RiskLevel>, LintFormat),
 ) -> Result<u8, Fault> {
-    let mut linted = read_all(&files::named(paths)?)?;
+    let paths = files::named(paths)?;
+    let known = match against {
+        Some(place) => known(desk, place)?,
+        None => Examiner::default(),
+    };
+    let mut linted = read_all(&paths, &known)?;
     if let Some(max) = max_risk {
         let max = Risk::from(max);
         linted.iter_mut().for_each(|file| above(file, max));
@@ -46,9 +54,21 @@ pub(super) fn counts(finding: &Finding) -> bool {
     finding.level == Level::Error && finding.allowed.is_none()
 }
 
-fn read_all(paths: &[PathBuf]) -> Result<Vec<Linted>, Fault> {
+/// The schema and the sizes of a database.
+fn known(desk: &Desk, place: &str) -> Result<Examiner, Fault> {
+    let target = target(desk, Some(place))?;
+    let ledger = &desk.config.ledger_schema;
+    let options = ConnectOptions { pin: false, ..ConnectOptions::default() };
+    let (schema, sizes) = waited(async {
+        let session = connect(&target, &options).await?;
+        Ok((schema_statements(&session, ledger).await?, table_sizes(&session).await?))
+    })?;
+    Ok(Examiner::beside(&schema, sizes))
+}
+
+fn read_all(paths: &[PathBuf], known: &Examiner) -> Result<Vec<Linted>, Fault> {
     let one = |path: &PathBuf| -> Result<Linted, Fault> {
-        Ok(lint_file(&path.to_string_lossy(), &files::read(path)?))
+        Ok(lint_beside(&path.to_string_lossy(), &files::read(path)?, known))
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = cores.min(paths.len() / WORTH_A_THREAD).max(1);

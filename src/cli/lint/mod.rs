@@ -1,6 +1,6 @@
 //! lint: what SQL files would do, statement by statement, before anything runs.
 //!
-//! Connects to nothing. `files` finds the files, the other rooms are one way of showing each.
+//! Connects to nothing but what `--against` names. `files` finds the files, the other rooms are one way of showing each.
 
 mod command;
 mod files;

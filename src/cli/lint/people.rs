@@ -1,8 +1,9 @@
 //! Findings for people: the statements that matter with what is known of them, then the count.
 
 use crate::cli::desk::Desk;
-use crate::model::Risk;
+use crate::model::{Risk, TableSize, format_bytes};
 use crate::msg;
+use crate::report::grouped;
 use crate::sql::{Finding, Judged, Level, Linted, Undo};
 
 /// Shows every file; statements of low risk without a finding only with `--verbose`.
@@ -54,6 +55,15 @@ fn risk(risk: Risk) -> String {
     }
 }
 
+/// "users (612,000,000 rows, 84.0 GiB)".
+fn sized(name: &str, size: TableSize) -> String {
+    let bytes = format_bytes(size.bytes);
+    match size.rows {
+        Some(rows) => msg!("lint.size", table = name, rows = grouped(rows), bytes = bytes),
+        None => msg!("lint.size-uncounted", table = name, bytes = bytes),
+    }
+}
+
 const INDENT: &str = "        ";
 
 fn told(one: &Judged) -> String {
@@ -76,6 +86,10 @@ fn told(one: &Judged) -> String {
     }
     if !one.scans.is_empty() {
         line(msg!("lint.scans", tables = one.scans.join(", ")));
+    }
+    if !one.sizes.is_empty() {
+        let sizes: Vec<String> = one.sizes.iter().map(|(name, size)| sized(name, *size)).collect();
+        line(msg!("lint.sizes", tables = sizes.join(", ")));
     }
     if !one.transactional {
         line(msg!("lint.not-transactional"));

@@ -1,13 +1,16 @@
 //! One statement after the other, each judged with what the ones before it have shown.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use super::shape::{self, ForeignKey, Shape};
-use crate::model::Risk;
+use crate::model::{Risk, TableSize};
 use crate::msg;
 use crate::sql::classify::{StatementInfo, describe, of_body, unparsable};
 use crate::sql::insert::plain_insert;
 use crate::sql::parse::with_tree;
 use crate::sql::quick::quick_kind;
-use crate::sql::seen::Seen;
+use crate::sql::seen::{Seen, key};
 use crate::sql::undo::{self, Undo};
 use crate::sql::{body, locks, safer};
 
@@ -30,6 +33,8 @@ pub struct Examined {
     pub dynamic: Vec<String>,
     /// What stands out in what it makes.
     pub(super) shapes: Vec<Shape>,
+    /// How large the tables are whose locks it takes, where a server was asked.
+    pub sizes: BTreeMap<String, TableSize>,
     /// Foreign keys that it made.
     pub(super) keys: Vec<ForeignKey>,
 }
@@ -38,9 +43,22 @@ pub struct Examined {
 #[derive(Clone, Debug, Default)]
 pub struct Examiner {
     seen: Seen,
+    /// By name without `public.`; empty where no server was asked.
+    sizes: Arc<BTreeMap<String, TableSize>>,
 }
 
 impl Examiner {
+    /// Judges files for a database of which the schema, as statements, and the sizes are known.
+    pub fn beside(schema: &[String], sizes: BTreeMap<String, TableSize>) -> Self {
+        let mut examiner = Self::default();
+        for statement in schema {
+            examiner.examine(statement);
+        }
+        examiner.settle();
+        let sizes = sizes.into_iter().map(|(name, size)| (key(&name), size)).collect();
+        Self { sizes: Arc::new(sizes), ..examiner }
+    }
+
     /// Everything seen so far counts as having been there before the file.
     pub fn settle(&mut self) {
         self.seen.settle();
@@ -94,11 +112,13 @@ impl Examiner {
             }
             examined
         });
-        examined.unwrap_or_else(|| {
+        let mut examined = examined.unwrap_or_else(|| {
             let mut unknown = Examined::of(unparsable(&quick), Undo::Unknown, None, false);
             unknown.parsed = false;
             unknown
-        })
+        });
+        examined.weigh(&self.sizes);
+        examined
     }
 }
 
@@ -113,7 +133,35 @@ impl Examined {
             unreadable: Vec::new(),
             dynamic: Vec::new(),
             shapes: Vec::new(),
+            sizes: BTreeMap::new(),
             keys: Vec::new(),
+        }
+    }
+
+    /// Six rows are rewritten at once, six hundred million are not: what is dangerous for the time
+    /// that it takes only is less so on small tables, and more so on large ones.
+    fn weigh(&mut self, sizes: &BTreeMap<String, TableSize>) {
+        if sizes.is_empty() || self.new {
+            return;
+        }
+        let known = |name: &String| Some((name.clone(), *sizes.get(&key(name))?));
+        let info = &mut self.info;
+        let locked = info.locks.iter().map(|lock| &lock.object);
+        let worked: Vec<&String> = info.rewrites.iter().chain(&info.scans).collect();
+        self.sizes = locked.chain(worked.iter().copied()).filter_map(known).collect();
+        let all: Vec<Option<(String, TableSize)>> = worked.into_iter().map(known).collect();
+        if all.is_empty() || info.destructive || info.opaque {
+            return;
+        }
+        let large = all.iter().flatten().find(|(_, size)| size.is_large());
+        let small = all.iter().all(|one| one.as_ref().is_some_and(|(_, size)| size.is_small()));
+        let reason = info.reason.clone();
+        if let (Some((table, _)), Risk::Medium) = (large, info.risk) {
+            info.risk = Risk::High;
+            info.reason = msg!("sql.reason.large", reason = reason, table = table);
+        } else if small && info.risk == Risk::High {
+            info.risk = Risk::Medium;
+            info.reason = msg!("sql.reason.small", reason = reason);
         }
     }
 

@@ -18,11 +18,16 @@ const SHOWN: usize = 200;
 
 /// Reads a file that was read into memory. What cannot be read is a finding.
 pub fn lint_file(name: &str, content: &[u8]) -> Linted {
+    lint_beside(name, content, &Examiner::default())
+}
+
+/// The same for a file of a database that the examiner knows, or that has read what comes before.
+pub fn lint_beside(name: &str, content: &[u8], known: &Examiner) -> Linted {
     let mut reader = Reader {
         name,
         content,
         text: vec![b' '; content.len()],
-        examiner: Examiner::default(),
+        examiner: known.clone(),
         rules: Rules::default(),
         allows: Vec::new(),
         out: Linted {
@@ -144,6 +149,7 @@ impl Reader<'_> {
             unknown: one.info.opaque,
             new: one.new,
             undo: one.undo,
+            sizes: one.sizes,
             safer: one.safer,
             text: statement.text.chars().take(SHOWN).collect(),
         });

@@ -1,8 +1,10 @@
 //! What the linter says, as data: statements with their judgement, findings with their rule.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use crate::model::Risk;
+use crate::model::{Risk, TableSize};
 use crate::sql::Lock;
 use crate::sql::undo::Undo;
 
@@ -85,6 +87,9 @@ pub struct Judged {
     pub new: bool,
     /// The way back.
     pub undo: Undo,
+    /// How large the tables are whose locks it takes, by name; empty where no server was asked.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sizes: BTreeMap<String, TableSize>,
     /// The form that stops nobody, where there is one.
     pub safer: Option<String>,
     /// Its beginning: the first 200 characters.

@@ -13,5 +13,5 @@ mod shape;
 mod squawk;
 
 pub use examine::{Examined, Examiner};
-pub use file::lint_file;
+pub use file::{lint_beside, lint_file};
 pub use finding::{Finding, Judged, Level, Linted};
