@@ -71,12 +71,12 @@ fn taken(host: &Rc<Host>) -> Result<BTreeMap<String, String>, Trouble> {
     } else {
         ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "ROLLBACK")
     };
-    Ok(host.catalog(async |session| {
+    host.catalog(async |session| {
         session.batch(begin).await?;
         let found = objects(session, &ledger).await;
         session.batch(end).await?;
         found.map_err(Fault::from)
-    })?)
+    })
 }
 
 fn changes(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) -> Value {
@@ -253,8 +253,10 @@ mod tests {
     #[test]
     fn what_the_short_form_leaves_out_is_shown_whole() {
         let table = ("relation public.t", r#"["r", "p"]"#);
-        let left = side(&[table, ("column public.t.a", r#"[1, "text", false, "", "", null, "x"]"#)]);
-        let right = side(&[table, ("column public.t.a", r#"[1, "text", false, "", "", null, "p"]"#)]);
+        let left =
+            side(&[table, ("column public.t.a", r#"[1, "text", false, "", "", null, "x"]"#)]);
+        let right =
+            side(&[table, ("column public.t.a", r#"[1, "text", false, "", "", null, "p"]"#)]);
         let rows = changes(&left, &right);
         assert_eq!(rows[0]["change"], "changed");
         assert_ne!(rows[0]["before"], rows[0]["after"]);
