@@ -29,6 +29,16 @@ impl Planned {
     }
 }
 
+/// A loop over a planned value ends the item: only the run knows what it goes over.
+impl IntoIterator for Planned {
+    type Item = Result<Dynamic, Box<EvalAltResult>>;
+    type IntoIter = std::iter::Once<Self::Item>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        std::iter::once(decided(&self))
+    }
+}
+
 /// True where a value is planned, or has a planned one in it.
 pub(super) fn holds_planned(value: &Dynamic) -> bool {
     if value.is::<Planned>() {
@@ -59,6 +69,7 @@ macro_rules! against {
 /// Makes planned values known to an engine.
 pub fn register_planned(engine: &mut Engine, tripped: &Tripped) {
     engine.register_type_with_name::<Planned>(Planned::NAME);
+    engine.register_iterator_result::<Planned, Dynamic>();
     against!(engine, i64, f64, bool, char, ImmutableString, Array, Map, Decimal, ());
     for operator in ["==", "!=", "<", "<=", ">", ">=", "+", "-", "*", "/"] {
         engine.register_fn(operator, |p: Planned, _: Planned| decided::<Dynamic>(&p));

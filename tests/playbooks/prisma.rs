@@ -1,5 +1,5 @@
 //! `std/prisma`: with a stand-in of the same command line (`prisma/standin.sh`), and with the real
-//! Prisma where it lies in the target folder or `RUNSHEET_TEST_PRISMA=1` says to fetch it.
+//! Prisma where `RUNSHEET_TEST_PRISMA=1` asks for it: it is slow, and fetched with npm.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -36,13 +36,14 @@ pub(super) fn stand_in(ground: &mut Ground) {
 pub(super) fn real(ground: &mut Ground) -> bool {
     let Some(folder) = option_env!("CARGO_TARGET_TMPDIR") else { return false };
     let folder = Path::new(folder).join("prisma");
+    if std::env::var_os("RUNSHEET_TEST_PRISMA").is_none_or(|value| value != "1") {
+        eprintln!("skipped: RUNSHEET_TEST_PRISMA=1 asks for the real Prisma");
+        return false;
+    }
     let modules = folder.join("node_modules");
-    if !modules.join("prisma").is_dir() {
-        let asked = std::env::var_os("RUNSHEET_TEST_PRISMA").is_some_and(|value| value == "1");
-        if !asked || !fetched(&folder) {
-            eprintln!("skipped: Prisma is not here (RUNSHEET_TEST_PRISMA=1 fetches it with npm)");
-            return false;
-        }
+    if !modules.join("prisma").is_dir() && !fetched(&folder) {
+        eprintln!("skipped: Prisma could not be fetched (npm install prisma)");
+        return false;
     }
     let nowhere = folder.join("no-engine");
     std::fs::write(&nowhere, "").expect("a file");

@@ -74,12 +74,15 @@ fn item(report: &Report, entry: &ItemReport, out: &mut String) {
         lines.extend(entry.actions.iter().map(|done| action(&done.action)));
         lines.extend(entry.points.iter().map(|point| format!("[ ] {}", text(point))));
     }
+    // What a file includes is run as part of it, and stands in a line of its own.
+    let ran_in_all: u32 = entry.files.iter().map(|file| file.ran).sum();
     for file in &entry.files {
+        let of = if ran_in_all == file.of { file.ran } else { file.of };
         lines.push(text(&msg!(
             "report.md.file-summary",
             file = file.file,
             ran = grouped(file.ran.into()),
-            of = grouped(file.of.into()),
+            of = grouped(of.into()),
             rows = grouped(file.rows),
             took = span(file.took_ms)
         )));

@@ -71,12 +71,12 @@ fn taken(host: &Rc<Host>) -> Result<BTreeMap<String, String>, Trouble> {
     } else {
         ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "ROLLBACK")
     };
-    Ok(host.catalog(async |session| {
+    host.catalog(async |session| {
         session.batch(begin).await?;
         let found = objects(session, &ledger).await;
         session.batch(end).await?;
         found.map_err(Fault::from)
-    })?)
+    })
 }
 
 fn changes(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) -> Value {

@@ -179,7 +179,9 @@ fn a_command_that_only_looks_leaves_nothing_to_take_back() {
 fn a_plan_does_not_stumble_over_a_map_with_a_planned_value() {
     let played = stage().plan(
         r#"let ran = step("go", || { let ran = app::run(["sh", "-c", "true"]); #{ took: [ran.took], n: 1 } });
-           check("later", || expect_equal("took", ran.n, 1));"#,
+           check("later", || expect_equal("took", ran.n, 1));
+           check("loop", || for took in ran.took { note(took); });"#,
     );
     assert_eq!(played.exit, 0, "{:?}", played.faults());
+    assert!(matches!(played.outcome("loop"), runsheet::model::ItemState::DecidedWhenItRuns { .. }));
 }
