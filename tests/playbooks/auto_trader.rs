@@ -401,10 +401,16 @@ fn a_folder_with_changes_of_its_own_is_not_deployed() {
     git(&["add", "."]);
     git(&["commit", "-q", "-m", "one"]);
     floor.change("--auto-migrate", "001_low", &["--set", "git=true"]).exits(0);
-    floor.project.file("local", "change");
+    floor.project.file("runsheet.toml", "[commands]\nallow = [\"git\"]\n");
     let before = floor.fingerprint();
     let ran = floor.change("--auto-migrate", "002_medium", &["--set", "git=true"]);
-    ran.exits(1).shows("G3.17").shows("커밋하지 않은 변경");
+    ran.exits(1).shows("G3.17").shows("git diff --quiet HEAD");
+    // What was committed elsewhere and not pulled.
+    git(&["commit", "-q", "-a", "-m", "two"]);
+    git(&["branch", "production"]);
+    git(&["reset", "-q", "--hard", "HEAD~1"]);
+    let words = ["--set", "git=true", "--set", "branch=production"];
+    floor.change("--auto-migrate", "002_medium", &words).exits(1).shows("merge-base");
     assert_eq!(floor.fingerprint(), before);
 }
 

@@ -5,6 +5,7 @@ pub mod auto_trader;
 pub mod container_start;
 pub mod coverage;
 pub mod iamvet;
+pub mod iamvet_guards;
 
 use std::path::Path;
 use std::process::Command;
