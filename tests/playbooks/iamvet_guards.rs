@@ -69,7 +69,10 @@ fn what_does_not_fit_is_found_before_the_application_is_stopped() {
     let before = fingerprint(&clinic.cluster, "vet");
     run(&clinic, &stop).exits(1).shows("G1.04").shows("migration_name");
     assert_eq!(fingerprint(&clinic.cluster, "vet"), before);
-    clinic.cluster.sql("vet", "DROP TABLE migration_log; CREATE ROLE clerk LOGIN");
+    clinic.cluster.sql(
+        "vet",
+        "DROP TABLE migration_log; DROP SCHEMA runsheet CASCADE; CREATE ROLE clerk LOGIN",
+    );
     clinic.cluster.sql("vet", "GRANT CREATE ON DATABASE vet TO clerk");
     let url = clinic.cluster.url("vet").replace("user=postgres", "user=clerk");
     let words = ["run", "iamvet", "--yes", "--lang", "ko", "--url", &url];

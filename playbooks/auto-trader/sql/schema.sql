@@ -20,7 +20,7 @@ CREATE TABLE orders (
     strategy_id bigint NOT NULL REFERENCES strategies (id),
     symbol      varchar(20) NOT NULL,
     side        text NOT NULL CHECK (side IN ('buy', 'sell')),
-    quantity    integer NOT NULL CHECK (quantity > 0),
+    quantity    integer NOT NULL,
     price       numeric(18, 2) NOT NULL,
     status      varchar(20) NOT NULL,
     memo        text,
