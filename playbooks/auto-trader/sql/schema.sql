@@ -23,8 +23,8 @@ CREATE TABLE orders (
     quantity    integer NOT NULL,
     price       numeric(18, 2) NOT NULL,
     status      varchar(20) NOT NULL,
-    memo        text,
-    created_at  timestamptz NOT NULL DEFAULT now()
+    created_at  timestamptz NOT NULL DEFAULT now(),
+    memo        text
 );
 
 CREATE TABLE alembic_version (version_num varchar(32) NOT NULL PRIMARY KEY);
