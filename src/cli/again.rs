@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::args::Road;
+use super::args::{Common, Road};
 use super::database::Database;
 use super::desk::Desk;
 use super::known::{Known, Runs};
@@ -69,7 +69,8 @@ pub(super) fn rollback(
     let Some(dump) = restore else {
         let playbook = playbook_of(desk, known)?;
         let outline = outline_of(&desk.project, &playbook);
-        return go(desk, road, playbook, outline, Mode::Undo, Some(id));
+        let desk = Desk::open(&as_it_ran(desk, known, &outline), &desk.redactor)?;
+        return go(&desk, road, playbook, outline, Mode::Undo, Some(id));
     };
     // The last rung must not hang on a playbook that is gone, or that does not compile any more.
     let playbook = playbook_of(desk, known).unwrap_or_else(|_| Playbook {
@@ -82,6 +83,22 @@ pub(super) fn rollback(
     let setup = setup(desk, road, playbook, Outline::default(), Mode::Undo, Some(id))?;
     let (id, title) = (known.playbook.clone(), known.title.clone());
     walk_back_by_restore(setup, id, title, dump.clone()).map(|ended| ended.exit)
+}
+
+/// What was done is taken back as it was done: with the run's own parameters, where the command
+/// line does not name others.
+fn as_it_ran(desk: &Desk, known: &Known, outline: &Outline) -> Common {
+    let mut common = desk.common.clone();
+    let named =
+        |name: &str| desk.common.set.iter().any(|text| text.split('=').next() == Some(name));
+    for (name, value) in &known.params {
+        if named(name) || value.is_null() || !outline.params.contains(name) {
+            continue;
+        }
+        let text = value.as_str().map_or_else(|| value.to_string(), String::from);
+        common.set.push(format!("{name}={text}"));
+    }
+    common
 }
 
 /// The only open run; None where none is.

@@ -6,7 +6,7 @@
 use super::database::Database;
 use super::desk::Desk;
 use crate::journal::{RunRow, RunState, read_events};
-use crate::model::{EventKind, Fault, FinalState, nearest};
+use crate::model::{EventKind, Fault, FinalState, Redactor, nearest};
 use crate::msg;
 use crate::report::Report;
 
@@ -28,11 +28,15 @@ pub(super) struct Known {
     pub(super) ended: Option<String>,
     /// True where the database knows nothing of it.
     pub(super) local_only: bool,
+    /// Its parameters but the secret ones, as the ledger has them.
+    pub(super) params: serde_json::Map<String, serde_json::Value>,
 }
 
 impl Known {
     fn from_row(row: RunRow) -> Self {
+        let params = row.inputs["params"].as_object().cloned().unwrap_or_default();
         Self {
+            params: params.into_iter().filter(|(_, value)| *value != Redactor::BLANK).collect(),
             run: row.run,
             files: vec![row.file, row.playbook.clone()],
             playbook: row.playbook,
@@ -161,6 +165,7 @@ fn local_runs(desk: &Desk) -> Vec<Known> {
                 started: report.started,
                 ended: Some(report.ended).filter(|_| report.state.is_some()),
                 local_only: true,
+                params: serde_json::Map::new(),
             })
         })
         .collect()

@@ -122,16 +122,7 @@ fn wishes(
     unattended: bool,
     resume: Option<RunId>,
 ) -> Result<Wishes, Fault> {
-    let wait = match &road.wait {
-        _ if road.no_wait => Duration::ZERO,
-        Some(text) => parse_span(text).map_err(|text| {
-            Fault::usage("wrong-value", msg!("cli.wrong-value", argument = "--wait", value = text))
-                .remedy(msg!("cli.wait.remedy"))
-        })?,
-        None if desk.config.run.wait > Duration::ZERO => desk.config.run.wait,
-        None if unattended => WAIT_UNATTENDED,
-        None => WAIT,
-    };
+    let wait = patience(road, desk.config.run.wait, unattended)?;
     let on_failure = match road.on_failure {
         Some(FailureWay::Stop) => OnFailure::Stop,
         Some(FailureWay::Rollback) => OnFailure::Rollback,
@@ -158,7 +149,41 @@ fn wishes(
     })
 }
 
+/// How long another run is waited for; `configured` is the project's word, zero for none.
+fn patience(road: &Road, configured: Duration, unattended: bool) -> Result<Duration, Fault> {
+    Ok(match &road.wait {
+        _ if road.no_wait => Duration::ZERO,
+        Some(text) => parse_span(text).map_err(|text| {
+            Fault::usage("wrong-value", msg!("cli.wrong-value", argument = "--wait", value = text))
+                .remedy(msg!("cli.wait.remedy"))
+        })?,
+        None if configured > Duration::ZERO => configured,
+        None if unattended => WAIT_UNATTENDED,
+        None => WAIT,
+    })
+}
+
 /// Is there a person at a terminal?
 fn somebody_is_there() -> bool {
     std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// G2.15: a migration may take longer than a minute.
+    #[test]
+    fn what_runs_unattended_waits_as_long_as_the_holder_lives_unless_somebody_says_otherwise() {
+        let given = |text: &str| Road { wait: Some(text.into()), ..Road::default() };
+        let none = Road::default();
+        let minute = Duration::from_secs(60);
+        assert_eq!(patience(&none, Duration::ZERO, false).unwrap(), minute);
+        assert!(patience(&none, Duration::ZERO, true).unwrap() >= 1000 * minute);
+        assert_eq!(patience(&none, minute, true).unwrap(), minute);
+        assert_eq!(patience(&given("2m"), Duration::ZERO, true).unwrap(), 2 * minute);
+        let not = Road { no_wait: true, ..Road::default() };
+        assert_eq!(patience(&not, Duration::ZERO, true).unwrap(), Duration::ZERO);
+    }
 }

@@ -154,32 +154,48 @@ fn a_low_risk_is_deployed_by_itself_while_people_read_and_write() {
     assert_eq!(floor.fingerprint(), after);
 }
 
-/// G3.01, G3.02, G3.05, G3.15: each class of the table, there and back, and by itself or not.
-#[test]
-fn each_risk_has_its_way_and_its_backup() {
-    for (name, risk, alone, dumps) in [
-        ("001_low", "low", true, 0),
-        ("002_medium", "medium", true, 0),
-        ("003_high", "high", false, 1),
-        ("004_very_high", "very_high", false, 1),
-    ] {
-        let floor = Floor::new();
-        let before = floor.fingerprint();
-        let ran = floor.change("--auto-migrate", name, &[]);
-        if alone {
-            ran.exits(0);
-        } else {
-            ran.exits(1).shows("G3.02").shows(risk).shows("--manual-migrate");
-            assert_eq!(floor.fingerprint(), before, "{name}");
-            floor.change("--manual-migrate", name, &[]).exits(0).shows(&format!("위험도 {risk}"));
-        }
-        assert_ne!(floor.fingerprint(), before, "{name}");
-        assert_eq!(floor.revision(), name);
-        assert_eq!(floor.dumps(), dumps, "{name}");
-        floor.call("rollback", &floor.newest_run(), &[]).exits(0);
-        assert_eq!(floor.fingerprint(), before, "{name}");
-        assert_eq!(floor.revision(), "base");
+/// One class of the table: there and back, and by itself or not.
+fn there_and_back(name: &str, risk: &str, alone: bool, dumps: usize) {
+    let floor = Floor::new();
+    let before = floor.fingerprint();
+    let ran = floor.change("--auto-migrate", name, &[]);
+    if alone {
+        ran.exits(0);
+    } else {
+        ran.exits(1).shows("G3.02").shows(risk).shows("--manual-migrate");
+        assert_eq!(floor.fingerprint(), before);
+        floor.change("--manual-migrate", name, &[]).exits(0).shows(&format!("위험도 {risk}"));
     }
+    assert_ne!(floor.fingerprint(), before);
+    assert_eq!(floor.revision(), name);
+    assert_eq!(floor.dumps(), dumps);
+    floor.call("rollback", &floor.newest_run(), &[]).exits(0);
+    assert_eq!(floor.fingerprint(), before);
+    assert_eq!(floor.revision(), "base");
+}
+
+/// G3.01, G3.02, G3.04: what adds something goes by itself, and back with its own parameters.
+#[test]
+fn a_low_risk_goes_there_and_back_without_a_backup() {
+    there_and_back("001_low", "low", true, 0);
+}
+
+/// G3.02, G3.15: an index goes by itself because it is CONCURRENTLY.
+#[test]
+fn a_medium_risk_goes_there_and_back() {
+    there_and_back("002_medium", "medium", true, 0);
+}
+
+/// G3.01, G3.02, G3.05: another type: by hand, with a backup.
+#[test]
+fn a_high_risk_is_refused_by_itself_and_goes_by_hand_with_a_backup() {
+    there_and_back("003_high", "high", false, 1);
+}
+
+/// G3.01, G3.02, G3.05: rows moved and a column dropped: by hand, with a backup.
+#[test]
+fn a_very_high_risk_is_refused_by_itself_and_goes_by_hand_with_a_backup() {
+    there_and_back("004_very_high", "very_high", false, 1);
 }
 
 /// G3.01, G3.03, G3.09, G3.15: what the table of risks leaves open.
@@ -401,10 +417,16 @@ fn a_folder_with_changes_of_its_own_is_not_deployed() {
     git(&["add", "."]);
     git(&["commit", "-q", "-m", "one"]);
     floor.change("--auto-migrate", "001_low", &["--set", "git=true"]).exits(0);
-    floor.project.file("local", "change");
+    floor.project.file("runsheet.toml", "[commands]\nallow = [\"git\"]\n");
     let before = floor.fingerprint();
     let ran = floor.change("--auto-migrate", "002_medium", &["--set", "git=true"]);
-    ran.exits(1).shows("G3.17").shows("커밋하지 않은 변경");
+    ran.exits(1).shows("G3.17").shows("git가 상태 1로");
+    // What was committed elsewhere and not pulled.
+    git(&["commit", "-q", "-a", "-m", "two"]);
+    git(&["branch", "production"]);
+    git(&["reset", "-q", "--hard", "HEAD~1"]);
+    let words = ["--set", "git=true", "--set", "branch=production"];
+    floor.change("--auto-migrate", "002_medium", &words).exits(1).shows("git가 상태 1로");
     assert_eq!(floor.fingerprint(), before);
 }
 

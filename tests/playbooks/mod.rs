@@ -10,6 +10,7 @@ pub mod iamvet;
 pub mod misopin;
 pub mod prisma;
 pub mod videoplanet;
+pub mod iamvet_guards;
 
 use std::path::Path;
 use std::process::Command;
