@@ -198,6 +198,11 @@ pub struct Host {
     pub(super) proof: std::cell::OnceCell<super::policy::proof::Proof>,
     /// The risk that `playbook(..)` declares.
     pub(super) risk: Cell<Option<crate::model::Risk>>,
+    /// What stopped the script for good: a comparison in a sort swallows every error.
+    pub(super) fallen: RefCell<Option<Rc<Fault>>>,
+    pub(super) remarks: Cell<u32>,
+    /// Verbs that were called so far.
+    pub(super) calls: Cell<u64>,
     tripped: Tripped,
 }
 
@@ -274,6 +279,9 @@ impl Host {
             before_step: RefCell::default(),
             proof: std::cell::OnceCell::new(),
             risk: Cell::new(None),
+            fallen: RefCell::default(),
+            remarks: Cell::new(0),
+            calls: Cell::new(0),
             tripped: Tripped::default(),
             setup,
         }))
@@ -336,6 +344,7 @@ impl Host {
                     return self.record_planned(action);
                 }
                 self.within_policy(&action)?;
+                self.still_the_same(&action)?;
                 self.note_effect(&action)?;
                 perform().map(from_json)
             }
@@ -399,6 +408,7 @@ impl Host {
             return self.record_planned(external.action);
         }
         self.within_policy(&external.action)?;
+        self.still_the_same(&external.action)?;
         self.note_effect(&external.action)?;
         let changes = external.action.opaque || !external.action.touches.is_empty();
         let value = self.announce_and_perform(external, changes)?;
@@ -442,6 +452,9 @@ impl Host {
         }
         if self.setup.cancel.is_cancelled() && !self.closing.get() {
             return Err(Stop::Failed(Rc::new(self.interrupted())).into());
+        }
+        if let (Some(fault), false) = (&*self.fallen.borrow(), self.closing.get()) {
+            return Err(Stop::Failed(fault.clone()).into());
         }
         if self.begun.borrow().is_none() {
             return Err(Fault::usage("no-playbook", msg!("host.no-playbook"))

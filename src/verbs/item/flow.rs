@@ -3,14 +3,14 @@
 use rhai::Dynamic;
 
 use crate::host::{Stop, Verb};
-use crate::model::{Effect, EventKind, Fault};
+use crate::model::{Effect, Fault};
 
 /// `note`
 pub static NOTE: Verb = Verb {
     name: "note",
     args: "text: any",
     effect: Effect::None,
-    page: r#"Puts a remark into the checklist and the report.
+    page: r#"Puts a remark into the checklist and the report: at most 8 KiB of it, and 10,000 in a run.
 
 ```rhai
 note("The old columns stay until the next release.");
@@ -24,7 +24,7 @@ note("The old columns stay until the next release.");
                 other => other.to_string(),
             },
         };
-        host.emit(EventKind::Note { text })?;
+        host.remark(&text)?;
         Ok(Dynamic::UNIT)
     },
 };
