@@ -2,10 +2,12 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use rhai::packages::{Package, StandardPackage};
 use rhai::{AST, Dynamic, Engine, EvalAltResult, OptimizationLevel, Position};
 
+use super::memory::{Busy, Full};
 use super::resolver::Resolver;
 use crate::host::{FaultValue, Host, Planned, Sources, diagnose, register, register_planned};
 use crate::model::Fault;
@@ -29,6 +31,10 @@ pub struct Limits {
     pub variables: usize,
     /// Imported modules.
     pub modules: usize,
+    /// Bytes that the process may take beyond what it took before the script.
+    pub memory: u64,
+    /// Seconds of the processor between two calls of verbs, taken together.
+    pub seconds: u64,
 }
 
 impl Default for Limits {
@@ -42,7 +48,29 @@ impl Default for Limits {
             map_size: 100_000,
             variables: 10_000,
             modules: 200,
+            memory: 1 << 30,
+            seconds: 60,
         }
+        .for_tests()
+    }
+}
+
+impl Limits {
+    /// A machine that tests share is not filled to the brim to show a bound.
+    #[cfg(feature = "failpoints")]
+    fn for_tests(self) -> Self {
+        let read = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
+        Self {
+            operations: read("RUNSHEET_OPERATIONS").unwrap_or(self.operations),
+            memory: read("RUNSHEET_MEMORY").unwrap_or(self.memory),
+            seconds: read("RUNSHEET_SECONDS").unwrap_or(self.seconds),
+            ..self
+        }
+    }
+
+    #[cfg(not(feature = "failpoints"))]
+    fn for_tests(self) -> Self {
+        self
     }
 }
 
@@ -87,17 +115,36 @@ pub fn engine(host: &Rc<Host>, limits: Limits) -> Engine {
     engine.register_fn("exit", |_: Dynamic| -> Result<(), Box<EvalAltResult>> { Err(no_exit()) });
     let printing = host.clone();
     engine.on_print(move |text| {
-        let _ = printing.emit(crate::model::EventKind::Note { text: text.into() });
+        let _ = printing.remark(text);
     });
     engine.on_debug(|_, _, _| {});
-    let counted = Cell::new(0u64);
+    // Rhai's own would hold the thread for as long as it is told, deaf to Ctrl-C.
+    let waiting = host.clone();
+    engine.register_fn("sleep", move |seconds: i64| sleep(&waiting, seconds as f64));
+    let waiting = host.clone();
+    engine.register_fn("sleep", move |seconds: f64| sleep(&waiting, seconds));
+    let full = Full::beyond(limits.memory);
+    let (counted, busy) = (Cell::new(0u64), Busy::default());
     let cancel = host.setup.cancel.clone();
     let tripped = host.tripped();
+    let bounded = host.clone();
     engine.on_progress(move |_| {
         let count = counted.get() + 1;
         counted.set(count);
-        if count > limits.operations {
-            return Some(Dynamic::from(crate::host::Stop::Failed(Rc::new(too_long()))));
+        let used = if count > limits.operations {
+            Some(crate::msg!("engine.operations"))
+        } else if full.is_set() {
+            Some(crate::msg!("engine.memory"))
+        } else if count.is_multiple_of(LOOK_EVERY) && busy.seconds(bounded.calls()) > limits.seconds
+        {
+            Some(crate::msg!("engine.seconds"))
+        } else {
+            None
+        };
+        if let Some(what) = used {
+            let fault = Rc::new(used_up(what));
+            bounded.fall(&fault);
+            return Some(Dynamic::from(crate::host::Stop::Failed(fault)));
         }
         if cancel.is_cancelled() {
             return Some(Dynamic::UNIT);
@@ -117,8 +164,23 @@ fn no_exit() -> Box<EvalAltResult> {
     Box::new(EvalAltResult::ErrorRuntime(Dynamic::from(FaultValue(Rc::new(fault))), Position::NONE))
 }
 
-fn too_long() -> Fault {
-    Fault::failed("limit", crate::msg!("host.limit", what = crate::msg!("engine.operations")))
+/// Operations between two looks at the clock: deep lists make a single one slow.
+const LOOK_EVERY: u64 = 1024;
+
+/// Longest pause that a script may ask for at once.
+const LONGEST: f64 = 3600.0;
+
+fn sleep(host: &Rc<Host>, seconds: f64) -> Result<(), Box<EvalAltResult>> {
+    let seconds = if seconds.is_finite() { seconds.clamp(0.0, LONGEST) } else { 0.0 };
+    if host.is_planning() || seconds == 0.0 {
+        return Ok(());
+    }
+    let slept = host.pause(Duration::from_secs_f64(seconds));
+    slept.map_err(|trouble| trouble.raise(Position::NONE))
+}
+
+fn used_up(what: String) -> Fault {
+    Fault::failed("limit", crate::msg!("host.limit", what = what))
         .cause(crate::msg!("host.limit.cause"))
         .remedy(crate::msg!("host.limit.remedy"))
 }

@@ -2,6 +2,7 @@
 
 mod build;
 mod lint;
+mod memory;
 mod resolver;
 mod road;
 

@@ -29,8 +29,9 @@ pub struct Ended {
     pub run: RunId,
 }
 
-/// Stack of the script's thread: deep recursion meets the call limit long before its end.
-const STACK: usize = 64 * 1024 * 1024;
+/// Stack of the script's thread: deep recursion meets the call limit long before its end. Lists in
+/// lists in lists are freed one inside of the other; only what is used is taken.
+const STACK: usize = 256 * 1024 * 1024;
 
 /// Walks the road to its end.
 ///

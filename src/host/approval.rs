@@ -209,7 +209,9 @@ impl Host {
                     if options.optional {
                         return ended;
                     }
-                    return Err(Stop::Failed(Rc::new(fault)).into());
+                    let fault = Rc::new(fault);
+                    self.fall(&fault);
+                    return Err(Stop::Failed(fault).into());
                 }
             }
         }

@@ -29,7 +29,7 @@ static DEFERRED: Verb = Verb {
 impl Host {
     /// Ends the run after its script ended. Gives the exit code.
     pub fn finish(self: &Rc<Self>, engine: &Engine, end: Result<(), Box<EvalAltResult>>) -> u8 {
-        let mut fault = self.fault_of(end);
+        let mut fault = self.fault_of(end).or_else(|| self.fallen.take());
         if let Some(overtaken) = fault.as_deref().and_then(|broken| self.overtaken(broken)) {
             fault = Some(Rc::new(overtaken));
         } else if let Some(overtaken) = fault.as_ref().and_then(|_| self.connect_to_end()) {

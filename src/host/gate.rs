@@ -202,6 +202,11 @@ pub struct Host {
     pub(super) attempts: Cell<u32>,
     /// Nobody is there to ask: the playbook says so.
     pub(super) unattended: Cell<bool>,
+    /// What stopped the script for good: a comparison in a sort swallows every error.
+    pub(super) fallen: RefCell<Option<Rc<Fault>>>,
+    pub(super) remarks: Cell<u32>,
+    /// Verbs that were called so far.
+    pub(super) calls: Cell<u64>,
     tripped: Tripped,
 }
 
@@ -280,6 +285,9 @@ impl Host {
             risk: Cell::new(None),
             attempts: Cell::new(1),
             unattended: Cell::new(false),
+            fallen: RefCell::default(),
+            remarks: Cell::new(0),
+            calls: Cell::new(0),
             tripped: Tripped::default(),
             setup,
         }))
@@ -342,6 +350,7 @@ impl Host {
                     return self.record_planned(action);
                 }
                 self.within_policy(&action)?;
+                self.still_the_same(&action)?;
                 self.note_effect(&action)?;
                 perform().map(from_json)
             }
@@ -411,6 +420,7 @@ impl Host {
             return self.record_planned(external.action);
         }
         self.within_policy(&external.action)?;
+        self.still_the_same(&external.action)?;
         self.note_effect(&external.action)?;
         let changes = external.action.opaque || !external.action.touches.is_empty();
         let value = self.announce_and_perform(external, changes)?;
@@ -461,6 +471,9 @@ impl Host {
         }
         if self.setup.cancel.is_cancelled() && !self.closing.get() {
             return Err(Stop::Failed(Rc::new(self.interrupted())).into());
+        }
+        if let (Some(fault), false) = (&*self.fallen.borrow(), self.closing.get()) {
+            return Err(Stop::Failed(fault.clone()).into());
         }
         if self.begun.borrow().is_none() {
             return Err(Fault::usage("no-playbook", msg!("host.no-playbook"))

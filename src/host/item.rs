@@ -450,6 +450,7 @@ impl Host {
             self.verify_failed.set(true);
         }
         let fault = Rc::new(fault);
+        self.fall(&fault);
         let _ = self.end_item(item, outcome, took, xid, Dynamic::UNIT);
         Err(Stop::Failed(fault).into())
     }

@@ -17,6 +17,9 @@ use crate::model::{EventKind, Fault, FaultKind, Item, ItemKind};
 use crate::msg;
 use crate::postgres::Session;
 
+/// Bytes of a title; it stands in every report, and in the ledger's key.
+const LONGEST_TITLE: usize = 1000;
+
 /// Takes a named lock, or says who has it.
 type Take = dyn Fn(&Rc<Host>, Instant) -> Result<Value, Trouble>;
 
@@ -58,6 +61,10 @@ impl Host {
         options: &ItemOptions,
         has_undo: bool,
     ) -> Result<Item, Fault> {
+        if title.len() > LONGEST_TITLE {
+            let text = msg!("host.title-too-long", limit = LONGEST_TITLE);
+            return Err(Fault::usage("title-too-long", text));
+        }
         let title: String = title.nfc().collect();
         if let Some(outer) = self.frames.borrow().last() {
             return Err(Fault::usage(

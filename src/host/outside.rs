@@ -7,8 +7,13 @@ use std::time::{Duration, Instant};
 
 use super::gate::Host;
 use super::stop::Trouble;
-use crate::model::ItemKind;
+use crate::model::{EventKind, Fault, ItemKind};
+use crate::msg;
 use crate::system::Cancel;
+
+/// Remarks of one run, and bytes of one.
+const MOST_REMARKS: u32 = 10_000;
+const LONGEST_REMARK: usize = 8 * 1024;
 
 impl Host {
     /// What stops blocking work: Ctrl-C, and the end of the item's time. At the end of a run, where
@@ -20,6 +25,39 @@ impl Host {
             Some(at) => cancel.with_deadline(at.saturating_duration_since(Instant::now())),
             None => cancel,
         }
+    }
+
+    /// The script is over, whatever it makes of the error.
+    pub fn fall(&self, fault: &Rc<Fault>) {
+        self.fallen.borrow_mut().get_or_insert_with(|| fault.clone());
+    }
+
+    /// How many verbs were called so far.
+    pub fn calls(&self) -> u64 {
+        self.calls.get()
+    }
+
+    /// `note(..)` and `print(..)`: a long text is cut, and there is an end to them.
+    ///
+    /// # Errors
+    /// `limit`, `journal-write`.
+    pub fn remark(&self, text: &str) -> Result<(), Fault> {
+        let count = self.remarks.get() + 1;
+        self.remarks.set(count);
+        if count > MOST_REMARKS {
+            let what = msg!("host.limit.remarks", count = MOST_REMARKS);
+            let fault = Fault::failed("limit", msg!("host.limit", what = what))
+                .remedy(msg!("host.limit.remedy"));
+            self.fall(&Rc::new(fault.clone()));
+            return Err(fault);
+        }
+        let mut text = text.to_string();
+        if text.len() > LONGEST_REMARK {
+            let end = (0..=LONGEST_REMARK).rev().find(|at| text.is_char_boundary(*at));
+            text.truncate(end.unwrap_or(0));
+            text.push_str(" ..");
+        }
+        self.emit(EventKind::Note { text })
     }
 
     /// Waits, for as long as nothing ends the item.

@@ -91,6 +91,7 @@ impl Host {
                 accepted: self.accepted.get(),
                 boot: crate::system::boot(),
             })?;
+            self.mark_it()?;
             self.open_row(&known)?;
         }
         Ok(())

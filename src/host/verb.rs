@@ -228,6 +228,7 @@ fn enter(
     if let Some(what) = host.take_tripped() {
         return Err(Stop::Decided(what).into());
     }
+    host.calls.set(host.calls.get() + 1);
     let args = matched(verb, args)?;
     let call = Call { context, verb, args };
     // A panic in a host function must not tear down a run that has to tidy up.

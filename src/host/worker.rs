@@ -3,6 +3,8 @@
 //! Connected at the first need. Reads outside of a step's transaction run in a READ ONLY
 //! transaction of their own, so that a plan and a check cannot write even by accident.
 
+mod mark;
+
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -34,6 +36,8 @@ pub struct Worker {
     pub ledger: Ledger,
     /// The right to write, while the run has it.
     pub lease: Option<Lease>,
+    /// What the database is marked as.
+    pub(super) mark: Option<mark::Mark>,
 }
 
 impl Host {
@@ -132,23 +136,25 @@ impl Host {
             }
         })??;
         let session = Rc::new(session);
-        let (pin, identity) = self.wait(prepare(&session, newer))??;
+        let ledger = Ledger::new(&self.setup.config.ledger_schema);
+        let (pin, identity, mark) = self.wait(prepare(&session, &ledger, newer))??;
         if let Some(fault) = too_old(session.server_version(), &identity.version) {
             return Err(Self::fatal(fault));
         }
         self.expected(&identity)?;
         self.same_as_before(&identity)?;
+        let first = self.server.borrow().is_none();
+        self.as_marked(mark.as_ref(), &identity, first)?;
         if session.behind_pooler() && self.mode() != Mode::Plan && !self.setup.wishes.allow_pooler {
             return Err(Fault::new(FaultKind::Usage, "pooler", msg!("host.pooler"))
                 .cause(msg!("host.pooler.cause"))
                 .remedy(msg!("host.pooler.remedy"))
                 .into());
         }
-        let ledger = Ledger::new(&self.setup.config.ledger_schema);
         let found = identity.clone();
         let watched = newer && !session.behind_pooler();
         let worker =
-            Worker { session: session.clone(), pin, watched, identity, ledger, lease: None };
+            Worker { session: session.clone(), pin, watched, identity, ledger, lease: None, mark };
         *self.worker.borrow_mut() = Some(worker);
         self.remember_server(&found);
         self.opened()?;
@@ -161,6 +167,7 @@ impl Host {
         let wrong: Vec<String> = [
             ("database", expect.database.as_deref(), found.database.as_str()),
             ("host", expect.host.as_deref(), found.host.as_str()),
+            ("port", expect.port.map(|port| port.to_string()).as_deref(), &found.port.to_string()),
             ("user", expect.user.as_deref(), found.user.as_str()),
             (
                 "system_identifier",
@@ -348,9 +355,15 @@ fn with_settings(target: &Target, settings: &[(&'static str, String)]) -> Target
 ///
 /// Behind a pooler nothing is set: the session is everybody's, and another one the next time.
 /// Each transaction brings its settings along (see `pooled_settings`).
-async fn prepare(session: &Session, newer: bool) -> Result<(String, Identity), Fault> {
+async fn prepare(
+    session: &Session,
+    ledger: &Ledger,
+    newer: bool,
+) -> Result<(String, Identity, Option<mark::Mark>), Fault> {
+    let mark = mark::Mark::read(session, ledger);
     if session.behind_pooler() {
-        return Ok((String::new(), catalog::identity_at_start(session).await?));
+        let identity = catalog::identity_at_start(session).await?;
+        return Ok((String::new(), identity, mark.await.map_err(DbError::into_fault)?));
     }
     let mut pin = vec!["RESET ROLE".to_string(), "RESET ALL".to_string()];
     if session.server_version() >= 170_000 {
@@ -363,11 +376,15 @@ async fn prepare(session: &Session, newer: bool) -> Result<(String, Identity), F
         pin.push("SET idle_session_timeout = 0".into());
     }
     let pin = pin.join("; ");
-    // Both on their way at once: one round trip.
-    let (set, identity) =
-        futures_util::future::join(session.simple(&pin), catalog::identity_at_start(session)).await;
+    // All on their way at once: one round trip.
+    let (set, identity, mark) = futures_util::future::join3(
+        session.simple(&pin),
+        catalog::identity_at_start(session),
+        mark,
+    )
+    .await;
     set.map_err(DbError::into_fault)?;
-    Ok((pin, identity?))
+    Ok((pin, identity?, mark.map_err(DbError::into_fault)?))
 }
 
 /// What a step's transaction sets for itself behind a pooler.

@@ -15,7 +15,7 @@ mod restore_rung;
 mod resume;
 mod rollback;
 mod script;
-mod secrets;
+pub mod secrets;
 mod server;
 mod silence;
 mod sql_file;

@@ -3,10 +3,10 @@
 use super::Desk;
 use crate::support::Ran;
 
-const SECRET: &str = "canary-T0ken'%/x";
-const PASSWORD: &str = "canary-pass%2Fw0rd";
+pub const SECRET: &str = "canary-T0ken'%/x";
+pub const PASSWORD: &str = "canary-pass%2Fw0rd";
 
-const BODY: &str = r#"let p = playbook("it", #{ params: #{ token: #{ env: "SHOP_TOKEN", secret: true, required: true } } });
+pub const BODY: &str = r#"let p = playbook("it", #{ params: #{ token: #{ env: "SHOP_TOKEN", secret: true, required: true } } });
 step("use it", #{ undo: || db::exec("DELETE FROM items WHERE id = 300") }, || {
     note(`the token is ${p.token}`);
     db::exec("INSERT INTO items VALUES (300, md5($1))", [p.token]);
@@ -15,7 +15,8 @@ step("use it", #{ undo: || db::exec("DELETE FROM items WHERE id = 300") }, || {
 verify("said", || { note(p.token); true });
 "#;
 
-fn desk(body: &str) -> Desk {
+/// A project whose address has a password, and whose playbook has a secret parameter.
+pub fn desk(body: &str) -> Desk {
     let mut desk = Desk::new(body);
     desk.sql(&format!(
         "CREATE ROLE clerk LOGIN SUPERUSER PASSWORD '{}'",
@@ -30,14 +31,15 @@ fn desk(body: &str) -> Desk {
     desk
 }
 
-fn call(desk: &Desk, words: &[&str]) -> Ran {
+/// With that address.
+pub fn call(desk: &Desk, words: &[&str]) -> Ran {
     let url = format!("postgres://clerk:{PASSWORD}@127.0.0.1:{}/shop", desk.cluster.port());
     desk.project.run(&[words, &["--url", &url]].concat())
 }
 
 /// Neither output, nor files, nor the ledger hold a canary in any spelling.
 #[track_caller]
-fn clean(desk: &Desk, ran: &Ran) {
+pub fn clean(desk: &Desk, ran: &Ran) {
     for word in ["canary", "T0ken", "w0rd"] {
         ran.shows_nowhere(word);
         for table in super::tables(&desk.cluster, "shop", "= 'runsheet'") {

@@ -3,14 +3,14 @@
 use rhai::Dynamic;
 
 use crate::host::{Stop, Verb};
-use crate::model::{Effect, EventKind, Fault};
+use crate::model::{Effect, Fault};
 
 /// `note`
 pub static NOTE: Verb = Verb {
     name: "note",
     args: "text: any",
     effect: Effect::None,
-    page: r#"Puts a remark into the checklist and the report.
+    page: r#"Puts a remark into the checklist and the report: at most 8 KiB of it, and 10,000 in a run.
 
 A plan leaves it out behind what it has only recorded: a remark of a step may say that it is done.
 
@@ -28,7 +28,7 @@ note("The old columns stay until the next release.");
         };
         // What a plan has not done, it does not say.
         if !host.only_planned() {
-            host.emit(EventKind::Note { text })?;
+            host.remark(&text)?;
         }
         Ok(Dynamic::UNIT)
     },
