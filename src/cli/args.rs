@@ -128,6 +128,13 @@ impl From<RiskLevel> for Risk {
     }
 }
 
+fn percent(text: &str) -> Result<f64, String> {
+    match text.trim_end_matches('%').parse::<f64>() {
+        Ok(percent) if percent > 0.0 && percent <= 100.0 => Ok(percent),
+        _ => Err("0.01 .. 100".into()),
+    }
+}
+
 #[derive(Subcommand, Debug)]
 pub(super) enum Command {
     Init,
@@ -192,14 +199,16 @@ pub(super) enum Command {
     Rehearse {
         #[arg(required_unless_present = "pairs")]
         playbook: Option<String>,
-        #[arg(long, value_name = "DIR", conflicts_with_all = ["playbook", "from", "keep", "crash", "again"])]
+        #[arg(long, value_name = "DIR", conflicts_with_all = ["playbook", "from", "keep", "crash", "sample", "again"])]
         pairs: Option<PathBuf>,
-        #[arg(long, value_name = "env|URL|DUMP|schema-only")]
+        #[arg(long, value_name = "env|URL|DUMP|schema-only|generated")]
         from: Option<String>,
         #[arg(long)]
         keep: bool,
         #[arg(long)]
         crash: bool,
+        #[arg(long, value_name = "PERCENT", value_parser = percent)]
+        sample: Option<f64>,
         #[arg(long)]
         again: bool,
         // Not for people: a rehearsal starts itself with these to be killed.

@@ -24,6 +24,7 @@ pub(super) fn rehearse(desk: &Desk, command: &Command) -> Result<u8, Fault> {
         from,
         keep,
         crash,
+        sample,
         again,
         on_copy,
         copy_state,
@@ -43,6 +44,8 @@ pub(super) fn rehearse(desk: &Desk, command: &Command) -> Result<u8, Fault> {
     let (environment, source) = source(desk, from.as_deref())?;
     desk.warn_of_config();
     let mut wanted = wanted(desk, playbook, environment, source, *again)?;
+    wanted.sample = *sample;
+    wanted.generate = from.as_deref() == Some("generated");
     wanted.crash = crash.then(|| arguments(desk, playbook, *again));
     let ended = rehearsal::rehearse(&wanted)?;
     show(desk, &ended.outcome);
@@ -91,13 +94,15 @@ fn wanted(
         redactor: desk.redactor.clone(),
         cancel: Cancel::install()?,
         source,
+        sample: None,
+        generate: false,
         again,
         crash: None,
         tell: Arc::new(tell),
     })
 }
 
-/// `--from`: the environment's database, another one, a dump, or the schema alone.
+/// `--from`: the environment's database, another one, a dump, the schema alone, or with made rows.
 fn source(desk: &Desk, from: Option<&str>) -> Result<(Environment, Source), Fault> {
     let word = from.unwrap_or("env");
     let here = |desk: &Desk, with_rows: bool| {
@@ -107,7 +112,7 @@ fn source(desk: &Desk, from: Option<&str>) -> Result<(Environment, Source), Faul
     };
     match word {
         "env" => here(desk, true),
-        "schema-only" => here(desk, false),
+        "schema-only" | "generated" => here(desk, false),
         _ if word.contains("://") || (word.contains('=') && !PathBuf::from(word).exists()) => {
             here(&with_url(desk, word)?, true)
         }

@@ -48,6 +48,8 @@ pub struct Environment {
     pub params: Values,
     /// What a rehearsal does instead of a command.
     pub rehearsal_commands: BTreeMap<String, RehearsalCommand>,
+    /// What a rehearsal puts in a column's place, `table.column` to an SQL expression.
+    pub rehearsal_mask: BTreeMap<String, String>,
     /// When runs may begin; always where there is none.
     pub windows: Vec<Window>,
     /// Days on which no run begins.
@@ -107,6 +109,7 @@ impl Config {
             expect: settings.expect,
             params: settings.params,
             rehearsal_commands: settings.rehearsal_commands,
+            rehearsal_mask: settings.rehearsal_mask,
             windows: settings.windows,
             freeze: settings.freeze,
             policy: settings.policy.unwrap_or_else(|| self.policy.clone()),

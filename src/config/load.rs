@@ -193,6 +193,8 @@ fn environment(section: Section<'_, '_>, policy: &Policy) -> EnvironmentSettings
         let fault = Fault::usage("config-conflict", msg!("config.protected-twice"));
         section.source().complain(&other.span, fault);
     }
+    let (rehearsal_commands, rehearsal_mask) =
+        section.section("rehearsal").map_or_else(Default::default, rehearsal);
     let settings = EnvironmentSettings {
         url: url.map(|at| at.value),
         url_env: url_env.map(|at| at.value),
@@ -200,7 +202,8 @@ fn environment(section: Section<'_, '_>, policy: &Policy) -> EnvironmentSettings
         unprotected: unprotected.is_some_and(|at| at.value),
         expect: section.section("expect").map_or_else(Expect::default, expect),
         params: section.values("params"),
-        rehearsal_commands: section.section("rehearsal").map_or_else(BTreeMap::new, rehearsal),
+        rehearsal_commands,
+        rehearsal_mask,
         windows: times(&section, "windows", Window::parse),
         freeze: times(&section, "freeze", Freeze::parse),
         policy: section.section("policy").map(|table| policy::read(&table, policy, true)),
@@ -253,8 +256,24 @@ fn expect(section: Section<'_, '_>) -> Expect {
     expect
 }
 
-fn rehearsal(section: Section<'_, '_>) -> BTreeMap<String, RehearsalCommand> {
-    let mut commands = BTreeMap::new();
+fn rehearsal(
+    section: Section<'_, '_>,
+) -> (BTreeMap<String, RehearsalCommand>, BTreeMap<String, String>) {
+    let (mut commands, mut mask) = (BTreeMap::new(), BTreeMap::new());
+    if let Some(below) = section.section("mask") {
+        for (name, key, value, span) in below.entries() {
+            let Some(expression) = below.text_of(name, value, span) else { continue };
+            if name.split('.').count() < 2 || expression.value.trim().is_empty() {
+                let shown = below.name_of(name);
+                let fault =
+                    Fault::usage("config-value", msg!("config.rehearsal-mask", key = shown))
+                        .remedy(msg!("config.rehearsal-mask.remedy"));
+                below.source().complain(&key, fault);
+                continue;
+            }
+            mask.insert(name.to_string(), expression.value);
+        }
+    }
     if let Some(below) = section.section("commands") {
         for (name, _, value, span) in below.entries() {
             if let Some(command) = rehearsal_command(&below, name, value, span) {
@@ -263,7 +282,7 @@ fn rehearsal(section: Section<'_, '_>) -> BTreeMap<String, RehearsalCommand> {
         }
     }
     section.finish();
-    commands
+    (commands, mask)
 }
 
 fn rehearsal_command(

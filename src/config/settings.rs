@@ -106,6 +106,8 @@ pub struct EnvironmentSettings {
     pub params: Values,
     /// What a rehearsal does instead of a command.
     pub rehearsal_commands: BTreeMap<String, RehearsalCommand>,
+    /// What a rehearsal puts in a column's place, `table.column` to an SQL expression.
+    pub rehearsal_mask: BTreeMap<String, String>,
     /// When runs may begin; always where there is none.
     pub windows: Vec<Window>,
     /// Days on which no run begins.

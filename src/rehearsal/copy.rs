@@ -1,14 +1,17 @@
 //! The copy: a private server with two databases, the start and the one that is worked on. The
 //! start is only read, and made the template of the other as often as it is needed.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use tokio::runtime::Runtime;
 
 use super::copied::{Contents, Dump, restore};
+use super::downtime::{Larger, larger, sizes};
 use super::night::Wanted;
 use super::roles::{CUT_OFF, Surroundings, of_source};
+use super::shaped;
 use crate::model::{Fault, format_bytes, quote_ident, quote_literal};
 use crate::msg;
 use crate::postgres::programs::Programs;
@@ -61,6 +64,9 @@ pub struct Copy {
     pub(super) schema: Fingerprint,
     /// 150018.
     pub(super) source_version: u32,
+    source_sizes: BTreeMap<String, u64>,
+    /// Tables that are larger on the source.
+    pub(super) larger: Larger,
     /// How long it took, in milliseconds.
     pub(super) took_ms: u64,
 }
@@ -83,6 +89,7 @@ impl Copy {
         };
         wanted.cancel.check()?;
         copy.execute(START, CUT_OFF)?;
+        copy.shape(wanted, runtime)?;
         for server in &copy.surroundings.foreign {
             copy.left_out.push(msg!("rehearsal.left.foreign", server = server));
         }
@@ -92,9 +99,12 @@ impl Copy {
         let there = runtime.block_on(async {
             let look = Look::open(&start, "runsheet/rehearsal", 1).await?;
             let print = look.fingerprint(&wanted.config.ledger_schema, false).await?;
+            let sizes = sizes(look.first()).await?;
             look.close().await;
-            Ok::<_, Fault>(print)
+            Ok::<_, Fault>((print, sizes))
         })?;
+        let (there, sizes) = there;
+        copy.larger = larger(&copy.source_sizes, &sizes);
         if matches!(wanted.source, Source::Server { .. }) {
             // Servers of two majors describe the same object in other words.
             let same_major = copy.source_version / 10_000 == copy.server.version().0;
@@ -108,6 +118,31 @@ impl Copy {
         }
         copy.took_ms = started.elapsed().as_millis() as u64;
         Ok(copy)
+    }
+
+    /// Masks, samples and generates, before anything is looked at.
+    fn shape(&mut self, wanted: &Wanted, runtime: &Runtime) -> Result<(), Fault> {
+        let rules = &wanted.environment.rehearsal_mask;
+        let ledger = &wanted.config.ledger_schema;
+        if wanted.generate {
+            wanted.tell("copy", &msg!("rehearsal.generating"));
+            for (table, why) in shaped::generate(runtime, &self.admin(START)?, ledger)? {
+                self.left_out.push(msg!("rehearsal.left.unseeded", table = table, why = why));
+            }
+            self.left_out.push(msg!("rehearsal.left.generated", count = shaped::GENERATED));
+        }
+        if !rules.is_empty() {
+            wanted.tell("copy", &msg!("rehearsal.masking", count = rules.len()));
+            shaped::mask(&self.server, START, rules)?;
+            let columns: Vec<&str> = rules.keys().map(String::as_str).collect();
+            self.left_out.push(msg!("rehearsal.left.masked", columns = columns.join(", ")));
+        }
+        if let Some(percent) = wanted.sample {
+            wanted.tell("copy", &msg!("rehearsal.sampling", percent = percent));
+            shaped::sample(&self.server, START, percent, ledger)?;
+            self.left_out.push(msg!("rehearsal.left.sampled", percent = percent));
+        }
+        Ok(())
     }
 
     /// The database that is worked on, as it was at the start.
@@ -221,6 +256,8 @@ impl Copy {
             left_out: Vec::new(),
             schema: Fingerprint::default(),
             source_version: major * 10_000,
+            source_sizes: BTreeMap::new(),
+            larger: Larger::new(),
             took_ms: 0,
         };
         let (there, _) = copy.server.version();
@@ -303,26 +340,28 @@ fn of_server(
             let look = Look::open(target, "runsheet/rehearsal", 1).await?;
             let surroundings = of_source(look.first()).await?;
             let schema = look.fingerprint(ledger, false).await?;
-            Ok::<_, Fault>((look, surroundings, schema))
+            let sizes = sizes(look.first()).await?;
+            Ok::<_, Fault>((look, surroundings, schema, sizes))
         };
         tokio::select! {
             done = work => done,
             reason = wanted.cancel.cancelled() => Err(reason.fault()),
         }
     })?;
-    let (look, surroundings, schema) = seen;
+    let (look, surroundings, schema, sizes) = seen;
     let server = look.first().server_version();
     let size = surroundings.size;
     let libraries = surroundings.libraries.clone();
     let mut copy = Copy::begin(wanted, programs, server / 10_000, surroundings)?;
     copy.source_version = server;
     copy.schema = schema;
+    copy.source_sizes = sizes;
     if !libraries.is_empty() {
         copy.left_out.push(msg!("rehearsal.left.libraries", libraries = libraries));
     }
     if with_rows {
         copy.room(size.saturating_mul(TIMES))?;
-    } else {
+    } else if !wanted.generate {
         copy.left_out.push(msg!("rehearsal.left.rows"));
     }
     copy.make_roles();

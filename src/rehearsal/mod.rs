@@ -7,6 +7,7 @@
 mod copied;
 mod copy;
 mod crash;
+mod downtime;
 mod evidence;
 mod night;
 pub mod pairs;
@@ -14,10 +15,12 @@ mod paper;
 mod passes;
 mod roles;
 mod seed;
+mod shaped;
 mod told;
 mod verdict;
 
 pub use copy::{Copy, Source};
+pub use downtime::{Downtime, Estimate, LockDifference};
 pub use night::{Rehearsed, Wanted, rehearse};
 pub use paper::{markdown, text};
 pub use passes::inner_run;

@@ -1,7 +1,7 @@
 //! The order of a rehearsal: copy, forward, back, compare, forward again, once more; then the
 //! receipt and the report.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use tokio::runtime::Runtime;
 
 use super::copy::{Copy, Source, shown};
 use super::evidence::touched;
-use super::passes::{Passed, Place, Tell, Way, pass, state_folder};
+use super::passes::{Passed, Place, Tell, Way, foretold, pass, state_folder};
 use super::told::{Outcome, Progress};
 use super::verdict::{against_start, lines, print};
-use super::{crash, paper};
+use super::{crash, downtime, paper};
 use crate::config::{Config, Environment};
 use crate::journal::WayBackWord;
 use crate::model::{
@@ -50,6 +50,10 @@ pub struct Wanted {
     pub cancel: Cancel,
     /// What is copied.
     pub source: Source,
+    /// Keep so many percent of the rows of large tables; None: all.
+    pub sample: Option<f64>,
+    /// Make rows where only the schema is copied.
+    pub generate: bool,
     /// Run anew what the source's ledger calls done.
     pub again: bool,
     /// Arguments of this very program that walk the same playbook on a copy; None: nothing is
@@ -108,6 +112,8 @@ pub(super) struct Night<'a> {
     pub(super) start: Fingerprint,
     state: StateDir,
     states: u32,
+    /// Locks as a plan on the copy foretold them, by step.
+    foretold: BTreeMap<String, Vec<String>>,
     /// Titles of the items that act on something that is not the copy.
     pub(super) outside: BTreeSet<String>,
     pub(super) outcome: Outcome,
@@ -146,6 +152,9 @@ impl<'a> Night<'a> {
             restore: None,
             again: None,
             second: None,
+            downtime: Vec::new(),
+            estimates: Vec::new(),
+            lock_differences: Vec::new(),
             way_back: WayBackWord::Unproven,
             lost: Vec::new(),
             difference: None,
@@ -168,6 +177,7 @@ impl<'a> Night<'a> {
             start,
             state,
             states: 1,
+            foretold: BTreeMap::new(),
             outside: BTreeSet::new(),
             outcome,
         })
@@ -175,6 +185,8 @@ impl<'a> Night<'a> {
 
     fn play(&mut self) -> Result<(), Fault> {
         let before = self.known_runs()?;
+        let place = Place { target: self.copy.target()?, state: &self.state };
+        self.foretold = foretold(self.wanted, place);
         let forward = self.pass("forward", Way::Forward, None)?;
         self.outside(&forward.events);
         if forward.state() == Some(FinalState::NothingToDo) {
@@ -196,6 +208,7 @@ impl<'a> Night<'a> {
             self.go_back(&forward)?;
         }
         let again = self.forward_again(&done)?;
+        self.reckon();
         if let Some(again) = again {
             let touched = touched(&forward.events);
             self.crash(&done)?;
@@ -207,6 +220,18 @@ impl<'a> Night<'a> {
             self.outcome.receipt = Some(path.display().to_string());
         }
         Ok(())
+    }
+
+    /// What the night costs those who use the tables.
+    fn reckon(&mut self) {
+        let Some(forward) = &self.outcome.forward else { return };
+        let (again, larger) = (self.outcome.again.as_ref(), &self.copy.larger);
+        let known = |table: &str| self.start.schema.contains_key(&format!("relation {table}"));
+        let downtime = downtime::downtime(forward, again, larger);
+        let estimates = downtime::estimates(forward, again, larger);
+        let differences = downtime::lock_differences(forward, &self.foretold, known);
+        (self.outcome.downtime, self.outcome.estimates) = (downtime, estimates);
+        self.outcome.lock_differences = differences;
     }
 
     fn pass(&mut self, phase: &'static str, way: Way, run: Option<RunId>) -> Result<Passed, Fault> {
@@ -308,7 +333,10 @@ impl<'a> Night<'a> {
     }
 
     fn begin_anew(&mut self) -> Result<(), Fault> {
+        let started = std::time::Instant::now();
         self.copy.fresh()?;
+        let took = format_span(started.elapsed());
+        self.wanted.tell("copy", &msg!("rehearsal.from-template", took = took));
         self.states += 1;
         self.state = state_folder(&self.copy.folder(), self.states)?;
         Ok(())

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::downtime::spoken;
 use super::told::{Outcome, PassTold, StepTold};
 use crate::journal::WayBackWord;
 use crate::model::{Measured, format_bytes, format_span};
@@ -31,6 +32,9 @@ pub fn text(outcome: &Outcome, width: usize) -> String {
         for line in details(forward) {
             say(format!("  {line}"));
         }
+    }
+    for line in cost(outcome) {
+        say(line);
     }
     for (name, pass) in passes(outcome) {
         let took = span(pass.took_ms);
@@ -88,6 +92,49 @@ fn passes(outcome: &Outcome) -> Vec<(String, &PassTold)> {
     .into_iter()
     .filter_map(|(name, pass)| Some((name, pass.as_ref()?)))
     .collect()
+}
+
+/// What others wait for, and what the source may make of it: two tables and the locks that were not
+/// the foretold ones.
+fn cost(outcome: &Outcome) -> Vec<String> {
+    let mut lines = Vec::new();
+    for down in &outcome.downtime {
+        let (low, high) = down.on_source_ms;
+        lines.push(msg!(
+            "rehearsal.downtime",
+            table = down.table,
+            closed = span(down.closed_ms),
+            read_only = span(down.read_only_ms),
+            low = span(low),
+            high = span(high),
+            steps = down.steps.join(", ")
+        ));
+    }
+    for step in &outcome.estimates {
+        // Without a word of the playbook beside it, and on a copy of the same size, it says nothing.
+        let Some(takes) = &step.takes else { continue };
+        let (low, high) = step.on_source_ms;
+        let (low, high) = (span(low), span(high));
+        lines.push(msg!(
+            "rehearsal.estimate",
+            step = step.step,
+            low = low,
+            high = high,
+            takes = takes
+        ));
+    }
+    for lock in &outcome.lock_differences {
+        let none = || msg!("rehearsal.lock-none");
+        let (foretold, taken) = (lock.foretold.clone(), lock.taken.clone());
+        lines.push(msg!(
+            "rehearsal.lock-differs",
+            step = lock.step,
+            table = lock.table,
+            foretold = foretold.unwrap_or_else(none),
+            taken = taken.unwrap_or_else(none)
+        ));
+    }
+    lines
 }
 
 fn lists(outcome: &Outcome) -> Vec<(String, &[String])> {
@@ -172,18 +219,6 @@ fn cells(outcome: &Outcome, step: &StepTold) -> [String; 7] {
         measured.map_or("-".into(), strongest),
         measured.map_or("-".into(), |found| found.rewritten.len().to_string()),
     ]
-}
-
-/// "ACCESS EXCLUSIVE" of `AccessExclusiveLock`.
-fn spoken(mode: &str) -> String {
-    let mut text = String::new();
-    for c in mode.trim_end_matches("Lock").chars() {
-        if c.is_ascii_uppercase() && !text.is_empty() {
-            text.push(' ');
-        }
-        text.push(c.to_ascii_uppercase());
-    }
-    text
 }
 
 fn strongest(measured: &Measured) -> String {
@@ -301,6 +336,7 @@ fn steps(outcome: &Outcome, forward: &PassTold, out: &mut String) {
     }
     out.push('\n');
     section(&msg!("rehearsal.md.locks"), &details(forward), out);
+    section(&msg!("rehearsal.md.cost"), &cost(outcome), out);
     let mut written = Vec::new();
     for step in &forward.steps {
         for row in step.measured.iter().flat_map(|measured| &measured.rows) {
@@ -338,15 +374,4 @@ fn escaped(text: &str) -> String {
         out.push(c);
     }
     out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::spoken;
-
-    #[test]
-    fn a_lock_is_named_as_the_manual_names_it() {
-        assert_eq!(spoken("ShareRowExclusiveLock"), "SHARE ROW EXCLUSIVE");
-        assert_eq!(spoken("AccessExclusiveLock"), "ACCESS EXCLUSIVE");
-    }
 }

@@ -27,6 +27,8 @@ pub(super) type Tell = Arc<dyn Fn(&Progress) + Send + Sync>;
 /// What is walked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way {
+    /// `plan`
+    Plan,
     /// `run`
     Forward,
     /// `rollback RUN`
@@ -90,13 +92,43 @@ fn walked(
     resume: Option<RunId>,
     sink: Box<dyn Sink>,
 ) -> Result<Ended, Fault> {
-    let mode = if way == Way::Forward { Mode::Run } else { Mode::Undo };
+    let mode = match way {
+        Way::Plan => Mode::Plan,
+        Way::Forward => Mode::Run,
+        Way::Back | Way::Restore => Mode::Undo,
+    };
     let host = host(wanted, place.target, place.state.clone(), mode, resume);
     let setup = RoadSetup { host, sink, limits: Limits::default() };
     match way {
         Way::Restore => walk_back_by_restore(setup, wanted.id.clone(), wanted.id.clone(), None),
-        Way::Forward | Way::Back => walk(setup),
+        Way::Plan | Way::Forward | Way::Back => walk(setup),
     }
+}
+
+/// Locks as a plan foretells them, "ACCESS EXCLUSIVE on users" by the title of the step. Steps that
+/// the plan cannot see into, or does not come to, are left out.
+pub(super) fn foretold(wanted: &Wanted, place: Place<'_>) -> BTreeMap<String, Vec<String>> {
+    let kept = Kept { events: Arc::default(), tell: Arc::new(|_| {}), quiet: true };
+    let events = kept.events.clone();
+    let Ok(_) = walked(wanted, place, Way::Plan, None, Box::new(kept)) else {
+        return BTreeMap::new();
+    };
+    let (mut found, mut item) = (BTreeMap::<String, Vec<String>>::new(), String::new());
+    let mut unseen = Vec::new();
+    for event in events.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        match &event.kind {
+            EventKind::ItemStarted { item: begun } => item.clone_from(&begun.title),
+            EventKind::Action { action, .. } => {
+                found.entry(item.clone()).or_default().extend(action.locks.iter().cloned());
+                if action.opaque {
+                    unseen.push(item.clone());
+                }
+            }
+            _ => {}
+        }
+    }
+    found.retain(|title, _| !unseen.contains(title));
+    found
 }
 
 /// One forward walk on a copy that somebody else has made: what a rehearsal kills and resumes.
@@ -190,6 +222,7 @@ fn told(events: &[RunEvent], exit: u8, took_ms: u64) -> PassTold {
                             took_ms: *took_ms,
                             measured: measured.remove(item.title.as_str()).cloned(),
                             failed,
+                            takes: item.takes.clone(),
                         });
                     }
                 }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::downtime::{Downtime, Estimate, LockDifference};
 use crate::journal::WayBackWord;
 use crate::model::{Fault, Measured};
 use crate::postgres::Difference;
@@ -26,6 +27,8 @@ pub struct StepTold {
     pub measured: Option<Measured>,
     /// Why it failed.
     pub failed: Option<String>,
+    /// How long it takes, as the playbook says.
+    pub takes: Option<String>,
 }
 
 /// One walk on the copy.
@@ -93,6 +96,12 @@ pub struct Outcome {
     pub again: Option<PassTold>,
     /// The second run behind it.
     pub second: Option<PassTold>,
+    /// How long tables were closed to others.
+    pub downtime: Vec<Downtime>,
+    /// How long the steps may take on the source.
+    pub estimates: Vec<Estimate>,
+    /// Locks that were not the foretold ones.
+    pub lock_differences: Vec<LockDifference>,
     /// The word about the way back.
     pub way_back: WayBackWord,
     /// What it loses or leaves over, one line each.

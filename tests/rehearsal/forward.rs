@@ -37,6 +37,35 @@ fn p8_a_good_playbook_is_proven_and_leaves_a_receipt() {
     planned.exits(0).stdout_shows("way back: add (proven: rehearsal of ");
 }
 
+/// What others wait for, how long it may take on the source, and a lock that nobody foretold.
+#[test]
+fn downtime_is_told_by_table_and_a_lock_that_was_not_foretold_is_named() {
+    let desk = Desk::new(
+        r#"step("add", #{ takes: "1s..5s", undo: || db::exec("ALTER TABLE items DROP COLUMN price") },
+            || db::exec("ALTER TABLE items ADD COLUMN price int"));
+        step("touch", #{ undo: || () }, || db::exec("UPDATE items SET price = 1"));"#,
+    );
+    // Whoever writes items keeps the writers of another table away.
+    desk.sql(
+        "CREATE TABLE other (id int); \
+         CREATE FUNCTION keep_away() RETURNS trigger LANGUAGE plpgsql AS \
+         $$ BEGIN LOCK TABLE other IN SHARE MODE; RETURN NEW; END $$; \
+         CREATE TRIGGER keep_away BEFORE UPDATE ON items FOR EACH ROW EXECUTE FUNCTION keep_away()",
+    );
+    let ran = rehearse(&desk, &[]);
+    ran.exits(0).stdout_shows("public.items: closed for ").stdout_shows("add: on the source ");
+    ran.stdout_shows("the playbook says 1s..5s");
+    ran.stdout_shows("touch: lock on public.other: foretold none, taken SHARE");
+    let report = report(&desk);
+    let down = report["downtime"].as_array().unwrap();
+    let of = |table: &str| down.iter().find(|one| one["table"] == table).unwrap().clone();
+    assert_eq!(of("public.items")["steps"], serde_json::json!(["add"]));
+    assert!(of("public.items")["closed_ms"].as_u64() >= of("public.other")["closed_ms"].as_u64());
+    assert_eq!(of("public.other")["closed_ms"], 0);
+    assert_eq!(report["estimates"][0]["takes"], "1s..5s");
+    assert_eq!(report["lock_differences"].as_array().unwrap().len(), 1, "{report}");
+}
+
 #[test]
 fn a_rewritten_table_is_named_and_an_added_column_is_no_rewrite() {
     let desk = Desk::new(

@@ -6,7 +6,9 @@ mod forward;
 mod outside;
 mod pairs;
 mod receipt;
+mod shaped;
 mod shipped;
+mod source;
 mod way_back;
 
 use std::path::PathBuf;
