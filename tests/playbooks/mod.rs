@@ -7,10 +7,10 @@ pub mod container_start;
 pub mod coverage;
 pub mod ground;
 pub mod iamvet;
+pub mod iamvet_guards;
 pub mod misopin;
 pub mod prisma;
 pub mod videoplanet;
-pub mod iamvet_guards;
 
 use std::path::Path;
 use std::process::Command;
