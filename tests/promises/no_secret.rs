@@ -35,6 +35,9 @@ const CALLS: &[&[&str]] = &[
     &["rehearse", "it"],
     &["rollback", "RUN", "--yes"],
     &["rollback", "RUN", "--yes", "--restore"],
+    &["deploy", "it", "--skip-migrate", "--yes"],
+    &["coverage", "it"],
+    &["lint", "sql", "--against", "HERE"],
     &["completions", "bash"],
     &["run", "nothing-canary"],
 ];

@@ -118,13 +118,14 @@ pub(super) fn is_indexed(foreign: &ForeignKey, seen: &Seen) -> bool {
         columns.len() >= wanted.len()
             && columns[..wanted.len()].iter().all(|column| wanted.contains(column))
     };
+    // Dropped since.
+    let Some(known) = seen.table(&foreign.table) else { return true };
     let table = key(&foreign.table);
     let partial =
         |definition: &str| crate::sql::lex::meaningful(definition).any(|token| token.is("where"));
     let index = seen.indexes.values().any(|index| {
         key(&index.table) == table && !partial(&index.definition) && leads(&index.columns)
     });
-    let constraints = seen.table(&foreign.table).into_iter().flat_map(|table| &table.constraints);
-    let mut keys = constraints.filter(|one| one.references.is_none() && !one.check);
+    let mut keys = known.constraints.iter().filter(|one| one.references.is_none() && !one.check);
     index || keys.any(|one| leads(&one.columns))
 }

@@ -62,18 +62,20 @@ statement(rank, place, text) AS (
     WHERE r.relkind IN ('r', 'p')
     UNION ALL
     SELECT CASE c.contype WHEN 'f' THEN 7 ELSE 6 END, c.oid, 'ALTER TABLE ' || r.name || ' ADD CONSTRAINT '
-        || quote_ident(c.conname) || ' ' || pg_get_constraintdef(c.oid)
+        || quote_ident(c.conname) || ' ' || pg_get_constraintdef(c.oid, true)
     FROM pg_constraint c JOIN rel r ON r.oid = c.conrelid
     WHERE c.contype IN ('p', 'u', 'c', 'x', 'f') AND c.conparentid = 0 AND c.conislocal
     UNION ALL
-    SELECT 8, i.indexrelid, pg_get_indexdef(i.indexrelid) FROM pg_index i JOIN rel r ON r.oid = i.indrelid
+    SELECT 8, i.indexrelid, replace(pg_get_indexdef(i.indexrelid),
+        r.relnamespace::regnamespace::text || '.' || quote_ident(r.relname) || ' USING', r.name || ' USING') FROM pg_index i JOIN rel r ON r.oid = i.indrelid
     WHERE r.relkind IN ('r', 'p') AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = i.indexrelid
         AND c.contype IN ('p', 'u', 'x')) AND NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = i.indexrelid)
     UNION ALL
     SELECT 9, r.oid, 'CREATE ' || CASE r.relkind WHEN 'm' THEN 'MATERIALIZED ' ELSE '' END || 'VIEW ' || r.name
         || ' AS ' || rtrim(pg_get_viewdef(r.oid), ';') FROM rel r WHERE r.relkind IN ('v', 'm')
     UNION ALL
-    SELECT 10, i.indexrelid, pg_get_indexdef(i.indexrelid) FROM pg_index i JOIN rel r ON r.oid = i.indrelid
+    SELECT 10, i.indexrelid, replace(pg_get_indexdef(i.indexrelid),
+        r.relnamespace::regnamespace::text || '.' || quote_ident(r.relname) || ' USING', r.name || ' USING') FROM pg_index i JOIN rel r ON r.oid = i.indrelid
     WHERE r.relkind = 'm'
     UNION ALL
     SELECT 11, t.oid, pg_get_triggerdef(t.oid) FROM pg_trigger t JOIN rel r ON r.oid = t.tgrelid
