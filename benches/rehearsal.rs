@@ -27,6 +27,9 @@ const ROWS: u64 = 400_000;
 /// Rows of each of the four tables that are copied: 1.6 GB with their indexes.
 const COPIED: u64 = 2_400_000;
 
+type Part = (&'static str, fn(&Bench));
+type Job<'a> = (&'static str, Box<dyn Fn() -> Duration + 'a>);
+
 struct Bench {
     runsheet: PathBuf,
     programs: Programs,
@@ -52,7 +55,7 @@ fn main() {
     println!("rounds: {rounds}, server: {:?}, cores: {cores}\n", bench.server.version());
     std::fs::create_dir_all(bench.folder.path().join("playbooks")).unwrap();
     let all = words.iter().all(|word| word.parse::<usize>().is_ok());
-    let parts: [(&str, fn(&Bench)); 6] = [
+    let parts: [Part; 6] = [
         ("equal", Bench::equal),
         ("planted", Bench::planted),
         ("server", Bench::servers),
@@ -113,7 +116,7 @@ impl Bench {
         let (many, same) = (self.server.url("many"), self.server.url("same"));
         let serial = "SET max_parallel_workers_per_gather = 0;";
         let count = format!("{serial}{count}");
-        let jobs: [(&str, Box<dyn Fn() -> Duration>); 3] = [
+        let jobs: [Job<'_>; 3] = [
             (
                 "count(*) of each table",
                 Box::new(|| took(self.psql("many", &["-At", "-c", &count]), 0)),
@@ -185,7 +188,7 @@ impl Bench {
             drop(server);
             took
         };
-        let jobs: [(&str, Box<dyn Fn() -> Duration>); 2] = [
+        let jobs: [Job<'_>; 2] = [
             ("scratch server, initdb", Box::new(|| start(true))),
             ("scratch server, from the template", Box::new(|| start(false))),
         ];
@@ -224,7 +227,7 @@ impl Bench {
             let told = self.told(&words);
             Duration::from_millis(told["copy_ms"].as_u64().unwrap_or(0))
         };
-        let jobs: [(&str, Box<dyn Fn() -> Duration>); 2] = [
+        let jobs: [Job<'_>; 2] = [
             ("pg_dump -Fd -j2, pg_restore -j2", Box::new(dumped)),
             ("runsheet rehearse, its copy", Box::new(copied)),
         ];
@@ -265,7 +268,7 @@ impl Bench {
             assert_eq!(forward["steps"].as_array().map_or(0, Vec::len), STEPS, "{told}");
             Duration::from_millis(forward["took_ms"].as_u64().unwrap_or(0))
         };
-        let jobs: [(&str, Box<dyn Fn() -> Duration>); 2] = [
+        let jobs: [Job<'_>; 2] = [
             ("psql, one transaction and log row each", Box::new(psql)),
             ("runsheet rehearse, forward, all measured", Box::new(traced)),
         ];
@@ -285,8 +288,7 @@ impl Bench {
         self.playbook("twenty", step);
         let url = self.server.url("twenty");
         let words = ["rehearse", "twenty", "--from", url.as_str()];
-        let jobs: [(&str, Box<dyn Fn() -> Duration>); 1] =
-            [("runsheet rehearse", Box::new(|| took(self.ours(&words), 0)))];
+        let jobs: [Job<'_>; 1] = [("runsheet rehearse", Box::new(|| took(self.ours(&words), 0)))];
         self.compare("whole rehearsal, 20 steps, 1,000 rows", &jobs);
     }
 
@@ -306,7 +308,7 @@ impl Bench {
             .unwrap_or_else(|| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)))
     }
 
-    fn compare(&self, title: &str, jobs: &[(&str, Box<dyn Fn() -> Duration + '_>)]) {
+    fn compare(&self, title: &str, jobs: &[Job<'_>]) {
         let mut times: Vec<Vec<Duration>> = vec![Vec::new(); jobs.len()];
         for round in 0..=self.rounds {
             for (index, (_, job)) in jobs.iter().enumerate() {

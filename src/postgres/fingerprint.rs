@@ -18,11 +18,12 @@ pub(crate) const PINS: &str = "SET LOCAL search_path = pg_catalog; SET LOCAL Tim
     SET LOCAL extra_float_digits = 3; SET LOCAL bytea_output = 'hex'; SET LOCAL xmloption = 'content'; \
     SET LOCAL row_security = off; SET LOCAL quote_all_identifiers = off; SET LOCAL lc_monetary = 'C'";
 
-/// Sums, not XOR: a row that is there twice must not vanish. Two halves of each row's MD5.
-const ROWS: &str = "SELECT count(*), \
-    sum(('x' || substr(h, 1, 16))::bit(64)::bigint::numeric)::text, \
-    sum(('x' || substr(h, 17, 16))::bit(64)::bigint::numeric)::text \
-    FROM (SELECT md5(runsheet_row::text) AS h FROM TABLE_NAME AS runsheet_row) AS hashed";
+/// Sums, not XOR: a row that is there twice must not vanish. Two 64-bit hashes of each row's text,
+/// which is made once (OFFSET 0): several times as fast as MD5, and nobody forges rows here.
+const ROWS: &str = "SELECT count(*), sum(hashtextextended(h, 0))::text, \
+    sum(hashtextextended(h, 1))::text \
+    FROM (SELECT runsheet_row::text COLLATE \"C\" AS h FROM TABLE_NAME AS runsheet_row OFFSET 0) \
+    AS hashed";
 
 /// $1 the tables asked for, or NULL; $2 the ledger's schema.
 const RELATIONS: &str = include_str!("fingerprint/rows.sql");

@@ -386,7 +386,9 @@ impl Seen {
         let parts: Vec<&str> = std::iter::once(bare).chain(columns).chain(["idx"]).collect();
         let usual = parts.join("_");
         let free = |name: &String| {
-            !self.indexes.contains_key(&key(&in_schema_of(table, &tree::render(&[name.clone()]))))
+            !self
+                .indexes
+                .contains_key(&key(&in_schema_of(table, &tree::render(std::slice::from_ref(name)))))
         };
         let numbered = (1..).map(|number| format!("{usual}{number}"));
         let name = std::iter::once(usual.clone()).chain(numbered).find(free).unwrap_or(usual);
