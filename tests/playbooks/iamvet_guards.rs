@@ -172,3 +172,37 @@ fn a_file_that_changed_after_its_review_is_not_run() {
     assert_ne!(ran.code, 0);
     assert_eq!(tables(&clinic), "0");
 }
+
+/// G1.05: too little room on the server's disk: both numbers, before anything is touched.
+#[test]
+fn too_little_room_stops_before_the_backup() {
+    let clinic = clinic();
+    clinic.project.file("runsheet.toml", "[server]\nfree_bytes_query = \"SELECT 4096\"\n");
+    let before = fingerprint(&clinic.cluster, "vet");
+    run(&clinic, &[]).exits(1).shows("G1.05").shows("4.0 KiB").shows("MiB");
+    assert_eq!(fingerprint(&clinic.cluster, "vet"), before);
+    assert!(!clinic.project.path().join("backups").exists(), "no backup was begun");
+}
+
+/// G1.01: a dump that lost its end, or all of it, after it was made: it is read before it is
+/// needed, and nothing is changed without it.
+#[test]
+fn a_backup_that_is_cut_short_or_empty_is_found_before_the_migration() {
+    for left in ["half", "nothing"] {
+        let clinic = clinic();
+        run(&clinic, &["--until", "G1.01 전체 백업"]).exits(0);
+        let folder = clinic.project.path().join("backups");
+        let dump = std::fs::read_dir(&folder)
+            .expect("backups")
+            .map(|entry| entry.unwrap().path())
+            .find(|path| path.extension().is_some_and(|end| end == "dump"))
+            .expect("a dump");
+        let whole = std::fs::read(&dump).unwrap();
+        let kept = if left == "half" { &whole[..whole.len() / 2] } else { &[][..] };
+        std::fs::write(&dump, kept).unwrap();
+        let ran = clinic.call("vet", &["resume", "--yes"]);
+        ran.shows("G1.01.1").shows(dump.file_name().unwrap().to_str().unwrap());
+        assert!([1, 5].contains(&ran.code), "{left}: exit code {}", ran.code);
+        assert_eq!(tables(&clinic), "0", "{left}");
+    }
+}
