@@ -1,7 +1,5 @@
 //! resume, rollback, resolve: what goes on from an earlier run.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use super::args::{Common, Road};
@@ -11,9 +9,7 @@ use super::known::{Known, Runs};
 use super::road::{go, setup};
 use crate::engine::{Outline, outline_of, walk_back_by_restore};
 use crate::host::Mode;
-use crate::journal::{
-    IntentRow, IntentState, KnownEpoch, Lease, LeaseWish, RunState, TakeOver, started_by,
-};
+use crate::journal::{IntentRow, IntentState, RunState, started_by};
 use crate::model::{Fault, RunId, nearest};
 use crate::msg;
 use crate::playbook::{Origin, Playbook};
@@ -160,33 +156,20 @@ pub(super) fn resolve(desk: &Desk, words: &[String], done: bool) -> Result<u8, F
         return Err(Fault::usage("no-ledger", msg!("cli.no-ledger")));
     }
     let open = open_intents(&database, &known.run, step)?;
-    // Refused while a runner is at work: it may be about to settle them itself.
     let by = started_by();
-    let identity = database.ask(crate::postgres::catalog::identity(&database.session))?;
-    let highest = desk.existing_state().map(|state| KnownEpoch::of(state.root(), &identity));
-    let wish = LeaseWish {
-        run: &known.run,
-        by: &by,
-        wait: Duration::ZERO,
-        take_over: TakeOver::No,
-        had: None,
-        known_epoch: highest.as_ref().map_or(0, KnownEpoch::get),
-    };
     let (session, ledger) = (&database.session, &database.ledger);
-    let lease = database.ask(Lease::take(session, ledger, &wish, &mut |_| {}))?;
     let (state, word) = match done {
         true => (IntentState::Done, msg!("cli.settled-done")),
         false => (IntentState::Redo, msg!("cli.settled-redo")),
     };
-    let settled = open.iter().try_for_each(|intent| {
-        let value = json!({ "settled_by": by });
-        let ordinal = Some(intent.ordinal);
-        let sql = ledger.settle_sql(&known.run, &intent.key, ordinal, state, &value);
-        database.ask(session.batch(&sql))
-    });
-    let released = database.ask(lease.release(session, ledger));
-    settled?;
-    released?;
+    database.under_lease(desk, &known.run, || {
+        open.iter().try_for_each(|intent| {
+            let value = json!({ "settled_by": by });
+            let ordinal = Some(intent.ordinal);
+            let sql = ledger.settle_sql(&known.run, &intent.key, ordinal, state, &value);
+            database.ask(session.batch(&sql))
+        })
+    })?;
     let next = format!("runsheet resume {}", known.run);
     if desk.common.json {
         let list: Vec<Value> = open.iter().map(as_json).collect();

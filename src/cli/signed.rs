@@ -1,7 +1,5 @@
 //! approve, tick: what people put their name to, before a run and behind it.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use super::args::Road;
@@ -11,7 +9,7 @@ use super::known::{Known, Runs};
 use super::road::{setup, sound};
 use crate::engine::walk;
 use crate::host::{Mode, Sign};
-use crate::journal::{Lease, LeaseWish, Recorder, TakeOver, started_by};
+use crate::journal::{Recorder, started_by};
 use crate::model::{Attestation, EventKind, Fault, FaultKind, ItemKind, RunEvent, RunId, nearest};
 use crate::msg;
 use crate::report::{ItemReport, Report, Sink, markdown};
@@ -175,24 +173,12 @@ impl Night {
         ticks: &[Attestation],
         patch: &Value,
     ) -> Result<(), Fault> {
-        let (session, ledger) = (&database.session, &database.ledger);
         if !database.has_ledger()? {
             return Err(Fault::usage("no-ledger", msg!("cli.no-ledger")));
         }
-        let by = started_by();
-        let wish = LeaseWish {
-            run: &known.run,
-            by: &by,
-            wait: Duration::ZERO,
-            take_over: TakeOver::No,
-            had: None,
-            known_epoch: 0,
-        };
-        let lease = database.ask(Lease::take(session, ledger, &wish, &mut |_| {}))?;
-        let kept = self.write(desk, database, known, title, ticks, patch);
-        let released = database.ask(lease.release(session, ledger));
-        kept?;
-        released.map(drop)
+        database.under_lease(desk, &known.run, || {
+            self.write(desk, database, known, title, ticks, patch)
+        })
     }
 
     fn write(

@@ -7,6 +7,7 @@ mod backup;
 mod event;
 mod fault;
 mod hex;
+mod lock_mode;
 mod measured;
 mod names;
 mod nearest;
@@ -24,6 +25,7 @@ pub use event::{
 };
 pub use fault::{Fault, FaultKind, Place};
 pub use hex::hex;
+pub use lock_mode::{LOCK_MODES, lock_strength, spoken_lock, written_lock};
 pub use measured::{Measured, TableLock, TableRows};
 pub use names::{Redactor, quote_ident, quote_literal, quote_name};
 pub use nearest::nearest;

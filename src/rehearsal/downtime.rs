@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::told::{PassTold, StepTold};
-use crate::model::TableLock;
+use crate::model::{LOCK_MODES, TableLock, lock_strength, spoken_lock};
 use crate::postgres::{DbError, Session};
 
 /// How long others had to wait for one table.
@@ -52,35 +52,9 @@ pub struct LockDifference {
 /// How many times larger tables are on the source than on the copy, at least 1.
 pub(super) type Larger = BTreeMap<String, f64>;
 
-const ORDER: [&str; 8] = [
-    "ACCESS SHARE",
-    "ROW SHARE",
-    "ROW EXCLUSIVE",
-    "SHARE UPDATE EXCLUSIVE",
-    "SHARE",
-    "SHARE ROW EXCLUSIVE",
-    "EXCLUSIVE",
-    "ACCESS EXCLUSIVE",
-];
 /// The weakest one that other work may wait for, and the weakest one that writers wait for.
 const WAITED_FOR: usize = 3;
 const WRITERS_WAIT: usize = 4;
-
-/// "ACCESS EXCLUSIVE" of `AccessExclusiveLock`.
-pub(super) fn spoken(mode: &str) -> String {
-    let mut text = String::new();
-    for c in mode.trim_end_matches("Lock").chars() {
-        if c.is_ascii_uppercase() && !text.is_empty() {
-            text.push(' ');
-        }
-        text.push(c.to_ascii_uppercase());
-    }
-    text
-}
-
-fn strength(mode: &str) -> usize {
-    ORDER.iter().position(|known| *known == mode).unwrap_or(0)
-}
 
 /// Sizes of tables, indexes included, for the comparison of source and copy.
 ///
@@ -131,14 +105,14 @@ pub(super) fn downtime(
     let mut tables: BTreeMap<&str, Downtime> = BTreeMap::new();
     for step in &forward.steps {
         for TableLock { table, mode } in step.measured.iter().flat_map(|found| &found.locks) {
-            let strength = strength(&spoken(mode));
+            let strength = lock_strength(&spoken_lock(mode));
             if strength < WRITERS_WAIT {
                 continue;
             }
             let down = tables.entry(table).or_default();
             down.table.clone_from(table);
             down.read_only_ms += step.took_ms;
-            if strength == ORDER.len() - 1 {
+            if strength == LOCK_MODES.len() - 1 {
                 down.closed_ms += step.took_ms;
             }
             let factor = larger.get(table).copied().unwrap_or(1.0);
@@ -162,7 +136,8 @@ pub(super) fn estimates(
     let one = |step: &StepTold| {
         let measured = step.measured.iter();
         let tables = measured.flat_map(|found| {
-            let waited = found.locks.iter().filter(|lock| strength(&spoken(&lock.mode)) > 1);
+            let waited =
+                found.locks.iter().filter(|lock| lock_strength(&spoken_lock(&lock.mode)) > 1);
             waited.map(|lock| &lock.table).chain(found.rows.iter().map(|row| &row.table))
         });
         let factor = tables.filter_map(|table| larger.get(table)).fold(1.0, |a: f64, b| a.max(*b));
@@ -194,14 +169,14 @@ pub(super) fn lock_differences(
             let table = if table.contains('.') { table.into() } else { format!("public.{table}") };
             if known(&table) {
                 let both = tables.entry(table).or_default();
-                both.0 = both.0.max(strength(mode));
+                both.0 = both.0.max(lock_strength(mode));
             }
         }
         for lock in &measured.locks {
             let both = tables.entry(lock.table.clone()).or_default();
-            both.1 = both.1.max(strength(&spoken(&lock.mode)));
+            both.1 = both.1.max(lock_strength(&spoken_lock(&lock.mode)));
         }
-        let word = |at: usize| (at >= WAITED_FOR).then(|| ORDER[at].to_string());
+        let word = |at: usize| (at >= WAITED_FOR).then(|| LOCK_MODES[at].to_string());
         for (table, (foretold, taken)) in tables {
             let (foretold, taken) = (word(foretold), word(taken));
             if foretold != taken {

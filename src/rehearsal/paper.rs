@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use super::downtime::spoken;
 use super::told::{Outcome, PassTold, StepTold};
 use crate::journal::WayBackWord;
-use crate::model::{Measured, format_bytes, format_span};
+use crate::model::{Measured, format_bytes, format_span, lock_strength, spoken_lock};
 use crate::msg;
 use crate::report::{Table, harmless};
 
@@ -222,19 +221,8 @@ fn cells(outcome: &Outcome, step: &StepTold) -> [String; 7] {
 }
 
 fn strongest(measured: &Measured) -> String {
-    const ORDER: [&str; 8] = [
-        "AccessShareLock",
-        "RowShareLock",
-        "RowExclusiveLock",
-        "ShareUpdateExclusiveLock",
-        "ShareLock",
-        "ShareRowExclusiveLock",
-        "ExclusiveLock",
-        "AccessExclusiveLock",
-    ];
-    let rank = |mode: &str| ORDER.iter().position(|known| *known == mode);
-    let top = measured.locks.iter().max_by_key(|lock| rank(&lock.mode));
-    top.map_or("-".into(), |lock| spoken(&lock.mode))
+    let top = measured.locks.iter().max_by_key(|lock| lock_strength(&spoken_lock(&lock.mode)));
+    top.map_or("-".into(), |lock| spoken_lock(&lock.mode))
 }
 
 /// Locks that others wait for, rewrites and rows, step by step.
@@ -244,7 +232,7 @@ fn details(pass: &PassTold) -> Vec<String> {
         let Some(measured) = &step.measured else { continue };
         let took = span(step.took_ms);
         for lock in &measured.locks {
-            let mode = spoken(&lock.mode);
+            let mode = spoken_lock(&lock.mode);
             if matches!(lock.mode.as_str(), "AccessShareLock" | "RowShareLock" | "RowExclusiveLock")
             {
                 continue;

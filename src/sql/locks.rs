@@ -13,24 +13,9 @@ use keys::{inserts, keys_of, retyped, rows};
 use super::classify::Lock;
 use super::seen::{Seen, child, key, named};
 use super::{alter_table, tree};
+use crate::model::{LOCK_MODES, lock_strength, written_lock};
 
-/// Weakest to strongest, as far as statements take them on tables.
-const STRENGTH: &[&str] = &[
-    "ACCESS SHARE",
-    "ROW SHARE",
-    "ROW EXCLUSIVE",
-    "SHARE UPDATE EXCLUSIVE",
-    "SHARE",
-    "SHARE ROW EXCLUSIVE",
-    "EXCLUSIVE",
-    "ACCESS EXCLUSIVE",
-];
-
-fn strength(mode: &str) -> usize {
-    STRENGTH.iter().position(|known| *known == mode).unwrap_or(0)
-}
-
-/// The chapter's table of conflicts: a row for each mode in the order of [`STRENGTH`], a bit for
+/// The chapter's table of conflicts: a row for each mode in the order of [`LOCK_MODES`], a bit for
 /// each mode that it cannot stand beside, the weakest lowest.
 const CONFLICTS: [u8; 8] = [
     0b1000_0000,
@@ -47,16 +32,9 @@ impl Lock {
     /// The modes that keep this lock waiting while another session holds them, as `pg_locks`
     /// writes them: `AccessShareLock`.
     pub fn kept_waiting_by(&self) -> Vec<String> {
-        let conflicts = CONFLICTS.get(strength(&self.mode)).copied().unwrap_or(0);
-        let held = STRENGTH.iter().enumerate().filter(|(at, _)| conflicts >> at & 1 == 1);
-        held.map(|(_, mode)| {
-            let words = mode.split(' ').map(|word| {
-                let (first, rest) = word.split_at(1);
-                format!("{first}{}", rest.to_lowercase())
-            });
-            words.collect::<String>() + "Lock"
-        })
-        .collect()
+        let conflicts = CONFLICTS.get(lock_strength(&self.mode)).copied().unwrap_or(0);
+        let held = LOCK_MODES.iter().enumerate().filter(|(at, _)| conflicts >> at & 1 == 1);
+        held.map(|(_, mode)| written_lock(mode)).collect()
     }
 }
 
@@ -69,7 +47,9 @@ impl Taken {
             return;
         }
         match self.0.iter_mut().find(|lock| lock.object == object) {
-            Some(lock) if strength(&lock.mode) < strength(mode) => lock.mode = mode.into(),
+            Some(lock) if lock_strength(&lock.mode) < lock_strength(mode) => {
+                lock.mode = mode.into()
+            }
             Some(_) => {}
             None => self.0.push(Lock { mode: mode.into(), object: object.into() }),
         }
@@ -433,15 +413,11 @@ mod tests {
         );
         assert_eq!(held_against("ACCESS EXCLUSIVE").len(), 8);
         // Who keeps whom waiting goes both ways.
-        let written = |mode: &str| {
-            let word = |word: &str| format!("{}{}", &word[..1], word[1..].to_lowercase());
-            mode.split(' ').map(word).collect::<String>() + "Lock"
-        };
-        for one in STRENGTH {
-            for other in STRENGTH {
+        for one in LOCK_MODES {
+            for other in LOCK_MODES {
                 assert_eq!(
-                    held_against(one).contains(&written(other)),
-                    held_against(other).contains(&written(one)),
+                    held_against(one).contains(&written_lock(other)),
+                    held_against(other).contains(&written_lock(one)),
                     "{one} and {other}"
                 );
             }

@@ -1,15 +1,12 @@
 //! Two runs at once.
 
 use super::Desk;
+pub(super) use crate::support::Gate;
 
 const LONG: &str = r#"step("long", || { db::exec("SELECT pg_advisory_xact_lock(42)"); db::exec("DELETE FROM items") });"#;
 
-/// Somebody who holds a lock that the step waits for, until told to let go.
-pub(super) struct Gate {
-    hold: std::process::Child,
-}
-
 impl Gate {
+    /// Holds a lock that the step waits for, until told to let go.
     pub(super) fn closed(desk: &Desk) -> Self {
         let mut gate = Self::idle(desk);
         gate.tell("SELECT pg_advisory_lock(42);\n");
@@ -19,35 +16,8 @@ impl Gate {
 
     /// A session that does what it is told.
     pub(super) fn idle(desk: &Desk) -> Self {
-        let hold = std::process::Command::new(program("psql"))
-            .args(["-X", "-q", &desk.url()])
-            .stdin(std::process::Stdio::piped())
-            .stdout(std::process::Stdio::null())
-            .spawn()
-            .expect("psql");
-        Self { hold }
+        Self::to(&desk.url(), "psql")
     }
-
-    pub(super) fn tell(&mut self, text: &str) {
-        use std::io::Write;
-        self.hold.stdin.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
-    }
-
-    pub(super) fn open(mut self) {
-        drop(self.hold.stdin.take());
-        self.hold.wait().unwrap();
-    }
-}
-
-impl Drop for Gate {
-    fn drop(&mut self) {
-        let _ = self.hold.kill();
-        let _ = self.hold.wait();
-    }
-}
-
-fn program(name: &str) -> std::path::PathBuf {
-    runsheet::postgres::programs::Programs::new(None, None).find(name, None).expect("psql").path
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::application::Application;
 use super::{load, wait_for_file, wait_until};
 use crate::faults::fingerprint;
 use crate::support::project::{Running, program};
-use crate::support::{Cluster, Project, Ran};
+use crate::support::{Cluster, Gate, Project, Ran};
 
 const PHONE: &str = "SELECT EXISTS (SELECT FROM information_schema.columns \
                      WHERE table_name = 'users' AND column_name = 'phone')";
@@ -206,14 +206,11 @@ fn of_fifty_containers_started_at_once_one_migrates_and_all_start() {
 #[test]
 fn whoever_else_holds_the_number_is_named() {
     let harbour = Harbour::new();
-    let (client, mut held) = holding(&harbour, 1_234_567_890);
+    let client = holding(&harbour, 1_234_567_890);
     harbour.run(&["--no-wait"]).exits(3).shows("1234567890").shows("prisma");
-    drop(client);
-    held.wait().expect("psql");
+    client.open();
     harbour.run(&[]).exits(0);
 }
-
-type Stdin = std::process::ChildStdin;
 
 /// G2.07: the client's generator fails, the rest goes on.
 #[test]
@@ -246,7 +243,7 @@ fn a_statement_that_loses_data_is_refused_until_somebody_says_that_it_may() {
 #[test]
 fn a_killed_container_leaves_no_lock_and_the_next_one_goes_on_behind_the_finished_release() {
     let harbour = Harbour::new();
-    let (gate, mut hold) = gate(&harbour);
+    let gate = gate(&harbour);
     harbour.releases(
         &harbour.image,
         &[
@@ -260,8 +257,7 @@ fn a_killed_container_leaves_no_lock_and_the_next_one_goes_on_behind_the_finishe
     killed.wait().exits(137);
     harbour.cluster.end_the_dead("main");
     assert_eq!(harbour.columns(), "id email name created_at phone");
-    drop(gate);
-    hold.wait().expect("psql");
+    gate.open();
     // Another container: the same image, and no state of the first one.
     let other = harbour.image.path().join("other").display().to_string();
     harbour.run(&["--state", &other]).exits(0).shows("G2.13 phone 적용");
@@ -273,29 +269,30 @@ fn a_killed_container_leaves_no_lock_and_the_next_one_goes_on_behind_the_finishe
 const WAITS_AT_GATE: &str = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' \
                              AND objid = 42 AND NOT granted)";
 
-/// A lock that a release's file waits for, until dropped.
-fn gate(harbour: &Harbour) -> (Stdin, std::process::Child) {
+/// A lock that a release's file waits for.
+fn gate(harbour: &Harbour) -> Gate {
     holding(harbour, 42)
 }
 
-/// A session of another tool that holds an advisory lock until its input is dropped.
-fn holding(harbour: &Harbour, number: i64) -> (Stdin, std::process::Child) {
-    let psql = runsheet::postgres::programs::Programs::new(None, None).find("psql", None);
-    let mut child = Command::new(psql.expect("psql").path)
-        .args(["-X", "-q", &harbour.cluster.url("main")])
-        .env("PGAPPNAME", "prisma")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("psql");
-    let mut input = child.stdin.take().expect("piped");
-    let take = format!("SELECT pg_advisory_lock({number});\n");
-    input.write_all(take.as_bytes()).expect("it listens");
+/// A release that waits behind its ALTER TABLE until the gate is opened.
+fn halfway(harbour: &Harbour) -> Gate {
+    let gate = gate(harbour);
+    harbour.releases(
+        &harbour.image,
+        &[("phone", "ALTER TABLE users ADD COLUMN phone text;\nSELECT pg_advisory_xact_lock(42);")],
+    );
+    gate
+}
+
+/// A session of another tool that holds an advisory lock.
+fn holding(harbour: &Harbour, number: i64) -> Gate {
+    let mut gate = Gate::to(&harbour.cluster.url("main"), "prisma");
+    gate.tell(&format!("SELECT pg_advisory_lock({number});\n"));
     let held = format!(
         "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = {number} AND granted)"
     );
     wait_until(&harbour.cluster, "main", &held);
-    (input, child)
+    gate
 }
 
 /// G2.13: what was done before the failure is taken back, and nothing is started.
@@ -369,7 +366,7 @@ fn an_older_image_started_after_a_newer_one_starts() {
 #[test]
 fn a_container_that_waits_goes_on_when_the_holder_has_finished() {
     let harbour = Harbour::new();
-    let (gate, mut hold) = gate(&harbour);
+    let gate = gate(&harbour);
     harbour.releases(
         &harbour.image,
         &[("phone", "SELECT pg_advisory_xact_lock(42);\nALTER TABLE users ADD COLUMN phone text;")],
@@ -383,8 +380,7 @@ fn a_container_that_waits_goes_on_when_the_holder_has_finished() {
         "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name LIKE 'runsheet%' \
          AND wait_event IS DISTINCT FROM 'advisory' AND query ~ 'pg_try_advisory_lock|lease l')",
     );
-    drop(gate);
-    hold.wait().expect("psql");
+    gate.open();
     first.wait().exits(0);
     second.wait().exits(0).shows("대기 중").shows("할 일 없음");
     harbour.nothing_is_left();
@@ -395,17 +391,12 @@ fn a_container_that_waits_goes_on_when_the_holder_has_finished() {
 fn a_container_that_is_stopped_in_the_middle_leaves_the_database_as_it_was() {
     let harbour = Harbour::new();
     let before = harbour.fingerprint();
-    let (gate, mut hold) = gate(&harbour);
-    harbour.releases(
-        &harbour.image,
-        &[("phone", "ALTER TABLE users ADD COLUMN phone text;\nSELECT pg_advisory_xact_lock(42);")],
-    );
+    let gate = halfway(&harbour);
     let run = harbour.start(&["--", "touch", "started"]);
     wait_until(&harbour.cluster, "main", WAITS_AT_GATE);
     run.signal("TERM");
     run.wait().exits(143);
-    drop(gate);
-    hold.wait().expect("psql");
+    gate.open();
     assert_eq!(harbour.fingerprint(), before);
     assert!(!harbour.image.path().join("started").exists());
     harbour.nothing_is_left();
@@ -451,11 +442,7 @@ fn process_one_of_a_container_buries_orphans_and_gives_the_applications_code() {
 fn process_one_hands_the_signal_on() {
     let harbour = Harbour::new();
     let before = harbour.fingerprint();
-    let (gate, mut hold) = gate(&harbour);
-    harbour.releases(
-        &harbour.image,
-        &[("phone", "ALTER TABLE users ADD COLUMN phone text;\nSELECT pg_advisory_xact_lock(42);")],
-    );
+    let gate = halfway(&harbour);
     let Some(run) = as_process_one(&harbour, &[]) else { return };
     wait_until(&harbour.cluster, "main", WAITS_AT_GATE);
     // unshare's child is process 1 of the namespace.
@@ -464,8 +451,7 @@ fn process_one_hands_the_signal_on() {
     let sent = Command::new("kill").args(["-s", "TERM", one.trim()]).status();
     assert!(sent.is_ok_and(|status| status.success()));
     run.wait().exits(143);
-    drop(gate);
-    hold.wait().expect("psql");
+    gate.open();
     assert_eq!(harbour.fingerprint(), before);
     harbour.nothing_is_left();
 }

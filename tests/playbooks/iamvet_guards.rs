@@ -1,13 +1,10 @@
 //! What `iamvet` guards against, one case after the other: what is said, the exit code, and the
 //! database afterwards.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
-
 use super::iamvet::Clinic;
 use super::wait_until;
 use crate::faults::fingerprint;
-use crate::support::Ran;
+use crate::support::{Gate, Ran};
 
 const SHIPPED: &str = include_str!("../../playbooks/iamvet/sql/003_normalize_users_schema.sql");
 
@@ -40,23 +37,15 @@ fn tables(clinic: &Clinic) -> String {
 #[test]
 fn a_session_of_the_application_that_is_still_there_is_named() {
     let clinic = clinic();
-    let psql = runsheet::postgres::programs::Programs::new(None, None).find("psql", None);
-    let mut child = Command::new(psql.expect("psql").path)
-        .args(["-X", "-q", &clinic.cluster.url("vet")])
-        .env("PGAPPNAME", "iamvet-web")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("psql");
-    child.stdin.as_mut().unwrap().write_all(b"SELECT 1;\n").unwrap();
+    let mut web = Gate::to(&clinic.cluster.url("vet"), "iamvet-web");
+    web.tell("SELECT 1;\n");
     let there =
         "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'iamvet-web')";
     wait_until(&clinic.cluster, "vet", there);
     let before = fingerprint(&clinic.cluster, "vet");
     run(&clinic, &[]).exits(1).shows("G1.03.1").shows("iamvet-web");
     assert_eq!(fingerprint(&clinic.cluster, "vet"), before);
-    drop(child.stdin.take());
-    child.wait().unwrap();
+    web.open();
 }
 
 /// G1.04: a log table of another shape; G1.06: rights that are missing; nothing is stopped.

@@ -2,6 +2,7 @@
 
 pub mod cluster;
 pub mod disaster;
+pub mod gate;
 pub mod listener;
 pub mod played;
 pub mod pooler;
@@ -10,6 +11,7 @@ pub mod stage;
 pub mod wire;
 
 pub use cluster::Cluster;
+pub use gate::Gate;
 pub use listener::Listener;
 pub use played::Played;
 pub use pooler::Pooler;

@@ -98,9 +98,9 @@ pub(crate) static REQUIRE_FREE: Verb = Verb {
     effect: Effect::Read,
     page: r#"Fails unless the server's disk has this much room.
 
-Looked at directly where the server's data directory lies on this very machine; else asked by the
-query that runsheet.toml gives (`[server] free_bytes_query`). Where neither is possible, a warning says
-that it cannot be known, and the check does not fail.
+Asked by the query that runsheet.toml gives (`[server] free_bytes_query`); without one, looked at
+directly where the server's data directory lies on this very machine. Where neither is possible, a
+warning says that it cannot be known, and the check does not fail.
 
 Gives: the free bytes, `()` where they cannot be known.
 
@@ -136,10 +136,7 @@ check("Room for a second copy", || db::require_free(db::size() * 2));
 
 /// The free bytes of the server's disk, where they can be known.
 fn free(host: &Rc<Host>) -> Result<Option<u64>, Trouble> {
-    if let Some(free) = free_here(host)? {
-        return Ok(Some(free));
-    }
-    let Some(sql) = host.setup.config.free_bytes_query.clone() else { return Ok(None) };
+    let Some(sql) = host.setup.config.free_bytes_query.clone() else { return free_here(host) };
     let rows = host.query(&sql, &[])?;
     let value = rows.first().cloned().unwrap_or(Value::Null);
     let digits = value.as_str().map_or(value.to_string(), String::from);
