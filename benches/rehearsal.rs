@@ -1,5 +1,5 @@
 //! The figures of docs/performance.md about comparing and copying:
-//! `cargo bench --bench rehearsal [-- ROUNDS] [equal] [planted] [server]`.
+//! `cargo bench --bench rehearsal [-- ROUNDS] [equal] [planted] [server] [copy] [locks] [twenty]`.
 //!
 //! What PostgreSQL's own programs need for the same is measured in the same rounds, and is 1. All
 //! servers lie in the folder for temporary files: `TMPDIR=/dev/shm` keeps the file system of the
@@ -16,11 +16,16 @@ use std::time::{Duration, Instant};
 use runsheet::postgres::programs::Programs;
 use runsheet::postgres::scratch::{ScratchOptions, ScratchServer};
 use runsheet::postgres::{Look, Target};
+use serde_json::Value;
 
+/// Steps behind the figure about locks.
+const STEPS: usize = 1_000;
 /// Bits that are turned over, one at a time.
 const TRIALS: u64 = 1_000;
 /// Rows of each of the eight tables that are proven equal.
 const ROWS: u64 = 400_000;
+/// Rows of each of the four tables that are copied: 1.6 GB with their indexes.
+const COPIED: u64 = 2_400_000;
 
 type Part = (&'static str, fn(&Bench));
 type Job<'a> = (&'static str, Box<dyn Fn() -> Duration + 'a>);
@@ -47,10 +52,17 @@ fn main() {
         rounds,
     };
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    std::fs::create_dir_all(bench.folder.path().join("playbooks")).unwrap();
     println!("rounds: {rounds}, server: {:?}, cores: {cores}\n", bench.server.version());
     let all = words.iter().all(|word| word.parse::<usize>().is_ok());
-    let parts: [Part; 3] =
-        [("equal", Bench::equal), ("planted", Bench::planted), ("server", Bench::servers)];
+    let parts: [Part; 6] = [
+        ("equal", Bench::equal),
+        ("planted", Bench::planted),
+        ("server", Bench::servers),
+        ("copy", Bench::copy),
+        ("locks", Bench::locks),
+        ("twenty", Bench::twenty),
+    ];
     for (name, part) in parts {
         if all || words.iter().any(|word| word == name) {
             part(&bench);
@@ -181,6 +193,119 @@ impl Bench {
             ("scratch server, from the template", Box::new(|| start(false))),
         ];
         self.compare("scratch server ready", &jobs);
+    }
+
+    /// The copy of 1.6 GB; dump and restore by two jobs each is 1.
+    fn copy(&self) {
+        self.fresh("large");
+        for table in 1..=4 {
+            let make = format!(
+                "CREATE TABLE l{table} AS SELECT n AS id, md5(n::text) AS a, md5((n + 1)::text) AS b, \
+                     now() + n * interval '1 s' AS at FROM generate_series(1, {COPIED}) n; \
+                 ALTER TABLE l{table} ADD PRIMARY KEY (id); CREATE INDEX ON l{table} (at);"
+            );
+            self.server.execute("large", &make).unwrap();
+        }
+        self.server.execute("large", "VACUUM ANALYZE").unwrap();
+        self.playbook("look", "step(\"look\", #{ undo: || () }, || db::exec(\"SELECT 1\"));");
+        let url = self.server.url("large");
+        let dumped = || {
+            let folder = tempfile::tempdir().unwrap();
+            let dir = folder.path().join("dump").display().to_string();
+            let started = Instant::now();
+            let mut dump = self.program("pg_dump");
+            must(dump.args(["-Fd", "-j2", "-Z0", "-f", &dir, &url]), 0);
+            let options = ScratchOptions::new(self.programs.clone(), std::env::temp_dir(), "into");
+            let into = ScratchServer::start(&options).unwrap();
+            into.create_database("large").unwrap();
+            let mut restore = self.program("pg_restore");
+            must(restore.args(["-j2", "-d", &into.url("large"), &dir]), 0);
+            started.elapsed()
+        };
+        let copied = || {
+            let words = ["rehearse", "look", "--from", &url, "--json"];
+            let told = self.told(&words);
+            Duration::from_millis(told["copy_ms"].as_u64().unwrap_or(0))
+        };
+        let jobs: [Job<'_>; 2] = [
+            ("pg_dump -Fd -j2, pg_restore -j2", Box::new(dumped)),
+            ("runsheet rehearse, its copy", Box::new(copied)),
+        ];
+        self.compare("copy of 1.6 GB into a scratch server", &jobs);
+        self.server.execute("postgres", "DROP DATABASE large").unwrap();
+    }
+
+    /// 1,000 steps with every lock and rewrite looked at; psql with a log row each is 1.
+    fn locks(&self) {
+        let sql = self.folder.path().join("sql");
+        std::fs::create_dir_all(&sql).unwrap();
+        let mut all = String::from("CREATE TABLE log (name text PRIMARY KEY);\n");
+        for number in 1..=STEPS {
+            let text = format!(
+                "CREATE TABLE t{number:04} (id bigint PRIMARY KEY, name text NOT NULL);\n\
+                 INSERT INTO t{number:04} SELECT g, 'row ' || g FROM generate_series(1, 10) g;\n"
+            );
+            std::fs::write(sql.join(format!("m{number}.sql")), &text).unwrap();
+            let _ = writeln!(all, "BEGIN;\n{text}INSERT INTO log VALUES ('m{number}');\nCOMMIT;");
+        }
+        std::fs::write(sql.join("all.sql"), all).unwrap();
+        self.playbook(
+            "thousand",
+            &format!(
+                "for n in 1..={STEPS} {{ step(`m${{n}}`, || sql::run_file(`sql/m${{n}}.sql`)); }}"
+            ),
+        );
+        let all = sql.join("all.sql").display().to_string();
+        let psql = || {
+            self.fresh("work");
+            took(self.psql("work", &["-f", &all]), 0)
+        };
+        let traced = || {
+            self.fresh("work");
+            let url = self.server.url("work");
+            let told = self.told(&["rehearse", "thousand", "--from", &url, "--json"]);
+            let forward = &told["forward"];
+            assert_eq!(forward["steps"].as_array().map_or(0, Vec::len), STEPS, "{told}");
+            Duration::from_millis(forward["took_ms"].as_u64().unwrap_or(0))
+        };
+        let jobs: [Job<'_>; 2] = [
+            ("psql, one transaction and log row each", Box::new(psql)),
+            ("runsheet rehearse, forward, all measured", Box::new(traced)),
+        ];
+        self.compare("locks of 1,000 steps", &jobs);
+    }
+
+    /// A whole rehearsal: copy, forward, back, forward again, once more, compared each time.
+    fn twenty(&self) {
+        self.fresh("twenty");
+        let make = "CREATE TABLE users (id int PRIMARY KEY, name text); \
+            INSERT INTO users SELECT n, 'user ' || n FROM generate_series(1, 1000) n";
+        self.server.execute("twenty", make).unwrap();
+        let step = "for n in 1..=20 { step(`column ${n}`, #{ \
+            undo: || db::exec(`ALTER TABLE users DROP COLUMN c${n}`) }, \
+            || db::exec(`ALTER TABLE users ADD COLUMN c${n} int DEFAULT ${n}`)); } \
+            verify(\"all of them\", || expect_equal(\"users\", db::count(\"users\"), 1000));";
+        self.playbook("twenty", step);
+        let url = self.server.url("twenty");
+        let words = ["rehearse", "twenty", "--from", url.as_str()];
+        let jobs: [Job<'_>; 1] = [("runsheet rehearse", Box::new(|| took(self.ours(&words), 0)))];
+        self.compare("whole rehearsal, 20 steps, 1,000 rows", &jobs);
+    }
+
+    fn playbook(&self, name: &str, body: &str) {
+        let text = format!("playbook(\"{name}\");\n{body}\n");
+        std::fs::write(self.folder.path().join(format!("playbooks/{name}.rhai")), text).unwrap();
+    }
+
+    /// What a rehearsal found out, also where the way back is not proven.
+    fn told(&self, words: &[&str]) -> Value {
+        let output = self.ours(words).stdin(Stdio::null()).output().expect("it starts");
+        let text = String::from_utf8_lossy(&output.stdout);
+        let last = text.lines().rev().find_map(|line| serde_json::from_str::<Value>(line).ok());
+        let whole = serde_json::from_str::<Value>(&text).ok();
+        whole
+            .or(last)
+            .unwrap_or_else(|| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)))
     }
 
     fn compare(&self, title: &str, jobs: &[Job<'_>]) {

@@ -193,7 +193,7 @@ pub struct Host {
     pub(super) locks: RefCell<Vec<super::keep::NamedLock>>,
     pub(super) lock_watch: super::blockers::LockWatch,
     /// Where the step that runs began, in a rehearsal.
-    pub(super) before_step: RefCell<Option<super::measure::Before>>,
+    pub(super) measuring: RefCell<super::measure::Measuring>,
     /// What a rehearsal has proven of this playbook.
     pub(super) proof: std::cell::OnceCell<super::policy::proof::Proof>,
     /// The risk that `playbook(..)` declares.
@@ -280,7 +280,7 @@ impl Host {
             unreplicated: Cell::new(false),
             locks: RefCell::default(),
             lock_watch: super::blockers::LockWatch::default(),
-            before_step: RefCell::default(),
+            measuring: RefCell::default(),
             proof: std::cell::OnceCell::new(),
             risk: Cell::new(None),
             attempts: Cell::new(1),

@@ -163,6 +163,7 @@ impl Host {
         self.frames.borrow_mut().push(frame);
         let end = self.run_body(call, item, key, body, text);
         if !matches!(end, End::Done(..)) {
+            self.measuring.borrow_mut().forget();
             self.abort_step();
         }
         // What the plan learnt inside belongs to the item, also when its flow broke off.

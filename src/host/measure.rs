@@ -1,36 +1,48 @@
 //! What a step does to the copy in a rehearsal: one question before it, one just before its COMMIT,
 //! both on the run's own connection, which sees what nobody else sees yet.
+//!
+//! A step's cost must not grow with the number of tables. Whatever its transaction wrote or rewrote
+//! it holds a lock on until the end, so that only the tables in its own locks are looked at; which
+//! files all the others have is read once, and again behind a step that worked outside of its
+//! transaction or failed.
 
+use std::collections::HashMap;
 use std::rc::Rc;
-
-use serde_json::{Value, json};
 
 use super::gate::Host;
 use super::scope::Transaction;
 use super::stop::Trouble;
-use crate::model::{EventKind, ItemKind, Measured};
+use crate::model::{EventKind, ItemKind, Measured, TableLock, TableRows, quote_literal};
+use crate::postgres::SimpleResult;
 
-/// Where a step began.
-pub struct Before {
-    wal: String,
-    files: Value,
-    rows: Value,
+/// What is known in front of a step.
+#[derive(Default)]
+pub struct Measuring {
+    /// The position in the write-ahead log where the step began; None between steps.
+    wal: Option<String>,
+    /// What older servers had counted already.
+    rows: Vec<TableRows>,
+    /// The file of each table by its oid; None where it has to be read again.
+    files: Option<HashMap<u32, u32>>,
 }
 
-/// Tables, partitioned tables and materialized views that are nobody's but the user's.
+/// Oid, file and name of the tables, partitioned tables and materialized views that are nobody's
+/// but the user's, and the rows written in them by this session: inserted, updated, deleted.
+const TABLE: &str = "c.oid, c.relfilenode, format('%I.%I', n.nspname, c.relname), \
+    pg_stat_get_xact_tuples_inserted(c.oid), pg_stat_get_xact_tuples_updated(c.oid), \
+    pg_stat_get_xact_tuples_deleted(c.oid)";
 const OURS: &str = "c.relkind IN ('r', 'p', 'm') AND n.nspname !~ '^pg_' \
-    AND n.nspname NOT IN ('information_schema', $1)";
-
-/// What this session wrote: the server counts per session, and tells the others later.
-const ROWS: &str = "SELECT coalesce(json_agg(json_build_object('table', \
-    format('%I.%I', s.schemaname, s.relname), 'inserted', s.n_tup_ins, 'updated', s.n_tup_upd, \
-    'deleted', s.n_tup_del) ORDER BY 1), '[]') FROM pg_stat_xact_user_tables s \
-    WHERE s.schemaname <> $1 AND s.n_tup_ins + s.n_tup_upd + s.n_tup_del > 0";
+    AND n.nspname <> 'information_schema' AND n.nspname <> ";
 
 /// From the weakest to the strongest.
 const MODES: &str = "ARRAY['AccessShareLock', 'RowShareLock', 'RowExclusiveLock', \
     'ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', \
     'AccessExclusiveLock']";
+
+/// What this session wrote is told to the others when it is next idle, and not counted again.
+const TELL: &str = "SELECT pg_stat_force_next_flush()";
+/// The server from which on it can be asked to.
+const TELLS: u32 = 150_000;
 
 impl Host {
     /// Before a step of a rehearsal.
@@ -38,33 +50,48 @@ impl Host {
     /// # Errors
     /// The server's.
     pub(super) fn measure_from_here(self: &Rc<Self>, kind: ItemKind) -> Result<(), Trouble> {
-        self.before_step.take();
+        self.measuring.borrow_mut().wal = None;
         let measured = matches!(kind, ItemKind::Step | ItemKind::Undo);
         if self.setup.rehearsal.is_none() || !measured || self.worker.borrow().is_none() {
             return Ok(());
         }
         let session = self.session()?;
-        let ledger = json!(self.setup.config.ledger_schema);
-        let found = self.wait(async {
-            if session.server_version() >= 150_000 {
-                // What earlier steps wrote is told now, and is not counted as this one's.
-                session.batch("SELECT pg_stat_force_next_flush()").await?;
-            }
-            let sql = format!(
-                "SELECT json_build_object('wal', pg_current_wal_insert_lsn()::text, \
-                 'rows', ({ROWS}), 'files', (SELECT coalesce(json_object_agg(c.oid, c.relfilenode), \
-                 '{{}}') FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {OURS}))"
-            );
-            session.query(&sql, std::slice::from_ref(&ledger)).await
-        })?;
-        let found = found.map_err(|error| self.db_fault(error))?;
-        let found = found.first().cloned().unwrap_or(Value::Null);
-        *self.before_step.borrow_mut() = Some(Before {
-            wal: found["wal"].as_str().unwrap_or("0/0").to_string(),
-            files: found["files"].clone(),
-            rows: found["rows"].clone(),
-        });
+        let known = self.measuring.borrow().files.is_some();
+        let tells = session.server_version() >= TELLS;
+        let mut sql = String::from("SELECT pg_current_wal_insert_lsn()");
+        if !known || !tells {
+            sql.push_str("; ");
+            sql.push_str(&self.tables(Which::All));
+        }
+        if !known && tells {
+            sql.push_str("; ");
+            sql.push_str(TELL);
+        }
+        let results = self.wait(session.simple(&sql))?.map_err(|error| self.db_fault(error))?;
+        let mut measuring = self.measuring.borrow_mut();
+        measuring.wal = results.first().and_then(|result| cell(result, 0, 0)).map(String::from);
+        if let Some(tables) = results.get(1).map(Table::all) {
+            measuring.rows = if tells { Vec::new() } else { rows(&tables) };
+            measuring.files = Some(tables.iter().map(|table| (table.oid, table.file)).collect());
+        }
         Ok(())
+    }
+
+    /// The question for tables: all of them, or those that this session holds a lock on, with the
+    /// number of the strongest one.
+    fn tables(&self, which: Which) -> String {
+        let ours = format!("{OURS}{}", quote_literal(&self.setup.config.ledger_schema));
+        let from = "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace";
+        match which {
+            Which::All => format!("SELECT {TABLE}, NULL {from} WHERE {ours} ORDER BY 3"),
+            Which::Locked => format!(
+                "SELECT {TABLE}, l.mode FROM (SELECT relation, \
+                 ({MODES})[max(array_position({MODES}, mode))] AS mode FROM pg_locks \
+                 WHERE locktype = 'relation' AND pid = pg_backend_pid() AND granted \
+                 GROUP BY relation) l JOIN pg_class c ON c.oid = l.relation \
+                 JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {ours} ORDER BY 3"
+            ),
+        }
     }
 
     /// Just before the COMMIT of a step of a rehearsal.
@@ -72,53 +99,123 @@ impl Host {
     /// # Errors
     /// The server's; `journal-write`.
     pub(super) fn measure_to_here(self: &Rc<Self>, title: &str) -> Result<(), Trouble> {
-        let Some(before) = self.before_step.take() else { return Ok(()) };
+        let Some(wal) = self.measuring.borrow_mut().wal.take() else { return Ok(()) };
+        let within = self.frames.borrow().last().is_some_and(|frame| {
+            frame.transaction != Transaction::None && !frame.external && !frame.took_effect
+        });
         let open =
             self.frames.borrow().last().is_some_and(|frame| frame.transaction != Transaction::None);
         let session = self.session()?;
         // Outside of a transaction there are no locks left to ask for; the rest is the same.
-        let locks = if open {
-            format!(
-                "SELECT coalesce(json_agg(json_build_object('table', name, 'mode', ({MODES})[m]) \
-                 ORDER BY name), '[]') FROM (SELECT format('%I.%I', n.nspname, c.relname) AS name, \
-                 max(array_position({MODES}, l.mode)) AS m FROM pg_locks l \
-                 JOIN pg_class c ON c.oid = l.relation JOIN pg_namespace n ON n.oid = c.relnamespace \
-                 WHERE l.locktype = 'relation' AND l.pid = pg_backend_pid() AND l.granted AND {OURS} \
-                 AND $3::json ->> c.oid::text IS NOT NULL GROUP BY 1) AS held"
-            )
-        } else {
-            "'[]'::json".into()
-        };
-        let sql = format!(
-            "SELECT json_build_object(\
-             'wal_bytes', pg_wal_lsn_diff(pg_current_wal_insert_lsn(), $2::text::pg_lsn)::bigint, \
-             'rows', ({ROWS}), 'locks', ({locks}), \
-             'rewritten', (SELECT coalesce(json_agg(format('%I.%I', n.nspname, c.relname) ORDER BY 1), '[]') \
-                FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {OURS} \
-                AND $3::json ->> c.oid::text <> c.relfilenode::text))"
+        let mut sql = format!(
+            "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), {})::bigint",
+            quote_literal(&wal)
         );
-        let values = [
-            json!(self.setup.config.ledger_schema),
-            json!(before.wal),
-            json!(before.files.to_string()),
-        ];
-        let found = self.wait(session.query(&sql, &values))?;
-        let found = found.map_err(|error| self.db_fault(error))?;
-        let found = found.first().cloned().unwrap_or(Value::Null);
-        let mut measured: Measured = serde_json::from_value(found).unwrap_or_default();
-        if session.server_version() < 150_000 {
-            without(&mut measured, &before.rows);
+        if open {
+            sql.push_str("; ");
+            sql.push_str(&self.tables(Which::Locked));
         }
+        if !within {
+            sql.push_str("; ");
+            sql.push_str(&self.tables(Which::All));
+        }
+        if session.server_version() >= TELLS {
+            sql.push_str("; ");
+            sql.push_str(TELL);
+        }
+        let results = self.wait(session.simple(&sql))?.map_err(|error| self.db_fault(error))?;
+        let locked = if open { results.get(1).map(Table::all) } else { None }.unwrap_or_default();
+        let all = if within { None } else { results.get(1 + usize::from(open)).map(Table::all) };
+        let measured = {
+            let mut measuring = self.measuring.borrow_mut();
+            let wal = results.first().and_then(|result| cell(result, 0, 0));
+            let wal_bytes = wal.and_then(|text| text.parse().ok()).unwrap_or(0);
+            let old = std::mem::take(&mut measuring.rows);
+            let files = measuring.files.get_or_insert_default();
+            let mut measured = Measured { wal_bytes, ..Measured::default() };
+            for table in &locked {
+                if let (Some(mode), true) = (&table.lock, files.contains_key(&table.oid)) {
+                    let (table, mode) = (table.name.clone(), mode.clone());
+                    measured.locks.push(TableLock { table, mode });
+                }
+            }
+            let looked_at = all.as_ref().unwrap_or(&locked);
+            measured.rows = rows(looked_at);
+            for Table { oid, file, name, .. } in looked_at {
+                if files.insert(*oid, *file).is_some_and(|before| before != *file) {
+                    measured.rewritten.push(name.clone());
+                }
+            }
+            if !within {
+                measuring.files = None;
+            }
+            if session.server_version() < TELLS {
+                without(&mut measured, &old);
+            }
+            measured
+        };
         self.emit(EventKind::Measured { item: title.into(), measured }).map_err(Into::into)
     }
 }
 
+impl Measuring {
+    /// A step failed: what was noted of its tables is not true.
+    pub(super) fn forget(&mut self) {
+        self.files = None;
+    }
+}
+
+enum Which {
+    All,
+    Locked,
+}
+
+/// One line of the answer.
+struct Table {
+    oid: u32,
+    file: u32,
+    name: String,
+    /// Inserted, updated, deleted.
+    rows: [u64; 3],
+    lock: Option<String>,
+}
+
+impl Table {
+    fn all(answer: &SimpleResult) -> Vec<Self> {
+        let number = |line, at| cell(answer, line, at).and_then(|text| text.parse().ok());
+        let lines = 0..answer.cells.len();
+        lines
+            .map(|line| Self {
+                oid: number(line, 0).unwrap_or(0) as u32,
+                file: number(line, 1).unwrap_or(0) as u32,
+                name: cell(answer, line, 2).unwrap_or_default().into(),
+                rows: [3, 4, 5].map(|at| number(line, at).unwrap_or(0)),
+                lock: cell(answer, line, 6).map(String::from),
+            })
+            .collect()
+    }
+}
+
+fn cell(answer: &SimpleResult, line: usize, at: usize) -> Option<&str> {
+    answer.cells.get(line)?.get(at)?.as_deref()
+}
+
+/// The tables in which rows were written.
+fn rows(tables: &[Table]) -> Vec<TableRows> {
+    let written = tables.iter().filter(|table| table.rows != [0; 3]);
+    written
+        .map(|Table { name, rows: [inserted, updated, deleted], .. }| TableRows {
+            table: name.clone(),
+            inserted: *inserted,
+            updated: *updated,
+            deleted: *deleted,
+        })
+        .collect()
+}
+
 /// Older servers tell what a session wrote from time to time: what was counted before and is still
 /// in the count is not this step's.
-fn without(measured: &mut Measured, before: &Value) {
-    let Ok(before) = serde_json::from_value::<Vec<crate::model::TableRows>>(before.clone()) else {
-        return;
-    };
+fn without(measured: &mut Measured, before: &[TableRows]) {
     for was in before {
         let Some(now) = measured.rows.iter_mut().find(|now| now.table == was.table) else {
             continue;
@@ -138,7 +235,6 @@ fn without(measured: &mut Measured, before: &Value) {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::model::TableRows;
 
     #[test]
     fn what_an_earlier_step_wrote_is_not_counted_twice() {
@@ -149,7 +245,7 @@ mod tests {
         };
         let mut measured =
             Measured { rows: vec![row("a", 7), row("b", 2), row("c", 3)], ..Measured::default() };
-        without(&mut measured, &json!([row("a", 5), row("b", 9), row("c", 3)]));
+        without(&mut measured, &[row("a", 5), row("b", 9), row("c", 3)]);
         assert_eq!(measured.rows, vec![row("a", 2), row("b", 2)]);
     }
 }

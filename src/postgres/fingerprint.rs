@@ -3,12 +3,16 @@
 //!
 //! Used by `db::fingerprint`, by rehearsals and by the commands that compare databases. Reads only.
 
+mod rows;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use self::rows::named;
+pub(super) use self::rows::relations;
 use super::{DbError, Session};
 use crate::model::hex;
 
@@ -18,15 +22,7 @@ pub(crate) const PINS: &str = "SET LOCAL search_path = pg_catalog; SET LOCAL Tim
     SET LOCAL extra_float_digits = 3; SET LOCAL bytea_output = 'hex'; SET LOCAL xmloption = 'content'; \
     SET LOCAL row_security = off; SET LOCAL quote_all_identifiers = off; SET LOCAL lc_monetary = 'C'";
 
-/// Sums, not XOR: a row that is there twice must not vanish. Two 64-bit hashes of each row's text,
-/// which is made once (OFFSET 0): several times as fast as MD5, and nobody forges rows here.
-const ROWS: &str = "SELECT count(*), sum(hashtextextended(h, 0))::text, \
-    sum(hashtextextended(h, 1))::text \
-    FROM (SELECT runsheet_row::text COLLATE \"C\" AS h FROM TABLE_NAME AS runsheet_row OFFSET 0) \
-    AS hashed";
-
 /// $1 the tables asked for, or NULL; $2 the ledger's schema.
-const RELATIONS: &str = include_str!("fingerprint/rows.sql");
 const SCHEMA: &str = include_str!("fingerprint/schema.sql");
 
 /// The rows of one table.
@@ -105,9 +101,9 @@ pub async fn lines(
     session.batch(PINS).await?;
     let wanted = wanted.map_or(Value::Null, |oids| json!(oids));
     let mut lines = schema_lines(session, wanted.clone(), ledger).await?;
-    for name in relations(session, wanted, ledger).await? {
-        let cells = relation(session, &name).await?;
-        lines.push(relation_line(&name, &cells));
+    for relation in relations(session, wanted, ledger).await? {
+        let cells = relation.sum(session).await?;
+        lines.push(relation_line(&relation.name, &cells));
     }
     Ok(lines)
 }
@@ -184,9 +180,10 @@ pub(crate) async fn names_and_sums(
         !["schema ", "extension ", "default grants"].iter().any(|kind| name.starts_with(kind))
     };
     let mut sums = BTreeMap::new();
-    for name in tables {
-        let cells = relation(session, &format!("ONLY {name}")).await?;
-        sums.insert(name.clone(), Value::Array(cells).to_string());
+    for relation in named(session, tables).await? {
+        let sum = Value::Array(relation.sum(session).await?).to_string();
+        let name = relation.name.strip_prefix("ONLY ").unwrap_or(&relation.name);
+        sums.insert(name.into(), sum);
     }
     Ok((schema.into_keys().filter(brought).collect(), sums))
 }
@@ -201,22 +198,6 @@ pub(super) async fn schema_lines(
         schema.rows.iter().map(|row| Value::Array(row.clone()).to_string()).collect();
     lines.sort_unstable();
     Ok(lines)
-}
-
-pub(super) async fn relations(
-    session: &Session,
-    wanted: Value,
-    ledger: &str,
-) -> Result<Vec<String>, DbError> {
-    let found = session.query(RELATIONS, &[wanted, ledger.into()]).await?;
-    let name = |row: &Vec<Value>| row.first().and_then(Value::as_str).map(String::from);
-    Ok(found.rows.iter().filter_map(name).collect())
-}
-
-/// Rows and sums of one relation; its name as [`relations`] gives it.
-pub(super) async fn relation(session: &Session, name: &str) -> Result<Vec<Value>, DbError> {
-    let rows = session.query(&ROWS.replace("TABLE_NAME", name), &[]).await?;
-    Ok(rows.rows.into_iter().next().unwrap_or_default())
 }
 
 fn relation_line(name: &str, cells: &[Value]) -> String {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 use serde_json::Value;
 
-use super::fingerprint::{Fingerprint, PINS, relation, relations, schema_lines};
+use super::fingerprint::{Fingerprint, PINS, relations, schema_lines};
 use super::{ConnectOptions, DbError, Session, Target, connect};
 use crate::model::{Fault, quote_literal};
 
@@ -102,14 +102,14 @@ impl Look {
         let worked = try_join_all(self.sessions.iter().map(|session| async move {
             let mut done = Vec::new();
             while let Some(at) = next() {
-                done.push((at, relation(session, &names[at]).await?));
+                done.push((at, names[at].sum(session).await?));
             }
             Ok::<_, DbError>(done)
         }))
         .await?;
         let mut found: Vec<(usize, Vec<Value>)> = worked.into_iter().flatten().collect();
         found.sort_by_key(|(at, _)| *at);
-        let found = found.into_iter().map(|(at, cells)| (names[at].clone(), cells)).collect();
+        let found = found.into_iter().map(|(at, cells)| (names[at].name.clone(), cells)).collect();
         Ok(Fingerprint::of(schema, found))
     }
 }

@@ -2,6 +2,7 @@
 
 mod catalog;
 mod connect;
+mod fingerprint;
 mod session;
 mod value;
 
