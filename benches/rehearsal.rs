@@ -227,12 +227,27 @@ impl Bench {
             let told = self.told(&words);
             Duration::from_millis(told["copy_ms"].as_u64().unwrap_or(0))
         };
-        let jobs: [Job<'_>; 2] = [
+        // What a rehearsal sends to its server before each further round.
+        let round = || {
+            let started = Instant::now();
+            let again = [
+                "DROP DATABASE IF EXISTS again",
+                "CREATE DATABASE again TEMPLATE large STRATEGY FILE_COPY",
+            ];
+            for sql in again {
+                self.server.execute("postgres", sql).unwrap();
+            }
+            started.elapsed()
+        };
+        let jobs: [Job<'_>; 3] = [
             ("pg_dump -Fd -j2, pg_restore -j2", Box::new(dumped)),
             ("runsheet rehearse, its copy", Box::new(copied)),
+            ("a further round, from the template", Box::new(round)),
         ];
         self.compare("copy of 1.6 GB into a scratch server", &jobs);
-        self.server.execute("postgres", "DROP DATABASE large").unwrap();
+        for database in ["large", "again"] {
+            self.server.execute("postgres", &format!("DROP DATABASE {database}")).unwrap();
+        }
     }
 
     /// 1,000 steps with every lock and rewrite looked at; psql with a log row each is 1.

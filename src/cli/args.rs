@@ -199,13 +199,16 @@ pub(super) enum Command {
     Rehearse {
         #[arg(required_unless_present = "pairs")]
         playbook: Option<String>,
-        #[arg(long, value_name = "DIR", conflicts_with_all = ["playbook", "from", "keep", "crash", "sample", "again"])]
+        #[arg(long, value_name = "DIR", conflicts_with_all = ["playbook", "from", "on", "keep", "crash", "sample", "again"])]
         pairs: Option<PathBuf>,
         #[arg(long, value_name = "env|URL|DUMP|schema-only|generated")]
         from: Option<String>,
+        #[arg(long, value_name = "ENV|URL")]
+        on: Option<String>,
         #[arg(long)]
         keep: bool,
-        #[arg(long)]
+        // A runner that is killed is given its address as an argument, which must hold no secret.
+        #[arg(long, conflicts_with = "on")]
         crash: bool,
         #[arg(long, value_name = "PERCENT", value_parser = percent)]
         sample: Option<f64>,

@@ -22,6 +22,7 @@ pub(super) fn rehearse(desk: &Desk, command: &Command) -> Result<u8, Fault> {
         playbook,
         pairs,
         from,
+        on,
         keep,
         crash,
         sample,
@@ -44,6 +45,7 @@ pub(super) fn rehearse(desk: &Desk, command: &Command) -> Result<u8, Fault> {
     let (environment, source) = source(desk, from.as_deref())?;
     desk.warn_of_config();
     let mut wanted = wanted(desk, playbook, environment, source, *again)?;
+    wanted.on = on.as_deref().map(|place| given(desk, place).map(Box::new)).transpose()?;
     wanted.sample = *sample;
     wanted.generate = from.as_deref() == Some("generated");
     wanted.crash = crash.then(|| arguments(desk, playbook, *again));
@@ -94,6 +96,7 @@ fn wanted(
         redactor: desk.redactor.clone(),
         cancel: Cancel::install()?,
         source,
+        on: None,
         sample: None,
         generate: false,
         again,
@@ -127,6 +130,17 @@ fn source(desk: &Desk, from: Option<&str>) -> Result<(Environment, Source), Faul
             Ok((environment_alone(desk, "postgresql:///dump")?, Source::Dump { path }))
         }
     }
+}
+
+/// `--on`: the server that two databases are made on. Never a protected one.
+fn given(desk: &Desk, place: &str) -> Result<Target, Fault> {
+    let protected = desk.config.environments.get(place).is_some_and(|found| found.protected);
+    if protected {
+        let text = msg!("rehearsal.on-protected", server = place);
+        return Err(Fault::usage("rehearsal-on-protected", text)
+            .remedy(msg!("rehearsal.on-protected.remedy")));
+    }
+    super::compared::target(desk, Some(place))
 }
 
 fn with_url(desk: &Desk, url: &str) -> Result<Desk, Fault> {

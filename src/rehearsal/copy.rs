@@ -1,5 +1,5 @@
-//! The copy: a private server with two databases, the start and the one that is worked on. The
-//! start is only read, and made the template of the other as often as it is needed.
+//! The copy: two databases, the start and the one that is worked on, on a private server or one that
+//! is given. The start is only read, and made the template of the other as often as it is needed.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use tokio::runtime::Runtime;
 
 use super::copied::{Contents, Dump, restore};
 use super::downtime::{Larger, larger, sizes};
+use super::home::{Given, Home};
 use super::night::Wanted;
 use super::roles::{CUT_OFF, Surroundings, of_source};
 use super::shaped;
@@ -19,10 +20,6 @@ use crate::postgres::scratch::{ScratchOptions, ScratchServer};
 use crate::postgres::{Change, Fingerprint, Look, Target, objects};
 use crate::system::{StateDir, free_bytes};
 
-/// The database that is only read.
-const START: &str = "runsheet_start";
-/// Commands of the server itself are given here.
-const ADMIN: &str = "template1";
 /// Copy, start and dump: so many times the size of the source.
 const TIMES: u64 = 3;
 /// A dump is packed: so many times its size may be needed.
@@ -47,10 +44,12 @@ pub enum Source {
     },
 }
 
-/// The private server with the copy. Stopped and removed when dropped.
+/// The copy, wherever it lies. Removed when dropped.
 pub struct Copy {
-    server: ScratchServer,
+    home: Home,
     state: StateDir,
+    /// The database that is only read.
+    start: String,
     surroundings: Surroundings,
     plain_locale: bool,
     pattern: Target,
@@ -88,14 +87,14 @@ impl Copy {
             Source::Dump { path } => of_dump(wanted, &programs, path)?,
         };
         wanted.cancel.check()?;
-        copy.execute(START, CUT_OFF)?;
+        copy.execute(&copy.start, CUT_OFF)?;
         copy.shape(wanted, runtime)?;
         for server in &copy.surroundings.foreign {
             copy.left_out.push(msg!("rehearsal.left.foreign", server = server));
         }
         // Plans as they are on the source; a restore brings no statistics along.
-        copy.execute(START, "ANALYZE")?;
-        let start = copy.admin(START)?;
+        copy.execute(&copy.start, "ANALYZE")?;
+        let start = copy.start()?;
         let there = runtime.block_on(async {
             let look = Look::open(&start, "runsheet/rehearsal", 1).await?;
             let print = look.fingerprint(&wanted.config.ledger_schema, false).await?;
@@ -107,7 +106,7 @@ impl Copy {
         copy.larger = larger(&copy.source_sizes, &sizes);
         if matches!(wanted.source, Source::Server { .. }) {
             // Servers of two majors describe the same object in other words.
-            let same_major = copy.source_version / 10_000 == copy.server.version().0;
+            let same_major = copy.source_version / 10_000 == copy.home.version().0;
             let differ = objects(&copy.schema, &there).into_iter();
             let differ = differ.filter(|one| same_major || one.change != Change::Different);
             let named: Vec<String> =
@@ -126,20 +125,20 @@ impl Copy {
         let ledger = &wanted.config.ledger_schema;
         if wanted.generate {
             wanted.tell("copy", &msg!("rehearsal.generating"));
-            for (table, why) in shaped::generate(runtime, &self.admin(START)?, ledger)? {
+            for (table, why) in shaped::generate(runtime, &self.start()?, ledger)? {
                 self.left_out.push(msg!("rehearsal.left.unseeded", table = table, why = why));
             }
             self.left_out.push(msg!("rehearsal.left.generated", count = shaped::GENERATED));
         }
         if !rules.is_empty() {
             wanted.tell("copy", &msg!("rehearsal.masking", count = rules.len()));
-            shaped::mask(&self.server, START, rules)?;
+            shaped::mask(&self.home, &self.start, rules)?;
             let columns: Vec<&str> = rules.keys().map(String::as_str).collect();
             self.left_out.push(msg!("rehearsal.left.masked", columns = columns.join(", ")));
         }
         if let Some(percent) = wanted.sample {
             wanted.tell("copy", &msg!("rehearsal.sampling", percent = percent));
-            shaped::sample(&self.server, START, percent, ledger)?;
+            shaped::sample(&self.home, &self.start, percent, ledger)?;
             self.left_out.push(msg!("rehearsal.left.sampled", percent = percent));
         }
         Ok(())
@@ -153,13 +152,15 @@ impl Copy {
         self.alone()?;
         let name = quote_ident(&self.database);
         // FORCE is younger than the oldest server that we know; nobody else is here anyway.
-        let force = if self.server.version().0 >= 13 { " WITH (FORCE)" } else { "" };
-        self.execute(ADMIN, &format!("DROP DATABASE IF EXISTS {name}{force}"))?;
-        let how = if self.server.version().0 >= 15 { " STRATEGY FILE_COPY" } else { "" };
-        let start = quote_ident(START);
-        self.execute(ADMIN, &format!("CREATE DATABASE {name} TEMPLATE {start}{how}"))?;
+        let (major, admin) = (self.home.version().0, self.home.admin_name());
+        let force = if major >= 13 { " WITH (FORCE)" } else { "" };
+        self.execute(admin, &format!("DROP DATABASE IF EXISTS {name}{force}"))?;
+        let how = if major >= 15 { " STRATEGY FILE_COPY" } else { "" };
+        let start = quote_ident(&self.start);
+        let sql = format!("CREATE DATABASE {name} TEMPLATE {start}{how}");
+        self.home.create(&self.database, &sql)?;
         for sql in self.surroundings.dress(&self.database) {
-            self.execute(ADMIN, &sql)?;
+            self.execute(admin, &sql)?;
         }
         Ok(())
     }
@@ -169,14 +170,15 @@ impl Copy {
     /// # Errors
     /// `scratch-sql-failed`.
     pub(super) fn alone(&self) -> Result<(), Fault> {
-        let names = [START, &self.database].map(quote_literal).join(", ");
+        let names = [&self.start, &self.database].map(|name| quote_literal(name)).join(", ");
         let others = format!("FROM pg_stat_activity WHERE datname IN ({names})");
-        self.execute(ADMIN, &format!("SELECT pg_terminate_backend(pid) {others}"))?;
+        let admin = self.home.admin_name();
+        self.execute(admin, &format!("SELECT pg_terminate_backend(pid) {others}"))?;
         let wait = format!(
             "DO $$ BEGIN FOR i IN 1..500 LOOP PERFORM pg_stat_clear_snapshot(); \
              EXIT WHEN NOT EXISTS (SELECT {others}); PERFORM pg_sleep(0.01); END LOOP; END $$"
         );
-        self.execute(ADMIN, &wait)
+        self.execute(admin, &wait)
     }
 
     /// The copy as the playbook sees it: with the role that the run will have.
@@ -196,7 +198,7 @@ impl Copy {
     /// # Errors
     /// Those of an address.
     pub(super) fn admin(&self, database: &str) -> Result<Target, Fault> {
-        Target::parse(&self.server.url(database), &|_| None)
+        self.home.target(database)
     }
 
     /// The database as it was at the start, as the superuser sees it.
@@ -204,27 +206,26 @@ impl Copy {
     /// # Errors
     /// Those of an address.
     pub(super) fn start(&self) -> Result<Target, Fault> {
-        self.admin(START)
+        self.admin(&self.start)
     }
 
-    /// The address of the copy, for people and for children.
+    /// The address of the copy, for people; on a private server for children, too.
     pub fn url(&self) -> String {
-        let user = format!("user={}", self.user);
-        self.server.url(&self.database).replace("user=postgres", &user)
+        self.home.url(&self.database, &self.user)
     }
 
     /// A folder that is removed with the copy.
     pub(super) fn folder(&self) -> PathBuf {
-        self.server.data_dir().with_file_name("work")
+        self.home.work_folder()
     }
 
     /// Major and minor version of the copy's server.
     pub(super) fn version(&self) -> (u32, u32) {
-        self.server.version()
+        self.home.version()
     }
 
     fn execute(&self, database: &str, sql: &str) -> Result<(), Fault> {
-        self.server.execute(database, sql)
+        self.home.execute(database, sql)
     }
 
     fn begin(
@@ -233,25 +234,29 @@ impl Copy {
         major: u32,
         surroundings: Surroundings,
     ) -> Result<Self, Fault> {
-        let folder = wanted.state.folder("scratch")?;
-        let mut options = ScratchOptions::new(programs.clone(), folder, "rehearsal");
-        options.major = Some(major);
-        options.settings.clone_from(&surroundings.settings);
-        let server = ScratchServer::start(&options)?;
-        wanted.tell("server", &msg!("rehearsal.server", version = shown(server.version())));
-        let work = server.data_dir().with_file_name("work");
-        let state = StateDir::open(&work)?;
+        let home = match &wanted.on {
+            Some(target) => Home::Given(Given::open(target, &wanted.state)?),
+            None => Home::Private(private(wanted, programs, major, &surroundings)?),
+        };
+        let told = match &wanted.on {
+            Some(_) => msg!("rehearsal.given-server", version = shown(home.version())),
+            None => msg!("rehearsal.server", version = shown(home.version())),
+        };
+        wanted.tell("server", &told);
+        let state = StateDir::open(&home.work_folder())?;
+        let start = home.start_name();
         let pattern = match &wanted.source {
             Source::Server { target, .. } => (**target).clone(),
-            Source::Dump { .. } => Target::parse(&server.url(ADMIN), &|_| None)?,
+            Source::Dump { .. } => home.target(home.admin_name())?,
         };
         let mut copy = Self {
-            server,
             state,
+            start,
             surroundings,
             plain_locale: false,
-            database: pattern.database.clone(),
-            user: pattern.user.clone(),
+            database: home.work_name(&pattern.database),
+            user: home.role().unwrap_or(&pattern.user).to_string(),
+            home,
             pattern,
             left_out: Vec::new(),
             schema: Fingerprint::default(),
@@ -260,38 +265,85 @@ impl Copy {
             larger: Larger::new(),
             took_ms: 0,
         };
-        let (there, _) = copy.server.version();
+        if let Some(role) = copy.home.role() {
+            copy.left_out.push(msg!("rehearsal.left.given", role = role));
+        }
+        let (there, _) = copy.home.version();
         if there != major {
             copy.left_out.push(msg!("rehearsal.left.version", source = major, copy = there));
         }
         Ok(copy)
     }
 
-    /// Are there enough bytes where the copy lies?
+    /// Are there enough bytes where the copy lies? Of a given server's disk nobody knows.
     fn room(&self, needed: u64) -> Result<(), Fault> {
-        let place = self.server.data_dir();
+        let place = self.home.work_folder();
         enough(needed.saturating_add(SERVER_BYTES), free_bytes(&place)?, &place)
     }
 
+    /// A given server keeps its own roles.
     fn make_roles(&mut self) {
         let roles = std::mem::take(&mut self.surroundings.roles);
+        let roles = if self.home.role().is_some() { Vec::new() } else { roles };
         for sql in &roles {
-            if let Err(fault) = self.execute(ADMIN, sql) {
+            if let Err(fault) = self.execute(self.home.admin_name(), sql) {
                 let why = fault.detail.unwrap_or(fault.message);
                 self.left_out.push(format!("{sql}: {why}"));
             }
         }
     }
 
+    /// Owner, rights and settings that a given server does not take are left out of every round.
+    fn try_dress(&mut self) {
+        if self.home.role().is_none() {
+            return;
+        }
+        let name = quote_ident(&self.start);
+        for sql in std::mem::take(&mut self.surroundings.dress) {
+            let here = sql.replace("{database}", &name);
+            match self.execute(self.home.admin_name(), &here) {
+                Ok(()) => self.surroundings.dress.push(sql),
+                Err(fault) => {
+                    let why = fault.detail.unwrap_or(fault.message);
+                    self.left_out.push(format!("{here}: {why}"));
+                }
+            }
+        }
+    }
+
+    /// The files of the source, copied by its own server; false where somebody is connected to it,
+    /// or the role may not.
+    fn of_template(&mut self, wanted: &Wanted, source: &Target) -> Result<bool, Fault> {
+        let how = if self.home.version().0 >= 15 { " STRATEGY FILE_COPY" } else { "" };
+        let (start, from) = (quote_ident(&self.start), quote_ident(&source.database));
+        let sql = format!("CREATE DATABASE {start} TEMPLATE {from}{how}");
+        if let Err(fault) = self.home.create(&self.start, &sql) {
+            let why = fault.detail.unwrap_or(fault.message);
+            wanted.tell("copy", &msg!("rehearsal.no-template", why = why));
+            return Ok(false);
+        }
+        // A lease that came with a copy is nobody's.
+        let lease = format!("{}.lease", quote_ident(&wanted.config.ledger_schema));
+        let nobody = format!(
+            "DO $$ BEGIN IF to_regclass({name}) IS NOT NULL THEN DELETE FROM {lease}; END IF; END $$",
+            name = quote_literal(&lease)
+        );
+        self.execute(&self.start, &nobody)?;
+        self.try_dress();
+        wanted.tell("copy", &msg!("rehearsal.of-template"));
+        Ok(true)
+    }
+
     fn make_start(&mut self) -> Result<(), Fault> {
-        let own = self.surroundings.create(START, false);
-        if let Err(fault) = self.execute(ADMIN, &own) {
+        let own = self.surroundings.create(&self.start, false);
+        if let Err(fault) = self.home.create(&self.start, &own) {
             // The locale of the source is not on this machine.
             let why = fault.detail.unwrap_or(fault.message);
             self.left_out.push(msg!("rehearsal.left.locale", why = why));
-            self.execute(ADMIN, &self.surroundings.create(START, true))?;
+            self.home.create(&self.start, &self.surroundings.create(&self.start, true))?;
             self.plain_locale = true;
         }
+        self.try_dress();
         Ok(())
     }
 
@@ -303,14 +355,27 @@ impl Copy {
         directory: bool,
     ) -> Result<(), Fault> {
         let tmp = self.state.folder("tmp")?;
-        let (major, minor) = self.server.version();
-        let to = self.admin(START)?;
+        let (major, minor) = self.home.version();
+        let to = self.start()?;
         let jobs = if directory { jobs() } else { 1 };
         let missing =
             restore(programs, &tmp, (&to, major * 10_000 + minor), (dump, jobs), &wanted.cancel)?;
         self.left_out.extend(missing);
         Ok(())
     }
+}
+
+fn private(
+    wanted: &Wanted,
+    programs: &Programs,
+    major: u32,
+    surroundings: &Surroundings,
+) -> Result<ScratchServer, Fault> {
+    let folder = wanted.state.folder("scratch")?;
+    let mut options = ScratchOptions::new(programs.clone(), folder, "rehearsal");
+    options.major = Some(major);
+    options.settings.clone_from(&surroundings.settings);
+    ScratchServer::start(&options)
 }
 
 fn enough(needed: u64, free: u64, place: &Path) -> Result<(), Fault> {
@@ -360,9 +425,28 @@ fn of_server(
         copy.left_out.push(msg!("rehearsal.left.libraries", libraries = libraries));
     }
     if with_rows {
-        copy.room(size.saturating_mul(TIMES))?;
+        // On a given server only the dump lies here.
+        let times = if copy.home.role().is_some() { 1 } else { TIMES };
+        copy.room(size.saturating_mul(times))?;
     } else if !wanted.generate {
         copy.left_out.push(msg!("rehearsal.left.rows"));
+    }
+    let mut look = look;
+    if copy.home.system().is_some() && with_rows {
+        let here = runtime.block_on(crate::postgres::catalog::identity(look.first()))?;
+        if here.system_identifier.as_deref() == copy.home.system() {
+            if wanted.environment.protected {
+                let text = msg!("rehearsal.on-protected", server = target.display());
+                return Err(Fault::usage("rehearsal-on-protected", text)
+                    .remedy(msg!("rehearsal.on-protected.remedy")));
+            }
+            // A template may have no session, ours neither.
+            runtime.block_on(look.close());
+            if copy.of_template(wanted, target)? {
+                return Ok(copy);
+            }
+            look = runtime.block_on(Look::open(target, "runsheet/rehearsal", 1))?;
+        }
     }
     copy.make_roles();
     copy.make_start()?;
@@ -399,7 +483,7 @@ fn of_dump(wanted: &Wanted, programs: &Programs, path: &Path) -> Result<Copy, Fa
     let contents = Contents::read(programs, path, &wanted.cancel)?;
     let surroundings = Surroundings { roles: contents.roles, ..Surroundings::default() };
     let mut copy = Copy::begin(wanted, programs, contents.major, surroundings)?;
-    copy.database = contents.database;
+    copy.database = copy.home.work_name(&contents.database);
     copy.room(bytes_of(path).saturating_mul(TIMES_OF_DUMP))?;
     copy.left_out.push(msg!("rehearsal.left.of-dump"));
     copy.make_roles();

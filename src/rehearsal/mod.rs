@@ -9,6 +9,7 @@ mod copy;
 mod crash;
 mod downtime;
 mod evidence;
+mod home;
 mod night;
 pub mod pairs;
 mod paper;

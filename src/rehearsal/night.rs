@@ -50,6 +50,8 @@ pub struct Wanted {
     pub cancel: Cancel,
     /// What is copied.
     pub source: Source,
+    /// The server that the copy is made on; None: a private one.
+    pub on: Option<Box<Target>>,
     /// Keep so many percent of the rows of large tables; None: all.
     pub sample: Option<f64>,
     /// Make rows where only the schema is copied.

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use tokio::runtime::Runtime;
 
+use super::home::Home;
 use super::seed::fill;
 use crate::model::{Fault, quote_ident, quote_literal, quote_name};
 use crate::msg;
-use crate::postgres::scratch::ScratchServer;
 use crate::postgres::{ConnectOptions, Target, connect};
 
 /// Rows that are made for each table.
@@ -56,7 +56,7 @@ DROP TABLE runsheet_kept; END $sample$"#;
 /// # Errors
 /// `scratch-sql-failed`.
 pub(super) fn sample(
-    server: &ScratchServer,
+    server: &Home,
     database: &str,
     percent: f64,
     ledger: &str,
@@ -76,7 +76,7 @@ pub(super) fn sample(
 /// `rehearsal-mask` with the table and what the server said: a rule that does not fit would leave
 /// what it should hide.
 pub(super) fn mask(
-    server: &ScratchServer,
+    server: &Home,
     database: &str,
     rules: &BTreeMap<String, String>,
 ) -> Result<(), Fault> {

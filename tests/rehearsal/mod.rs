@@ -3,6 +3,7 @@
 mod compared;
 mod copy;
 mod forward;
+mod given;
 mod outside;
 mod pairs;
 mod receipt;
