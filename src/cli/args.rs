@@ -130,7 +130,7 @@ impl From<RiskLevel> for Risk {
 
 fn percent(text: &str) -> Result<f64, String> {
     match text.trim_end_matches('%').parse::<f64>() {
-        Ok(percent) if percent > 0.0 && percent <= 100.0 => Ok(percent),
+        Ok(percent) if (0.01..=100.0).contains(&percent) => Ok(percent),
         _ => Err("0.01 .. 100".into()),
     }
 }

@@ -55,11 +55,10 @@ struct Carrier {
 /// `runsheet coverage [PLAYBOOK..]`: all that have a guide where none is named. 1 where an item is
 /// carried by nothing.
 pub(super) fn coverage(desk: &Desk, names: &[String]) -> Result<u8, Fault> {
-    let known = list(&desk.project);
     let names: Vec<String> = match names {
-        [] => known
-            .iter()
-            .map(|one| one.name.clone())
+        [] => list(&desk.project)
+            .into_iter()
+            .map(|one| one.name)
             .filter(|name| guide_of(&desk.project, name).is_some())
             .collect(),
         names => names.to_vec(),

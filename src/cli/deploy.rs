@@ -3,7 +3,8 @@
 
 use super::args::{Migration, Road};
 use super::desk::Desk;
-use super::road::{run, sound};
+use super::road::{go, sound};
+use crate::host::Mode;
 use crate::model::Fault;
 use crate::msg;
 
@@ -23,7 +24,7 @@ pub(super) fn deploy(
     name: &str,
     migration: &Migration,
 ) -> Result<u8, Fault> {
-    let (_, outline) = sound(desk, name)?;
+    let (playbook, outline) = sound(desk, name)?;
     let mode = match (migration.auto_migrate, migration.manual_migrate, migration.skip_migrate) {
         (true, ..) => Some("auto"),
         (_, true, _) => Some("manual"),
@@ -45,5 +46,6 @@ pub(super) fn deploy(
         }
         common.set.extend(value.map(|value| format!("{parameter}={value}")));
     }
-    run(&Desk::open(&common, &desk.redactor)?, road, name, &[])
+    let desk = Desk::open(&common, &desk.redactor)?;
+    go(&desk, road, playbook, outline, Mode::Run, None)
 }

@@ -1,10 +1,12 @@
 //! What was: report, history, status, lock.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use super::args::ReportFormat;
 use super::database::Database;
-use super::desk::{Desk, typed};
+use super::desk::Desk;
 use super::known::{Known, Runs};
 use crate::journal::{Lease, RunState, read_events};
 use crate::model::{Fault, RunId};
@@ -187,13 +189,11 @@ pub(super) fn report(desk: &Desk, run: Option<&str>, format: ReportFormat) -> Re
     let state = desk.existing_state();
     let local = |id: &str| {
         let state = state.as_ref()?;
-        let folder = state.run_dir(&RunId(id.into()));
-        let events = read_events(&folder).ok().filter(|events| !events.is_empty())?;
-        Some((Report::from_events(&events), typed(&folder.join("report.md"))))
+        local_report(&state.run_dir(&RunId(id.into())))
     };
     let newest = state.as_ref().and_then(|state| state.runs().ok()?.pop()).map(|run| run.0);
     if let Some(found) = run.map(String::from).or(newest).and_then(|id| local(&id)) {
-        return Ok(give(desk, &found.0, format));
+        return Ok(give(desk, &found, format));
     }
     let runs = Runs::of(desk);
     let known = match (run, runs.all.first()) {
@@ -206,16 +206,32 @@ pub(super) fn report(desk: &Desk, run: Option<&str>, format: ReportFormat) -> Re
         }
     };
     if let Some(found) = local(&known.run) {
-        return Ok(give(desk, &found.0, format));
+        return Ok(give(desk, &found, format));
     }
     let database = Database::open(desk)?;
-    let kept = database.ask(database.ledger.report(&database.session, &known.run))?;
-    match kept.and_then(|value| serde_json::from_value::<Report>(value).ok()) {
-        Some(report) => Ok(give(desk, &report, format)),
-        None => Err(Fault::usage("no-report", msg!("cli.no-report", run = known.run))
+    kept_report(&database, &known.run).map(|report| give(desk, &report, format))
+}
+
+/// The report of a run from its own file on this machine.
+pub(super) fn local_report(folder: &Path) -> Option<Report> {
+    let events = read_events(folder).ok().filter(|events| !events.is_empty())?;
+    Some(Report::from_events(&events))
+}
+
+/// The report of a run that the ledger keeps.
+///
+/// # Errors
+/// `no-report`.
+pub(super) fn kept_report(database: &Database, run: &str) -> Result<Report, Fault> {
+    let kept = match database.has_ledger()? {
+        true => database.ask(database.ledger.report(&database.session, run))?,
+        false => None,
+    };
+    kept.and_then(|value| serde_json::from_value::<Report>(value).ok()).ok_or_else(|| {
+        Fault::usage("no-report", msg!("cli.no-report", run = run))
             .cause(msg!("cli.no-report.cause"))
-            .next(format!("runsheet resume {}", known.run))),
-    }
+            .next(format!("runsheet resume {run}"))
+    })
 }
 
 fn give(desk: &Desk, report: &Report, format: ReportFormat) -> u8 {

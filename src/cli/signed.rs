@@ -1,19 +1,21 @@
 //! approve, tick: what people put their name to, before a run and behind it.
 
+use std::path::PathBuf;
+
 use serde_json::{Value, json};
 
 use super::args::Road;
 use super::database::Database;
 use super::desk::Desk;
 use super::known::{Known, Runs};
+use super::past::{kept_report, local_report};
 use super::road::{setup, sound};
 use crate::engine::walk;
-use crate::host::{Mode, Sign};
+use crate::host::{Mode, Sign, keep_report};
 use crate::journal::{Recorder, started_by};
-use crate::model::{Attestation, EventKind, Fault, FaultKind, ItemKind, RunEvent, RunId, nearest};
+use crate::model::{Attestation, EventKind, Fault, FaultKind, ItemKind, RunId, nearest};
 use crate::msg;
-use crate::report::{ItemReport, Report, Sink, markdown};
-use crate::system::write_atomic;
+use crate::report::{ItemReport, Report, Silent};
 
 /// `runsheet approve PLAYBOOK --by NAME [--because TEXT]`: the plan, and a name under it.
 pub(super) fn approve(
@@ -72,7 +74,7 @@ pub(super) fn tick(
         desk.talk(&msg!("cli.ticked-already", item = title));
         return Ok(0);
     }
-    let at = crate::system::now().strftime("%Y-%m-%dT%H:%M:%S%:z").to_string();
+    let at = crate::system::moment();
     let account = started_by();
     let signed = match because {
         Some(why) => format!("{name} ({account}): {why}"),
@@ -127,43 +129,25 @@ fn found<'r>(report: &'r Report, word: &str) -> Result<&'r ItemReport, Fault> {
     })
 }
 
-/// Nothing is shown of what is taken down: the command says it in one line.
-struct Quiet;
-
-impl Sink for Quiet {
-    fn event(&mut self, _: &RunEvent) {}
-
-    fn finish(&mut self) {}
-}
-
 /// The report of a run, out of its own file or the ledger.
 struct Night {
     report: Report,
-    /// The run's file on this machine, where it is there.
-    recorder: Option<Recorder>,
+    /// The run's folder on this machine, where it is there.
+    folder: Option<PathBuf>,
 }
 
 impl Night {
     fn of(desk: &Desk, database: &Database, known: &Known) -> Result<Self, Fault> {
         let folder = desk.existing_state().map(|state| state.run_dir(&RunId(known.run.clone())));
-        if let Some(folder) = folder.filter(|folder| folder.join("events.jsonl").is_file()) {
-            let mut recorder = Recorder::new(Box::new(Quiet), desk.redactor.clone());
-            recorder.open(&folder)?;
-            let report = Report::from_events(recorder.events());
-            return Ok(Self { report, recorder: Some(recorder) });
-        }
-        let kept = match database.has_ledger()? {
-            true => database.ask(database.ledger.report(&database.session, &known.run))?,
-            false => None,
+        let folder = folder.filter(|folder| folder.join("events.jsonl").is_file());
+        let report = match folder.as_deref().and_then(local_report) {
+            Some(report) => report,
+            None => kept_report(database, &known.run)?,
         };
-        match kept.and_then(|value| serde_json::from_value::<Report>(value).ok()) {
-            Some(report) => Ok(Self { report, recorder: None }),
-            None => Err(Fault::usage("no-report", msg!("cli.no-report", run = known.run))
-                .cause(msg!("cli.no-report.cause"))),
-        }
+        Ok(Self { report, folder })
     }
 
-    /// File, report and ledger, under the lease: a runner may be about to write them itself.
+    /// Ledger, file and report, under the lease: a runner may be about to write them itself.
     fn keep(
         &mut self,
         desk: &Desk,
@@ -181,6 +165,7 @@ impl Night {
         })
     }
 
+    /// The ledger first: what it does not take stands nowhere, and can be ticked again.
     fn write(
         &mut self,
         desk: &Desk,
@@ -190,29 +175,23 @@ impl Night {
         ticks: &[Attestation],
         patch: &Value,
     ) -> Result<(), Fault> {
-        for attestation in ticks {
-            if let Some(recorder) = &mut self.recorder {
-                let attestation = attestation.clone();
-                recorder.emit(EventKind::Attested { item: title.into(), attestation })?;
-            }
-            self.report.attest(title, attestation);
-        }
-        if let Some(recorder) = &mut self.recorder {
-            recorder.flush()?;
-            let state = desk.state()?;
-            let folder = state.run_dir(&RunId(known.run.clone()));
-            let pretty = serde_json::to_string_pretty(&self.report).unwrap_or_default();
-            write_atomic(&folder.join("report.json"), pretty.as_bytes())?;
-            write_atomic(&folder.join("report.md"), markdown(&self.report).as_bytes())?;
-        }
+        ticks.iter().for_each(|attestation| self.report.attest(title, attestation));
         let report = serde_json::to_value(&self.report).unwrap_or_default();
-        let report = desk.redactor.clean_value(&report);
+        let (report, patch) =
+            (desk.redactor.clean_value(&report), desk.redactor.clean_value(patch));
         let (session, ledger) = (&database.session, &database.ledger);
-        let known_rows = database.ask(ledger.tick(session, &known.run, title, patch, &report))?;
-        if known_rows == 0 {
+        let rows = database.ask(ledger.tick(session, &known.run, title, &patch, &report))?;
+        if rows == 0 {
             let text = msg!("cli.nothing-to-tick", item = title);
             return Err(Fault::new(FaultKind::Usage, "nothing-to-tick", text));
         }
-        Ok(())
+        let Some(folder) = &self.folder else { return Ok(()) };
+        let mut recorder = Recorder::new(Box::new(Silent), desk.redactor.clone());
+        recorder.open(folder)?;
+        for attestation in ticks.iter().cloned() {
+            recorder.emit(EventKind::Attested { item: title.into(), attestation })?;
+        }
+        recorder.flush()?;
+        keep_report(folder, &Report::from_events(recorder.events()))
     }
 }

@@ -12,7 +12,7 @@ use super::settings::{
 };
 use super::window::{Freeze, Window, WindowError};
 use crate::message::Language;
-use crate::model::{Fault, Place};
+use crate::model::{Fault, Place, Risk};
 use crate::msg;
 
 /// The name of a project's file.
@@ -115,6 +115,9 @@ fn fill(config: &mut Config, root: Section<'_, '_>) {
     if let Some(section) = root.section("commands") {
         config.commands =
             section.list("allow").into_iter().filter_map(|at| program(&section, at)).collect();
+        if let Some(risks) = section.section("risk") {
+            config.command_risks = command_risks(&risks);
+        }
         section.finish();
     }
     if let Some(section) = root.section("files") {
@@ -254,6 +257,26 @@ fn expect(section: Section<'_, '_>) -> Expect {
     };
     section.finish();
     expect
+}
+
+fn command_risks(section: &Section<'_, '_>) -> BTreeMap<String, Risk> {
+    let mut found = BTreeMap::new();
+    for (name, _, value, span) in section.entries() {
+        let Some(word) = section.text_of(name, value, span) else { continue };
+        match Risk::ALL.into_iter().find(|risk| risk.word() == word.value) {
+            Some(risk) => {
+                found.insert(name.to_string(), risk);
+            }
+            None => {
+                let text = msg!("config.unknown-risk", found = word.value);
+                let known = Risk::ALL.map(Risk::word).to_vec();
+                let fault =
+                    Fault::usage("config-risk", text).remedy(neighbours(&word.value, known));
+                section.source().complain(&word.span, fault);
+            }
+        }
+    }
+    found
 }
 
 fn rehearsal(

@@ -46,6 +46,17 @@ pub enum BackupNeed {
     Required,
 }
 
+impl BackupNeed {
+    /// The word in the file.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Optional => "optional",
+            Self::Recommended => "recommended",
+            Self::Required => "required",
+        }
+    }
+}
+
 /// What one risk asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rule {
@@ -102,7 +113,6 @@ pub struct Policy {
     pub approval_age: Duration,
 }
 
-const RISKS: [Risk; 4] = [Risk::Low, Risk::Medium, Risk::High, Risk::VeryHigh];
 /// A receipt or an approval older than this says little about the data of today.
 const FRESH: Duration = Duration::from_secs(7 * 24 * 3600);
 
@@ -121,7 +131,7 @@ impl Policy {
 impl Default for Policy {
     fn default() -> Self {
         Self {
-            rules: RISKS.into_iter().map(|risk| (risk, usual(risk))).collect(),
+            rules: Risk::ALL.into_iter().map(|risk| (risk, usual(risk))).collect(),
             origins: BTreeMap::new(),
             receipt_age: FRESH,
             approval_age: FRESH,
@@ -145,12 +155,12 @@ pub(super) fn read(section: &Section<'_, '_>, below: &Policy, own: bool) -> Poli
     let mut policy = below.clone();
     policy.receipt_age = section.duration("receipt_age").unwrap_or(policy.receipt_age);
     policy.approval_age = section.duration("approval_age").unwrap_or(policy.approval_age);
-    let risks = RISKS.map(Risk::word);
+    let risks = Risk::ALL.map(Risk::word);
     for (name, span, value, value_span) in section.entries() {
         if matches!(name, "receipt_age" | "approval_age") {
             continue;
         }
-        let Some(risk) = RISKS.into_iter().find(|risk| risk.word() == name) else {
+        let Some(risk) = Risk::ALL.into_iter().find(|risk| risk.word() == name) else {
             let mut fault = Fault::usage("config-risk", msg!("config.unknown-risk", found = name));
             let known = risks.into_iter().chain(["receipt_age", "approval_age"]);
             fault.remedy = Some(neighbours(name, known.collect::<Vec<_>>()));
@@ -168,24 +178,16 @@ pub(super) fn read(section: &Section<'_, '_>, below: &Policy, own: bool) -> Poli
 
 impl Policy {
     fn read_rule(&mut self, risk: Risk, table: &Section<'_, '_>, own: bool) {
-        const WAYS: [(&str, Way); 4] = [
-            ("auto", Way::Auto),
-            ("review", Way::Review),
-            ("manual", Way::Manual),
-            ("forbid", Way::Forbid),
-        ];
-        const NEEDS: [(&str, BackupNeed); 3] = [
-            ("optional", BackupNeed::Optional),
-            ("recommended", BackupNeed::Recommended),
-            ("required", BackupNeed::Required),
-        ];
+        let ways = [Way::Auto, Way::Review, Way::Manual, Way::Forbid].map(|way| (way.word(), way));
+        let needs = [BackupNeed::Optional, BackupNeed::Recommended, BackupNeed::Required]
+            .map(|need| (need.word(), need));
         let mut rule = self.rule(risk);
         let mut said = Vec::new();
-        if let Some(at) = table.word_at("way", &WAYS) {
+        if let Some(at) = table.word_at("way", &ways) {
             rule.way = at.value;
             said.push((Demand::Way, at.span));
         }
-        if let Some(at) = table.word_at("backup", &NEEDS) {
+        if let Some(at) = table.word_at("backup", &needs) {
             rule.backup = at.value;
             said.push((Demand::Backup, at.span));
         }
@@ -211,7 +213,7 @@ impl Policy {
 
     /// A higher risk that may do what a lower one may not is a slip of the pen more often than not.
     fn warn_where_it_falls(&self, section: &Section<'_, '_>) {
-        for pair in RISKS.windows(2) {
+        for pair in Risk::ALL.windows(2) {
             let (low, high) = (pair[0], pair[1]);
             if self.rule(high).way >= self.rule(low).way {
                 continue;

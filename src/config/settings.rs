@@ -10,7 +10,7 @@ use unicode_normalization::UnicodeNormalization;
 use super::Policy;
 use super::window::{Freeze, Window};
 use crate::message::Language;
-use crate::model::{Fault, Redactor};
+use crate::model::{Fault, Redactor, Risk};
 
 /// Parameters by name.
 pub type Values = BTreeMap<String, Value>;
@@ -34,6 +34,8 @@ pub struct Config {
     pub playbook_params: BTreeMap<String, Values>,
     /// `[commands] allow`: program names that playbooks may start.
     pub commands: Vec<String>,
+    /// `[commands] risk`: how dangerous a program is that changes something.
+    pub command_risks: BTreeMap<String, Risk>,
     /// `[files] allow`: folders or files outside the project that playbooks may touch.
     pub files: Vec<PathBuf>,
     /// `[policy]`.
@@ -74,6 +76,7 @@ impl Config {
             params: Values::new(),
             playbook_params: BTreeMap::new(),
             commands: Vec::new(),
+            command_risks: BTreeMap::new(),
             files: Vec::new(),
             policy: Policy::default(),
             backup: Backup { dir: dir.join("backups"), keep: None },

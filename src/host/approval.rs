@@ -194,7 +194,7 @@ impl Host {
                         attestation: Attestation {
                             point: point.clone(),
                             by: started_by(),
-                            at: crate::system::now().strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
+                            at: crate::system::moment(),
                             attested: done,
                         },
                     })?;

@@ -151,6 +151,7 @@ impl Host {
         if self.mode() == Mode::Plan {
             self.tell_hours()?;
             self.tell_policy()?;
+            self.tell_risk_back()?;
             self.tell_code()?;
         }
         self.tell_proof()?;

@@ -1,5 +1,6 @@
 //! The end of a run: what runs on failure and always, the state in one word, report and ledger.
 
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -16,6 +17,8 @@ use crate::journal::{Lease, Ledger, RunState, StepRow, StepState, fenced};
 use crate::model::{Effect, EventKind, Fault, FaultKind, FinalState, ItemKind};
 use crate::msg;
 use crate::postgres::{ConnectOptions, connect};
+use crate::report::{Report, markdown};
+use crate::system::write_atomic;
 
 /// Stands for the call of a body that the host itself runs.
 static DEFERRED: Verb = Verb {
@@ -348,11 +351,9 @@ impl Host {
         if self.recorder.borrow().events().is_empty() {
             return;
         }
-        let report = crate::report::Report::from_events(self.recorder.borrow().events());
+        let report = Report::from_events(self.recorder.borrow().events());
         let pretty = serde_json::to_string_pretty(&report).unwrap_or_default();
-        let _ = crate::system::write_atomic(&folder.join("report.json"), pretty.as_bytes());
-        let text = crate::report::markdown(&report);
-        let _ = crate::system::write_atomic(&folder.join("report.md"), text.as_bytes());
+        let _ = keep_report(&folder, &report);
         let ledger_state = match state {
             FinalState::Done | FinalState::NothingToDo => RunState::Done,
             FinalState::VerifyFailed => RunState::VerifyFailed,
@@ -433,4 +434,14 @@ fn with_more(fault: &Fault, second: Fault) -> Fault {
     let mut fault = fault.clone();
     fault.more.push(second);
     fault
+}
+
+/// Writes a run's report into its folder, for programs and for people.
+///
+/// # Errors
+/// `write-failed`, `disk-full`.
+pub fn keep_report(folder: &Path, report: &Report) -> Result<(), Fault> {
+    let pretty = serde_json::to_string_pretty(report).unwrap_or_default();
+    write_atomic(&folder.join("report.json"), pretty.as_bytes())?;
+    write_atomic(&folder.join("report.md"), markdown(report).as_bytes())
 }

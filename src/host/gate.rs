@@ -113,7 +113,7 @@ pub struct HostSetup {
     /// Titles of items that ask a person, found without running.
     pub asks: Vec<String>,
     /// What the playbook's text shows of its risks, found without running.
-    pub foretold: Vec<super::policy::Foretold>,
+    pub foretold: super::policy::Foresight,
     /// True where the playbook catches errors: steps then need savepoints.
     pub catches: bool,
     /// The database is a copy, and everything else is left alone.

@@ -201,7 +201,7 @@ pub fn call_text(source: &str, offset: usize) -> String {
 }
 
 /// The texts of a value, those inside of lists and maps too.
-fn texts_in(value: &Value) -> Vec<String> {
+pub(super) fn texts_in(value: &Value) -> Vec<String> {
     match value {
         Value::String(text) => vec![text.clone()],
         Value::Array(list) => list.iter().flat_map(texts_in).collect(),

@@ -288,7 +288,7 @@ impl Host {
             Some(rows) => rows,
             None => self.rows_of(row)?,
         };
-        steps.iter().for_each(|step| self.note_backup(&step.effects));
+        steps.iter().for_each(|step| self.note_backup(&step.effects, &step.value));
         let mut replay = Replay::new(steps, intents);
         // Where the database came up inside an item, that item and those before it were met
         // already.

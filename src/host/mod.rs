@@ -47,12 +47,13 @@ pub use effects::{External, Repeat};
 pub use failpoint::POINTS;
 #[cfg(feature = "failpoints")]
 pub use failpoint::reach;
+pub use finish::keep_report;
 pub use flight::{Flight, GUARD, Landed};
 pub use gate::{Host, HostSetup, Mode, OnFailure, Wishes};
 pub use inputs::call_text;
 pub use options::{ItemOptions, options};
 pub use planned::{Planned, register_planned};
-pub use policy::Foretold;
+pub use policy::{ForeseenCommand, Foresight, Foretold, makes_backup};
 pub use rehearsed::Rehearsal;
 pub use stop::{FaultValue, Stop, Trouble};
 pub use transaction::StatementTrouble;

@@ -5,11 +5,13 @@
 //! environments; an environment's own table, and `forbid`, hold wherever they are written. Copies
 //! are nobody's, and ways back are always open.
 
+mod foreseen;
 mod hours;
 pub(super) mod proof;
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
+
+pub use foreseen::{ForeseenCommand, Foresight, Foretold, makes_backup};
 
 use super::approval::approved::Level;
 use super::gate::{Host, Mode};
@@ -18,29 +20,24 @@ use crate::config::{BackupNeed, Demand, Way};
 use crate::model::{Action, EventKind, Fault, FaultKind, ItemKind, Risk};
 use crate::msg;
 
-/// Verbs that make a backup of the whole database, or have seen to one.
-const BACKUPS: [&str; 2] = ["pg::dump", "pg::external_backup"];
-const RISKS: [Risk; 4] = [Risk::Low, Risk::Medium, Risk::High, Risk::VeryHigh];
 /// How much of a statement is shown.
 const SHOWN: usize = 80;
-
-/// A risk, and what has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Foretold {
-    /// The risk.
-    pub risk: Risk,
-    /// Who says so: a file, a line, a statement.
-    pub what: String,
-}
 
 impl Host {
     /// Does the policy ask for anything where this run is?
     pub fn policy_counts(&self) -> bool {
-        let demands = [Demand::Way, Demand::Backup, Demand::TwoPerson];
         self.mode() == Mode::Run
             && self.setup.rehearsal.is_none()
             && !self.is_way_back()
-            && RISKS.iter().any(|risk| demands.iter().any(|demand| self.in_force(*risk, *demand)))
+            && *self.cleared.asks.get_or_init(|| {
+                self.any_in_force(&[Demand::Way, Demand::Backup, Demand::TwoPerson])
+            })
+    }
+
+    /// Does any of these words hold here, for whatever risk?
+    fn any_in_force(&self, demands: &[Demand]) -> bool {
+        let any = |risk: Risk| demands.iter().any(|demand| self.in_force(risk, *demand));
+        Risk::ALL.into_iter().any(any)
     }
 
     /// Does this word of the policy hold here?
@@ -52,45 +49,6 @@ impl Host {
         let origin = environment.policy.origin(risk, demand);
         let forbids = demand == Demand::Way && environment.policy.rule(risk).way == Way::Forbid;
         origin.own || (forbids && origin.line.is_some())
-    }
-
-    /// Everything that is known of the risks before anything runs: what the playbook and its steps
-    /// declare, the SQL that it holds itself, and the SQL files that it names.
-    pub(super) fn foreseen(&self) -> &[Foretold] {
-        self.cleared.foreseen.get_or_init(|| {
-            let named: Vec<String> = self.begun.borrow().as_ref().map_or_else(Vec::new, |begun| {
-                let files = begun.inputs["files"].as_object();
-                files.into_iter().flatten().map(|(name, _)| name.clone()).collect()
-            });
-            let setup = &self.setup;
-            let reviewed = named.iter().filter(|name| name.ends_with(".sql")).filter_map(|name| {
-                let found = crate::playbook::resolve_sql(&setup.project, &setup.playbook, name);
-                let path = found.ok()?.on_disk(setup.state.root()).ok()?;
-                let (folder, file) = (path.parent()?, path.file_name()?.to_str()?);
-                // What cannot be read is refused where it is used.
-                let review = crate::sql::review(folder, file, BTreeMap::new()).ok()?;
-                let worst = review.statements.iter().max_by_key(|one| one.risk);
-                let what = worst.map_or_else(
-                    || name.clone(),
-                    |one| format!("{name}:{} {}: {}", one.line, one.kind, one.reason),
-                );
-                Some(Foretold { risk: review.risk, what })
-            });
-            let file = &setup.playbook.path_display;
-            let declared = self
-                .risk
-                .get()
-                .map(|risk| Foretold { risk, what: msg!("host.declared-risk", file = file) });
-            let own = setup.foretold.iter().cloned();
-            declared.into_iter().chain(reviewed).chain(own).collect()
-        })
-    }
-
-    /// The highest risk that is foreseen; the first that has it.
-    pub(super) fn worst_foreseen(&self) -> Option<&Foretold> {
-        let all = self.foreseen();
-        let highest = all.iter().map(|one| one.risk).max()?;
-        all.iter().find(|one| one.risk == highest)
     }
 
     /// A protected environment in which the file lets this run by itself: nobody is asked. What
@@ -124,9 +82,9 @@ impl Host {
             return Ok(());
         }
         let mut found: Vec<Fault> = Vec::new();
-        for risk in RISKS.into_iter().rev() {
+        for risk in Risk::ALL.into_iter().rev() {
             let Some(one) = self.foreseen().iter().find(|one| one.risk == risk) else { continue };
-            for fault in self.refusals(one, self.will_back_up()) {
+            for fault in self.refusals(risk, &|| one.what.clone(), self.will_back_up()) {
                 if !found.iter().any(|known| known.code == fault.code) {
                     found.push(fault);
                 }
@@ -156,21 +114,23 @@ impl Host {
             None => None,
         };
         let Some(risk) = action.risk.max(declared) else { return Ok(()) };
-        let shown = action.statement.as_deref().unwrap_or(&action.target);
-        let shown: String = shown.split_whitespace().collect::<Vec<_>>().join(" ");
-        let shown: String = shown.chars().take(SHOWN).collect();
-        let one = Foretold { risk, what: format!("{} {shown}", action.verb) };
+        let what = || {
+            let shown = action.statement.as_deref().unwrap_or(&action.target);
+            let shown: String = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+            let shown: String = shown.chars().take(SHOWN).collect();
+            format!("{} {shown}", action.verb)
+        };
         // What makes the backup cannot wait for it.
-        let backup = self.cleared.backed_up.get() || BACKUPS.contains(&action.verb.as_str());
-        let mut found = self.refusals(&one, backup).into_iter();
+        let backup = self.cleared.backed_up.get() || makes_backup(&action.verb);
+        let mut found = self.refusals(risk, &what, backup).into_iter();
         let Some(mut fault) = found.next() else { return Ok(()) };
         fault.more.extend(found);
         Err(fault)
     }
 
     /// What stands in the way of a risk.
-    fn refusals(&self, one: &Foretold, backup: bool) -> Vec<Fault> {
-        let (policy, risk) = (&self.setup.environment.policy, one.risk);
+    fn refusals(&self, risk: Risk, what: &dyn Fn() -> String, backup: bool) -> Vec<Fault> {
+        let policy = &self.setup.environment.policy;
         let (rule, level) = (policy.rule(risk), self.cleared.level.get());
         let (name, mut found) = (&self.setup.playbook.name, Vec::new());
         let mut refuse = |demand: Demand, code: &str, says: &str, text: String, remedy: String| {
@@ -178,7 +138,7 @@ impl Host {
             let cause = msg!(
                 "host.policy.cause",
                 risk = risk.word(),
-                what = one.what,
+                what = what(),
                 says = says,
                 rule = line
             );
@@ -234,7 +194,7 @@ impl Host {
             refuse(
                 Demand::Backup,
                 "policy-backup",
-                "backup = \"required\"",
+                &format!("backup = \"{}\"", rule.backup.word()),
                 msg!("host.policy.backup", risk = risk.word()),
                 msg!("host.policy.backup.remedy"),
             );
@@ -248,22 +208,20 @@ impl Host {
     /// `journal-write`.
     pub(super) fn tell_policy(&self) -> Result<(), Fault> {
         let demands = [Demand::Way, Demand::Backup, Demand::Rehearsal, Demand::TwoPerson];
+        let nobody = self.setup.rehearsal.is_some() || self.mode() == Mode::Undo;
+        if nobody || !self.any_in_force(&demands) {
+            return Ok(());
+        }
         let Some(worst) = self.worst_foreseen() else { return Ok(()) };
         let risk = worst.risk;
-        let holds = demands.iter().any(|demand| self.in_force(risk, *demand));
-        if self.setup.rehearsal.is_some() || self.mode() == Mode::Undo || !holds {
+        if !demands.iter().any(|demand| self.in_force(risk, *demand)) {
             return Ok(());
         }
         let policy = &self.setup.environment.policy;
         let rule = policy.rule(risk);
-        let backup = match rule.backup {
-            BackupNeed::Optional => "optional",
-            BackupNeed::Recommended => "recommended",
-            BackupNeed::Required => "required",
-        };
         let words = [
             (Demand::Way, format!("way = \"{}\"", rule.way.word())),
-            (Demand::Backup, format!("backup = \"{backup}\"")),
+            (Demand::Backup, format!("backup = \"{}\"", rule.backup.word())),
             (Demand::Rehearsal, format!("rehearsal = {}", rule.rehearsal)),
             (Demand::TwoPerson, format!("two_person = {}", rule.two_person)),
         ];
@@ -287,19 +245,5 @@ impl Host {
             self.emit(EventKind::Warning { text })?;
         }
         Ok(())
-    }
-
-    /// Does the playbook, or what it imports, make a backup? Whether it was made is asked again at
-    /// the gate.
-    fn will_back_up(&self) -> bool {
-        let calls = |text: &str| BACKUPS.iter().any(|verb| text.contains(&format!("{verb}(")));
-        self.cleared.backed_up.get() || self.sources.files().iter().any(|(_, text)| calls(text))
-    }
-
-    /// A step that an earlier process of this run has ended, or this one: did it make a backup?
-    pub(super) fn note_backup(&self, effects: &[String]) {
-        if effects.iter().any(|verb| BACKUPS.contains(&verb.as_str())) {
-            self.cleared.backed_up.set(true);
-        }
     }
 }

@@ -39,9 +39,6 @@ impl Host {
     /// # Errors
     /// `journal-write`: the run must not go on unrecorded.
     pub fn emit(&self, kind: EventKind) -> Result<(), Fault> {
-        if matches!(kind, EventKind::Backup { .. }) {
-            self.cleared.backed_up.set(true);
-        }
         let mut recorder = self.recorder.borrow_mut();
         recorder.emit(kind)?;
         if self.waiting.get() { recorder.flush() } else { Ok(()) }

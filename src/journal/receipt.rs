@@ -31,6 +31,34 @@ pub enum WayBackWord {
     Unproven,
 }
 
+/// The database behind a copy, whatever its address was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Its name.
+    pub database: String,
+    /// The identifier of its cluster, which physical copies of it share; None where the role may
+    /// not see it, or a dump has no manifest.
+    pub system_identifier: Option<String>,
+}
+
+impl Origin {
+    /// Are both the same database, as far as is known of both?
+    pub fn is(&self, other: &Self) -> bool {
+        let differ = match (&self.system_identifier, &other.system_identifier) {
+            (Some(one), Some(two)) => one != two,
+            _ => false,
+        };
+        self.database == other.database && !differ
+    }
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let server = self.system_identifier.as_deref().unwrap_or("?");
+        write!(f, "{} ({server})", self.database)
+    }
+}
+
 /// What one step took in the rehearsal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProvenStep {
@@ -59,6 +87,9 @@ pub struct Receipt {
     pub environment: Option<String>,
     /// What was copied, without any password.
     pub source: String,
+    /// The database that was copied; None in receipts of before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
     /// False where only the schema was copied.
     pub with_rows: bool,
     /// The source's version, 150018.
@@ -191,6 +222,7 @@ mod tests {
             by: "me@here".into(),
             environment: None,
             source: "postgresql://me@/app".into(),
+            origin: None,
             with_rows: true,
             server: 150_018,
             copy_server: 150_018,
@@ -220,6 +252,19 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap().replace("lossy", "proven");
         std::fs::write(&path, text).unwrap();
         assert_eq!(Receipt::newest(&state, "it").unwrap_err().code, "receipt-edited");
+    }
+
+    #[test]
+    fn another_database_is_told_by_what_is_known_of_both() {
+        let origin = |database: &str, server: Option<&str>| Origin {
+            database: database.into(),
+            system_identifier: server.map(String::from),
+        };
+        let shop = origin("shop", Some("73"));
+        assert!(shop.is(&origin("shop", Some("73"))));
+        assert!(!shop.is(&origin("shop", Some("74"))));
+        assert!(!shop.is(&origin("mall", Some("73"))));
+        assert!(shop.is(&origin("shop", None)) && !origin("mall", None).is(&shop));
     }
 
     #[test]

@@ -17,6 +17,9 @@ pub enum Risk {
 }
 
 impl Risk {
+    /// All four, the lowest first.
+    pub const ALL: [Self; 4] = [Self::Low, Self::Medium, Self::High, Self::VeryHigh];
+
     /// The stable word: `low`, `medium`, `high`, `very_high`.
     pub fn word(self) -> &'static str {
         match self {

@@ -218,9 +218,8 @@ fn listed(name: &str, origin: Origin, text: Result<String, Fault>) -> Listed {
         listed.problem = Some(msg!("playbook.no-header"));
         return listed;
     };
-    let risks = [Risk::Low, Risk::Medium, Risk::High, Risk::VeryHigh];
     if let Some(word) = &header.risk {
-        listed.risk = risks.into_iter().find(|risk| risk.word() == word);
+        listed.risk = Risk::ALL.into_iter().find(|risk| risk.word() == word);
         if listed.risk.is_none() {
             listed.problem = Some(msg!("playbook.unknown-risk", risk = word));
         }

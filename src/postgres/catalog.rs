@@ -93,6 +93,14 @@ pub async fn identity_at_start(session: &Session) -> Result<Identity, Fault> {
     answer.map_err(DbError::into_fault)
 }
 
+/// As [`identity`], for a role of which is known whether it may see `all` of it: one question.
+///
+/// # Errors
+/// Those of the query.
+pub async fn identity_as_known(session: &Session, all: bool) -> Result<Identity, Fault> {
+    identity_where(session, all).await.map_err(DbError::into_fault)
+}
+
 async fn identity_where(session: &Session, all: bool) -> Result<Identity, DbError> {
     // Plain columns of built-in functions: on a session that has just begun, JSON and a look into
     // pg_database would take as long as all the rest. The path is `base/OID/FILE` or

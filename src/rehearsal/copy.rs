@@ -13,12 +13,15 @@ use super::home::{Given, Home};
 use super::night::Wanted;
 use super::roles::{CUT_OFF, Surroundings, of_source};
 use super::shaped;
+use crate::journal::Origin;
 use crate::model::{Fault, format_bytes, quote_ident, quote_literal};
 use crate::msg;
+use crate::postgres::catalog::identity;
 use crate::postgres::programs::Programs;
 use crate::postgres::scratch::{ScratchOptions, ScratchServer};
 use crate::postgres::{Change, Fingerprint, Look, Target, objects};
 use crate::system::{StateDir, free_bytes};
+use crate::verbs::server_of_dump;
 
 /// Copy, start and dump: so many times the size of the source.
 const TIMES: u64 = 3;
@@ -61,6 +64,8 @@ pub struct Copy {
     pub(super) left_out: Vec<String>,
     /// The schema of the source; of a dump that of the copy.
     pub(super) schema: Fingerprint,
+    /// The database behind the copy.
+    pub(super) origin: Option<Origin>,
     /// 150018.
     pub(super) source_version: u32,
     source_sizes: BTreeMap<String, u64>,
@@ -260,6 +265,7 @@ impl Copy {
             pattern,
             left_out: Vec::new(),
             schema: Fingerprint::default(),
+            origin: None,
             source_version: major * 10_000,
             source_sizes: BTreeMap::new(),
             larger: Larger::new(),
@@ -403,22 +409,25 @@ fn of_server(
     let seen = runtime.block_on(async {
         let work = async {
             let look = Look::open(target, "runsheet/rehearsal", 1).await?;
+            let identity = identity(look.first()).await?;
             let surroundings = of_source(look.first()).await?;
             let schema = look.fingerprint(ledger, false).await?;
             let sizes = sizes(look.first()).await?;
-            Ok::<_, Fault>((look, surroundings, schema, sizes))
+            Ok::<_, Fault>((look, identity, surroundings, schema, sizes))
         };
         tokio::select! {
             done = work => done,
             reason = wanted.cancel.cancelled() => Err(reason.fault()),
         }
     })?;
-    let (look, surroundings, schema, sizes) = seen;
+    let (look, identity, surroundings, schema, sizes) = seen;
     let server = look.first().server_version();
     let size = surroundings.size;
     let libraries = surroundings.libraries.clone();
     let mut copy = Copy::begin(wanted, programs, server / 10_000, surroundings)?;
     copy.source_version = server;
+    copy.origin =
+        Some(Origin { database: identity.database, system_identifier: identity.system_identifier });
     copy.schema = schema;
     copy.source_sizes = sizes;
     if !libraries.is_empty() {
@@ -483,6 +492,10 @@ fn of_dump(wanted: &Wanted, programs: &Programs, path: &Path) -> Result<Copy, Fa
     let contents = Contents::read(programs, path, &wanted.cancel)?;
     let surroundings = Surroundings { roles: contents.roles, ..Surroundings::default() };
     let mut copy = Copy::begin(wanted, programs, contents.major, surroundings)?;
+    copy.origin = Some(Origin {
+        system_identifier: server_of_dump(path, &contents.database),
+        database: contents.database.clone(),
+    });
     copy.database = copy.home.work_name(&contents.database);
     copy.room(bytes_of(path).saturating_mul(TIMES_OF_DUMP))?;
     copy.left_out.push(msg!("rehearsal.left.of-dump"));

@@ -10,7 +10,7 @@ use crate::journal::{ProvenStep, Receipt, object_hash, started_by};
 use crate::model::{EventKind, Fault, RunEvent, RunId, quote_ident};
 use crate::playbook::resolve_sql;
 use crate::postgres::Fingerprint;
-use crate::system::now;
+use crate::system::moment;
 
 impl Night<'_> {
     /// The receipt of what went well.
@@ -50,10 +50,11 @@ impl Night<'_> {
         Ok(Receipt {
             rehearsal: outcome.rehearsal.clone(),
             playbook: outcome.playbook.clone(),
-            at: now().strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
+            at: moment(),
             by: started_by(),
             environment: outcome.environment.clone(),
             source: outcome.source.clone(),
+            origin: self.copy.origin.clone(),
             with_rows: outcome.with_rows,
             server: self.copy.source_version,
             copy_server: major * 10_000 + minor,

@@ -22,7 +22,7 @@ use crate::model::{
 use crate::msg;
 use crate::playbook::Playbook;
 use crate::postgres::{ConnectOptions, Fingerprint, Target, connect};
-use crate::system::{Cancel, StateDir, new_run_id, now, write_atomic};
+use crate::system::{Cancel, StateDir, moment, new_run_id, write_atomic};
 
 /// What is to be rehearsed, and how.
 pub struct Wanted {
@@ -95,7 +95,7 @@ pub fn rehearse(wanted: &Wanted) -> Result<Rehearsed, Fault> {
         .enable_all()
         .build()
         .map_err(|error| Fault::failed("internal", error.to_string()))?;
-    let started = now().strftime("%Y-%m-%dT%H:%M:%S%:z").to_string();
+    let started = moment();
     let copy = Copy::make(wanted, &runtime)?;
     copy.fresh()?;
     let mut night = Night::new(wanted, &runtime, &copy, started)?;

@@ -15,7 +15,7 @@ use crate::model::{
 };
 use crate::msg;
 use crate::postgres::Target;
-use crate::report::Sink;
+use crate::report::{Silent, Sink};
 use crate::system::StateDir;
 
 /// How long a pass waits for the lease: a killed runner's session takes a moment to end.
@@ -192,7 +192,7 @@ fn host(
         terminal: Terminal { interactive: false, yes: true },
         cancel: wanted.cancel.clone(),
         asks: Vec::new(),
-        foretold: Vec::new(),
+        foretold: Default::default(),
         catches: wanted.catches,
         rehearsal: Some(Rehearsal { commands }),
     }
@@ -264,14 +264,6 @@ impl Sink for Kept {
         }
         self.events.lock().unwrap_or_else(PoisonError::into_inner).push(event.clone());
     }
-
-    fn finish(&mut self) {}
-}
-
-struct Silent;
-
-impl Sink for Silent {
-    fn event(&mut self, _: &RunEvent) {}
 
     fn finish(&mut self) {}
 }

@@ -41,7 +41,7 @@ pub use model::{
 };
 pub use plain::PlainSink;
 pub use plan::plan_text;
-pub use sink::{Output, Sink, for_terminal};
+pub use sink::{Output, Silent, Sink, for_terminal};
 pub use table::{Table, fit, pad, width_of};
 pub use terminal::LiveSink;
 pub use words::grouped;

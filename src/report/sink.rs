@@ -23,6 +23,15 @@ pub trait Sink: Send {
     fn finish(&mut self);
 }
 
+/// Shows nothing: what happens is only kept.
+pub struct Silent;
+
+impl Sink for Silent {
+    fn event(&mut self, _: &RunEvent) {}
+
+    fn finish(&mut self) {}
+}
+
 /// How a run is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Output {

@@ -213,18 +213,9 @@ impl Script {
             .remedy(msg!("sql.include-depth.remedy"))
             .place(place));
         }
-        let given = text.trim_matches('"');
-        let own = self.frames.last().and_then(|frame| frame.file.path.parent());
-        let base = if relative { own.unwrap_or(&self.root) } else { &self.root };
-        let found = files::existing(&self.root, base, given).map_err(|fault| {
-            let beside = own.is_some_and(|own| own.join(given).is_file());
-            let fault = fault.place(place.clone());
-            if !relative && beside && fault.code == "sql-file-missing" {
-                fault.remedy(msg!("sql.include-beside", path = given))
-            } else {
-                fault
-            }
-        })?;
+        let own = self.frames.last().map(|frame| frame.file.path.as_path());
+        let found = files::included(&self.root, &self.root, own, (text, relative))
+            .map_err(|fault| fault.place(place.clone()))?;
         self.enter(found).map_err(|fault| fault.place(place))
     }
 

@@ -28,6 +28,27 @@ pub(crate) fn existing(root: &Path, base: &Path, given: &str) -> Result<Found, F
     Ok(found)
 }
 
+/// Finds the file that `\i` or, `relative`, `\ir` names in the file `own`: below `working` or
+/// beside `own`, as psql does, and inside of `root`. All of them canonical.
+pub(crate) fn included(
+    root: &Path,
+    working: &Path,
+    own: Option<&Path>,
+    (given, relative): (&str, bool),
+) -> Result<Found, Fault> {
+    let given = given.trim_matches('"');
+    let beside = own.and_then(Path::parent);
+    let base = if relative { beside.unwrap_or(working) } else { working };
+    existing(root, base, given).map_err(|fault| {
+        let there = beside.is_some_and(|folder| folder.join(given).is_file());
+        if !relative && there && fault.code == "sql-file-missing" {
+            fault.remedy(msg!("sql.include-beside", path = given))
+        } else {
+            fault
+        }
+    })
+}
+
 /// Finds the place of a file that may not exist yet, in a folder that does.
 pub(crate) fn writable(root: &Path, base: &Path, given: &str) -> Result<Found, Fault> {
     let joined = base.join(given);

@@ -45,7 +45,9 @@ mod words;
 pub use args::Direction;
 pub use classify::{Lock, StatementInfo, classify};
 pub use files::hash_file;
-pub use lint::{Examined, Examiner, Finding, Judged, Level, Linted, lint_beside, lint_file};
+pub use lint::{
+    Around, Examined, Examiner, Finding, Judged, Level, Linted, lint_beside, lint_file, lint_within,
+};
 pub use place::{Edit, StatementPlace};
 pub use probe::Probe;
 pub use quick::{Control, Quick, quick_kind};

@@ -14,6 +14,11 @@ pub fn now() -> Zoned {
     at_home(Timestamp::now())
 }
 
+/// Now, as records say it: `2026-11-21T03:15:42+09:00`.
+pub fn moment() -> String {
+    now().strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+}
+
 /// A moment in this machine's zone.
 pub fn at_home(moment: Timestamp) -> Zoned {
     static HOME: OnceLock<TimeZone> = OnceLock::new();

@@ -13,7 +13,7 @@ mod state_dir;
 
 pub use cancel::{AbortHook, Cancel, Reason, on_abort};
 pub use child::{CHILD_WORD, child_main, offer_trampoline, trampoline};
-pub use clock::{at_home, boot, now};
+pub use clock::{at_home, boot, moment, now};
 pub use command::{Command, OnLine, Output, Stream};
 pub use files::{append_to, create_new, free_bytes, write_atomic, write_fault};
 pub use init::{init_main, is_init};

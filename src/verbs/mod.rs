@@ -15,4 +15,5 @@ mod report;
 mod sql;
 
 pub use list::ALL;
+pub use pg::manifest::server_of_dump;
 pub use pg::rung::restore as restore_run;

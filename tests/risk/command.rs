@@ -202,3 +202,108 @@ fn sarif_holds_every_finding_and_a_missing_path_is_said() {
     assert_eq!(ran.code, 2);
     assert!(ran.stderr.contains("nowhere"), "{}", ran.stderr);
 }
+
+fn places(value: &Value, rule: &str) -> Vec<(String, u64)> {
+    let files = value["files"].as_array().unwrap().iter();
+    let findings = files.flat_map(|file| file["findings"].as_array().unwrap());
+    findings
+        .filter(|one| one["rule"] == rule)
+        .map(|one| (one["file"].as_str().unwrap().to_string(), one["line"].as_u64().unwrap()))
+        .collect()
+}
+
+/// What a file includes is a part of it: one memory of the schema, places in the included file, and
+/// a folder does not have it judged a second time.
+#[test]
+fn what_a_file_includes_is_judged_as_a_part_of_it() {
+    let project =
+        project("CREATE TABLE a (id int);\n\\ir parts/more.sql\n\\i sql/parts/drop.sql\n");
+    project
+        .file("sql/parts/more.sql", "-- the next\nCREATE INDEX a_id ON a (id);\n\\ir most.sql\n");
+    project.file("sql/parts/most.sql", "ALTER TABLE a ADD COLUMN b int;\n");
+    project.file("sql/parts/drop.sql", "\n\nDROP TABLE b;\n");
+    let value = json(&project.run(&["lint", "sql", "--json"]));
+    let files = value["files"].as_array().unwrap();
+    assert_eq!(files.len(), 1, "{value}");
+    let told: Vec<_> = files[0]["statements"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| {
+            (
+                one["file"].as_str().unwrap(),
+                one["line"].as_u64().unwrap(),
+                one["risk"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("sql/001.sql", 1, "low"),
+            // Nobody waits for a table that the including file has made.
+            ("sql/parts/more.sql", 2, "low"),
+            ("sql/parts/most.sql", 1, "low"),
+            ("sql/parts/drop.sql", 3, "very_high"),
+        ]
+    );
+    assert_eq!(places(&value, "data-loss"), [("sql/parts/drop.sql".to_string(), 3)]);
+    assert_eq!(places(&value, "ban-drop-table"), [("sql/parts/drop.sql".to_string(), 3)]);
+
+    let ran = project.run(&["lint", "sql/001.sql", "--max-risk", "high"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.stdout.contains("sql/parts/drop.sql:3  very high  drop table b"), "{}", ran.stdout);
+    let ran = project.run(&["lint", "sql", "--max-risk", "high", "--format", "github"]);
+    assert!(ran.stdout.contains("::error file=sql/parts/drop.sql,line=3,col=1,title=max-risk"));
+    // A file that is named itself is judged by itself as well.
+    let value = json(&project.run(&["lint", "sql", "sql/parts/more.sql", "--json"]));
+    assert_eq!(value["files"].as_array().unwrap().len(), 2, "{value}");
+    // A comment in the included file counts there.
+    let told = "-- runsheet: allow max-risk, data-loss, ban-drop-table because it is empty\n";
+    project.file("sql/parts/drop.sql", &format!("{told}\nDROP TABLE b;\n"));
+    let ran = project.run(&["lint", "sql", "--max-risk", "high"]);
+    assert_eq!(ran.code, 0, "{}", ran.stdout);
+}
+
+#[test]
+fn an_include_that_leads_nowhere_is_a_finding_with_its_place() {
+    let project = Project::new();
+    project.file("sql/a.sql", "SELECT 1;\n  \\ir missing.sql\nSELECT 2;\n");
+    let ran = project.run(&["lint", "sql", "--format", "github"]);
+    assert_eq!(ran.code, 1);
+    let words = "::error file=sql/a.sql,line=2,col=3,title=include-missing::";
+    assert!(ran.stdout.contains(words), "{}", ran.stdout);
+
+    project.file("sql/a.sql", "SELECT 1;\n\\ir b.sql\n");
+    project.file("sql/b.sql", "\\ir a.sql\nDROP TABLE x;\n");
+    let ran = project.run(&["lint", "sql", "--json"]);
+    let value = json(&ran);
+    assert_eq!(ran.code, 1);
+    assert_eq!(places(&value, "include-circle"), [("sql/b.sql".to_string(), 1)]);
+    assert_eq!(places(&value, "data-loss"), [("sql/b.sql".to_string(), 2)]);
+
+    std::fs::remove_file(project.path().join("sql/b.sql")).unwrap();
+    let outside = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(outside.path(), "DROP TABLE secret;\n").unwrap();
+    project.file("sql/a.sql", &format!("\\i {}\n\\i ../../etc/passwd\n", outside.path().display()));
+    let value = json(&project.run(&["lint", "sql", "--json"]));
+    let both = [("sql/a.sql".to_string(), 1), ("sql/a.sql".to_string(), 2)];
+    assert_eq!(places(&value, "include-outside"), both, "{value}");
+    assert!(places(&value, "data-loss").is_empty());
+
+    // A branch that may never be taken, a variable, and an accepted one do not fail.
+    project.file(
+        "sql/a.sql",
+        "\\if :never\n\\ir missing.sql\n\\endif\n\\i :file\n\
+         -- runsheet: allow include-missing because the build makes it\n\\ir built.sql\n",
+    );
+    let ran = project.run(&["lint", "sql", "--json"]);
+    let value = json(&ran);
+    assert_eq!(ran.code, 0, "{value}");
+    assert_eq!(places(&value, "include-unknown"), [("sql/a.sql".to_string(), 4)]);
+    // A name that the file sets itself is known.
+    project.file("sql/built.sql", "DROP TABLE x;\n");
+    project.file("sql/a.sql", "\\set name built\n\\ir :name.sql\n");
+    let value = json(&project.run(&["lint", "sql/a.sql", "--json"]));
+    assert_eq!(places(&value, "data-loss"), [("sql/built.sql".to_string(), 1)], "{value}");
+}

@@ -282,7 +282,7 @@ impl Desk<'_> {
             terminal: Terminal { interactive: false, yes: true },
             cancel: Cancel::new(),
             asks: Vec::new(),
-            foretold: Vec::new(),
+            foretold: Default::default(),
             rehearsal: None,
             catches: false,
         };

@@ -159,7 +159,7 @@ impl Stage {
                 terminal: Terminal { interactive: false, yes: true },
                 cancel: self.cancel.clone(),
                 asks: Vec::new(),
-                foretold: Vec::new(),
+                foretold: Default::default(),
                 rehearsal: None,
                 catches: text.contains("try"),
             },

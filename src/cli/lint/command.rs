@@ -1,19 +1,22 @@
 //! `runsheet lint PATH..`: reads the files on all cores, shows them in their order, decides the
 //! exit code.
 
-use std::path::PathBuf;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::files::Named;
 use super::{files, machine, people};
 use crate::cli::args::{LintFormat, RiskLevel};
 use crate::cli::compared::{target, waited};
-use crate::cli::desk::Desk;
+use crate::cli::desk::{Desk, here};
+use crate::config::find_project;
 use crate::message::{in_language, language};
 use crate::model::{Fault, Risk};
 use crate::msg;
 use crate::postgres::catalog::{schema_statements, table_sizes};
 use crate::postgres::{ConnectOptions, connect};
-use crate::sql::{Examiner, Finding, Level, Linted, lint_beside};
+use crate::sql::{Around, Examiner, Finding, Level, Linted, lint_within};
 
 /// Files behind one thread; fewer are not worth starting one.
 const WORTH_A_THREAD: usize = 8;
@@ -33,7 +36,8 @@ pub(in crate::cli) fn lint(
         Some(place) => known(desk, place)?,
         None => Examiner::default(),
     };
-    let mut linted = read_all(&paths, &known)?;
+    let linted = read_all(&paths, &known, &Places::of(desk)?)?;
+    let mut linted = without_parts(&paths, linted);
     if let Some(max) = max_risk {
         let max = Risk::from(max);
         linted.iter_mut().for_each(|file| above(file, max));
@@ -66,9 +70,65 @@ fn known(desk: &Desk, place: &str) -> Result<Examiner, Fault> {
     Ok(Examiner::beside(&schema, sizes))
 }
 
-fn read_all(paths: &[PathBuf], known: &Examiner) -> Result<Vec<Linted>, Fault> {
-    let one = |path: &PathBuf| -> Result<Linted, Fault> {
-        Ok(lint_beside(&path.to_string_lossy(), &files::read(path)?, known))
+/// Below which folder the includes of a file stay.
+struct Places {
+    project: Around,
+    root: PathBuf,
+    working: PathBuf,
+}
+
+impl Places {
+    fn of(desk: &Desk) -> Result<Self, Fault> {
+        let working = here()?;
+        let root = desk.project.canonicalize().unwrap_or_else(|_| desk.project.clone());
+        Ok(Self { project: Around::new(&root, &working), root, working })
+    }
+
+    /// Those of a file inside of the project; else its own project, or the folder that was named.
+    fn around(&self, file: &Named) -> Option<Around> {
+        let path = file.path.canonicalize().ok()?;
+        if path.starts_with(&self.root) {
+            return None;
+        }
+        let beside = path.parent()?;
+        let named = file.folder.as_deref().unwrap_or(beside);
+        let project = find_project(beside);
+        let root = if project.join(crate::config::FILE_NAME).is_file() { &project } else { named };
+        Some(Around::new(root, &self.working))
+    }
+}
+
+/// Leaves out the files of a folder that were judged as a part of others.
+fn without_parts(paths: &[Named], linted: Vec<Linted>) -> Vec<Linted> {
+    if linted.iter().all(|file| file.include_paths.is_empty()) {
+        return linted;
+    }
+    let own: Vec<Option<PathBuf>> =
+        paths.iter().map(|named| named.path.canonicalize().ok()).collect();
+    let parts = |file: &Linted| file.include_paths.clone();
+    let included: HashSet<PathBuf> = linted.iter().flat_map(parts).collect();
+    let inside =
+        |at: usize, all: &HashSet<PathBuf>| own[at].as_ref().is_some_and(|path| all.contains(path));
+    let mut kept: Vec<bool> =
+        (0..linted.len()).map(|at| paths[at].folder.is_none() || !inside(at, &included)).collect();
+    let whole = linted.iter().zip(&kept).filter(|(_, kept)| **kept);
+    let mut judged: HashSet<PathBuf> = whole.flat_map(|(file, _)| parts(file)).collect();
+    // What is left includes itself in a circle: the first of it stands for all.
+    for at in 0..linted.len() {
+        if !kept[at] && !inside(at, &judged) {
+            kept[at] = true;
+            judged.extend(parts(&linted[at]));
+        }
+    }
+    linted.into_iter().zip(kept).filter(|(_, kept)| *kept).map(|(file, _)| file).collect()
+}
+
+fn read_all(paths: &[Named], known: &Examiner, places: &Places) -> Result<Vec<Linted>, Fault> {
+    let one = |named: &Named| -> Result<Linted, Fault> {
+        let path: &Path = &named.path;
+        let own = places.around(named);
+        let around = own.as_ref().unwrap_or(&places.project);
+        Ok(lint_within((&path.to_string_lossy(), path), &files::read(path)?, known, around))
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = cores.min(paths.len() / WORTH_A_THREAD).max(1);
@@ -97,20 +157,20 @@ fn read_all(paths: &[PathBuf], known: &Examiner) -> Result<Vec<Linted>, Fault> {
 
 /// Adds a finding for every statement above the level, unless a comment accepts it.
 fn above(file: &mut Linted, max: Risk) {
-    let accepted: Vec<u32> = file
+    let accepted: HashSet<(String, u32)> = file
         .findings
         .iter()
         .filter(|finding| finding.rule == "max-risk")
-        .map(|finding| finding.line)
+        .map(|finding| (finding.file.clone(), finding.line))
         .collect();
     for one in file.statements.iter().filter(|one| one.risk > max) {
-        if accepted.contains(&one.line) {
+        if accepted.contains(&(one.file.clone(), one.line)) {
             continue;
         }
         file.findings.push(Finding {
             rule: "max-risk".into(),
             level: Level::Error,
-            file: file.file.clone(),
+            file: one.file.clone(),
             line: one.line,
             column: one.column,
             message: msg!(
@@ -123,5 +183,5 @@ fn above(file: &mut Linted, max: Risk) {
             allowed: None,
         });
     }
-    file.findings.sort_by_key(|finding| (finding.line, finding.column));
+    file.sort();
 }

@@ -5,29 +5,45 @@ use std::path::{Path, PathBuf};
 use crate::model::Fault;
 use crate::msg;
 
+/// A file, and the folder that was named for it, where it was not named itself.
+#[derive(Clone, Debug)]
+pub(super) struct Named {
+    pub(super) path: PathBuf,
+    pub(super) folder: Option<PathBuf>,
+}
+
 /// The files in order, each once. A folder stands for every `.sql` below it; what is hidden is left
 /// out.
 ///
 /// # Errors
 /// `lint-no-file` for a path that is not there, `lint-read` for a folder that cannot be read.
-pub(super) fn named(paths: &[String]) -> Result<Vec<PathBuf>, Fault> {
+pub(super) fn named(paths: &[String]) -> Result<Vec<Named>, Fault> {
     let mut files = Vec::new();
     for path in paths {
         let path = PathBuf::from(path);
         if path.is_dir() {
-            below(&path, &mut files)?;
+            let mut found = Vec::new();
+            below(&path, &mut found)?;
+            let folder = Some(path);
+            files.extend(found.into_iter().map(|path| Named { path, folder: folder.clone() }));
         } else if path.is_file() {
-            files.push(path);
+            files.push(Named { path, folder: None });
         } else {
             let message = msg!("lint.no-file", path = path.display());
             return Err(Fault::usage("lint-no-file", message));
         }
     }
-    let mut unique: Vec<PathBuf> = Vec::with_capacity(files.len());
-    let mut known = std::collections::HashSet::new();
+    let mut known = std::collections::HashMap::new();
+    let mut unique: Vec<Named> = Vec::with_capacity(files.len());
     for file in files {
-        if known.insert(file.clone()) {
-            unique.push(file);
+        match known.get(&file.path) {
+            None => {
+                known.insert(file.path.clone(), unique.len());
+                unique.push(file);
+            }
+            // Named itself as well as with its folder.
+            Some(at) if file.folder.is_none() => unique[*at].folder = None,
+            Some(_) => {}
         }
     }
     Ok(unique)

@@ -24,17 +24,18 @@ fn one(file: &Linted, all: bool) -> String {
         let own: Vec<&Finding> = file
             .findings
             .iter()
+            .filter(|finding| finding.file == statement.file)
             .filter(|finding| (statement.line..=statement.last_line).contains(&finding.line))
             .filter(|finding| !shown.contains(finding))
             .collect();
         if all || statement.risk > Risk::Low || own.iter().any(|one| one.level > Level::Note) {
-            out.push_str(&told(statement));
+            out.push_str(&told(file, statement));
             own.iter().for_each(|finding| out.push_str(&found(finding)));
         }
         shown.extend(own);
     }
     for finding in file.findings.iter().filter(|finding| !shown.contains(finding)) {
-        out.push_str(&format!("{:>6}\n", finding.line));
+        out.push_str(&format!("{:>6}\n", at(file, &finding.file, finding.line)));
         out.push_str(&found(finding));
     }
     if out.is_empty() && !all {
@@ -66,9 +67,15 @@ fn sized(name: &str, size: TableSize) -> String {
 
 const INDENT: &str = "        ";
 
-fn told(one: &Judged) -> String {
+/// A line; of an included file with its name.
+fn at(whole: &Linted, file: &str, line: u32) -> String {
+    if whole.file == file { line.to_string() } else { format!("{file}:{line}") }
+}
+
+fn told(file: &Linted, one: &Judged) -> String {
     let objects = one.objects.join(", ");
-    let mut out = format!("{:>6}  {}  {} {objects}", one.line, risk(one.risk), one.kind);
+    let mut out =
+        format!("{:>6}  {}  {} {objects}", at(file, &one.file, one.line), risk(one.risk), one.kind);
     out.truncate(out.trim_end().len());
     out.push('\n');
     let mut line = |text: String| {

@@ -125,7 +125,7 @@ impl Forms<'_> {
             }
             ("takes", Some(other)) => self.bad_duration("playbook", key, &other.to_string(), value),
             ("risk", Some(given)) if serde_json::from_value::<Risk>(given.clone()).is_err() => {
-                let words = [Risk::Low, Risk::Medium, Risk::High, Risk::VeryHigh].map(Risk::word);
+                let words = Risk::ALL.map(Risk::word);
                 let text = msg!("host.wrong-option", verb = "playbook", option = key);
                 let fault = Fault::usage("wrong-option", text)
                     .detail(msg!("host.known-options", options = words.join(", ")));

@@ -11,7 +11,7 @@ use super::finding::Findings;
 use super::flow::Flow;
 use super::program::Program;
 use super::tree::{self, Part};
-use crate::host::{Foretold, Sources};
+use crate::host::{Foresight, Sources};
 use crate::model::ItemKind;
 use crate::playbook::Playbook;
 
@@ -63,8 +63,8 @@ pub struct Outline {
     pub unattended: bool,
     /// SQL files that it names: literals, and parameters' defaults.
     pub sql_files: Vec<String>,
-    /// What its own SQL and its declared risks foretell, ways back not counted.
-    pub foretold: Vec<Foretold>,
+    /// What its own SQL, its declared risks and its commands foretell.
+    pub foretold: Foresight,
     /// What the playbook itself imports.
     pub imports: Vec<String>,
 }

@@ -18,6 +18,7 @@ use crate::journal::{Approval, object_hash, started_by};
 use crate::model::{EventKind, Fault, FaultKind};
 use crate::msg;
 use crate::postgres::fingerprint;
+use crate::system::moment;
 
 /// Who approves a plan.
 #[derive(Clone, Debug)]
@@ -71,6 +72,10 @@ pub(in crate::host) struct Cleared {
     /// This run has made a backup.
     pub(in crate::host) backed_up: Cell<bool>,
     pub(in crate::host) foreseen: OnceCell<Vec<Foretold>>,
+    /// Does the policy ask for anything in this environment?
+    pub(in crate::host) asks: OnceCell<bool>,
+    /// The schema before anything was changed.
+    schema: OnceCell<BTreeMap<String, String>>,
     to_sign: RefCell<Option<Approval>>,
 }
 
@@ -234,15 +239,28 @@ impl Host {
             .next(format!("runsheet plan {}", self.setup.playbook.name))
     }
 
+    /// The schema before this process has changed anything, read once: plan or approval, and the
+    /// receipt, are held against the same one.
+    ///
+    /// # Errors
+    /// The server's answer.
+    pub(in crate::host) fn schema_before(
+        self: &Rc<Self>,
+    ) -> Result<&BTreeMap<String, String>, Trouble> {
+        if let Some(known) = self.cleared.schema.get() {
+            return Ok(known);
+        }
+        let session = self.session()?;
+        let ledger = self.setup.config.ledger_schema.clone();
+        let read = self.wait(fingerprint::schema(&session, &ledger))?;
+        let read = read.map_err(|error| self.db_fault(error))?;
+        Ok(self.cleared.schema.get_or_init(|| read))
+    }
+
     /// What the plan is made of, as things are now.
     fn made_of(self: &Rc<Self>) -> Result<Made, Trouble> {
-        let mut schema = BTreeMap::new();
-        if self.worker.borrow().is_some() {
-            let session = self.session()?;
-            let ledger = self.setup.config.ledger_schema.clone();
-            let read = self.wait(fingerprint::schema(&session, &ledger))?;
-            schema = read.map_err(|error| self.db_fault(error))?;
-        }
+        let connected = self.worker.borrow().is_some();
+        let schema = if connected { self.schema_before()?.clone() } else { BTreeMap::new() };
         let begun = self.begun.borrow();
         let (playbook, inputs) = begun
             .as_ref()
@@ -265,8 +283,4 @@ impl Host {
         };
         Ok((made, schema))
     }
-}
-
-fn moment() -> String {
-    crate::system::now().strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
 }

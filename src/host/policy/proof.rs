@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::config::Demand;
 use crate::host::gate::{Host, Mode};
 use crate::host::stop::Trouble;
-use crate::journal::{Receipt, WayBackWord, object_hash};
+use crate::journal::{Origin, Receipt, WayBackWord, object_hash};
 use crate::model::{EventKind, Fault, FaultKind, Risk, format_span};
 use crate::msg;
 use crate::postgres::fingerprint;
@@ -45,7 +45,10 @@ impl Host {
         let policy = &setup.environment.policy;
         let wants =
             |risk: Risk| policy.rule(risk).rehearsal && self.in_force(risk, Demand::Rehearsal);
-        let Some(worst) = self.worst_foreseen().filter(|worst| asked && wants(worst.risk)) else {
+        if !asked || !Risk::ALL.into_iter().any(wants) {
+            return Ok(());
+        }
+        let Some(worst) = self.worst_foreseen().filter(|worst| wants(worst.risk)) else {
             return Ok(());
         };
         let (risk, what) = (worst.risk.word(), worst.what.as_str());
@@ -67,6 +70,13 @@ impl Host {
             let text = msg!("host.receipt-stale", at = day(&receipt.at));
             let fault = refused("receipt-stale", text).detail(shown(&proof.stale));
             return Err(Self::fatal(fault));
+        }
+        let nameless = |origin: &Origin| origin.system_identifier.is_none();
+        if let Some(there) =
+            receipt.origin.as_ref().filter(|one| nameless(one) || nameless(&self.origin()))
+        {
+            let text = msg!("host.receipt-by-name", database = there.database);
+            self.emit(EventKind::Warning { text })?;
         }
         if receipt.way_back == WayBackWord::Proven {
             let text = msg!("host.receipt-holds", at = day(&receipt.at), id = receipt.rehearsal);
@@ -190,18 +200,35 @@ impl Host {
         stale
     }
 
+    /// The database that the run is on.
+    fn origin(&self) -> Origin {
+        let server = self.server_value();
+        let text = |key: &str| server[key].as_str().map(String::from);
+        Origin {
+            database: text("database").unwrap_or_default(),
+            system_identifier: text("system_identifier"),
+        }
+    }
+
     fn stale_server(self: &Rc<Self>, receipt: &Receipt) -> Result<Vec<String>, Trouble> {
         let session = self.session()?;
         let mut stale = Vec::new();
+        let here = self.origin();
+        match &receipt.origin {
+            Some(there) if there.is(&here) => {}
+            Some(there) => {
+                let what = msg!("host.stale.database");
+                stale.push(msg!("host.stale.other", what = what, was = there, now = here));
+            }
+            None => stale.push(msg!("host.stale.no-origin")),
+        }
         let server = session.server_version();
         if server / 10_000 != receipt.server / 10_000 {
             let (was, now) = (receipt.server / 10_000, server / 10_000);
             stale.push(msg!("host.stale.server", was = was, now = now));
         }
-        let ledger = self.setup.config.ledger_schema.clone();
-        let now = self.wait(fingerprint::schema(&session, &ledger))?;
-        let now = now.map_err(|error| self.db_fault(error))?;
-        stale.extend(changed_objects(&receipt.schema, &receipt.made, &now));
+        let now = self.schema_before()?;
+        stale.extend(changed_objects(&receipt.schema, &receipt.made, now));
         Ok(stale)
     }
 

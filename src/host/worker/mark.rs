@@ -136,7 +136,7 @@ impl Host {
                 system_identifier: found.system_identifier.clone(),
                 timeline: found.timeline,
                 role: found.user.clone(),
-                at: crate::system::now().strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
+                at: crate::system::moment(),
                 by: started_by(),
             };
             let same = old.is_some_and(|old| {
@@ -169,16 +169,27 @@ impl Host {
     /// # Errors
     /// `other-server`.
     pub(in crate::host) fn still_the_same(self: &Rc<Self>, action: &Action) -> Result<(), Trouble> {
-        let (pooled, role) = match &*self.worker.borrow() {
-            Some(worker) => (worker.session.behind_pooler(), worker.identity.user.clone()),
-            None => return Ok(()),
-        };
         let dangerous = action.risk >= Some(Risk::High) && self.policy_counts();
-        if self.mode() != Mode::Run || !(dangerous || pooled) {
+        let pooled =
+            || self.worker.borrow().as_ref().is_some_and(|worker| worker.session.behind_pooler());
+        if self.mode() != Mode::Run || !(dangerous || pooled()) {
             return Ok(());
         }
+        let (role, visible) = match &*self.worker.borrow() {
+            Some(worker) => {
+                let identity = &worker.identity;
+                (identity.user.clone(), identity.system_identifier.is_some())
+            }
+            None => return Ok(()),
+        };
         let own = self.frames.borrow().last().is_none_or(|frame| frame.options.role.is_none());
-        let found = self.catalog(async |session| catalog::identity(session).await)?;
+        // What this role may see was found out at the start; another one has to be asked.
+        let found = match own {
+            true => {
+                self.catalog(async |session| catalog::identity_as_known(session, visible).await)?
+            }
+            false => self.catalog(async |session| catalog::identity(session).await)?,
+        };
         self.same_as_before(&found)?;
         if own && found.user != role {
             let text = msg!("host.expected", what = "user", wanted = role, found = found.user);

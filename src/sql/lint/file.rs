@@ -1,17 +1,21 @@
 //! A whole file: cut by psql's rules, every statement judged, every rule asked.
 //!
-//! Files are read as they stand: `\i` is not followed and conditions are not decided, so each file
-//! is judged once, under its own name. psql variables stand for a name or a text.
+//! Where the file's surroundings are given, `\i` and `\ir` are followed, and what is included is
+//! judged as a part of the file (`include`). Conditions are not decided: every branch is read. psql
+//! variables stand for a name or a text.
+
+use std::path::Path;
 
 use super::allow::{self, Allow};
 use super::examine::Examiner;
 use super::finding::{Judged, Level, Linted};
+use super::include::{Around, Chain};
 use super::rules::{Rules, Spot};
 use super::squawk;
 use crate::model::Risk;
 use crate::msg;
 use crate::sql::lex::{Kind, tokens};
-use crate::sql::split::{Piece, Splitter, Statement};
+use crate::sql::split::{Meta, Piece, Splitter, Statement};
 
 /// How much of a statement is kept.
 const SHOWN: usize = 200;
@@ -23,79 +27,55 @@ pub fn lint_file(name: &str, content: &[u8]) -> Linted {
 
 /// The same for a file of a database that the examiner knows, or that has read what comes before.
 pub fn lint_beside(name: &str, content: &[u8], known: &Examiner) -> Linted {
+    lint(name, content, known, None)
+}
+
+/// The same for the file at `path`, with everything that it includes.
+pub fn lint_within(
+    (name, path): (&str, &Path),
+    content: &[u8],
+    known: &Examiner,
+    around: &Around,
+) -> Linted {
+    lint(name, content, known, Some((path, around)))
+}
+
+fn lint(name: &str, content: &[u8], known: &Examiner, at: Option<(&Path, &Around)>) -> Linted {
     let mut reader = Reader {
-        name,
-        content,
-        text: vec![b' '; content.len()],
+        chain: at.map(|(path, around)| Chain::new(path, around)),
         examiner: known.clone(),
         rules: Rules::default(),
-        allows: Vec::new(),
-        out: Linted {
-            file: name.to_string(),
-            risk: Risk::Low,
-            statements: Vec::new(),
-            findings: Vec::new(),
-        },
+        sheets: Vec::new(),
+        out: Linted::empty(name),
     };
-    reader.read();
+    reader.read(Sheet::new(name, content), true);
     reader.rules.settle(&reader.examiner, &mut reader.out.findings);
-    reader.ask_squawk();
-    reader.accept();
-    reader.out.findings.sort_by_key(|finding| (finding.line, finding.column));
+    for sheet in std::mem::take(&mut reader.sheets) {
+        reader.ask_squawk(&sheet);
+        reader.accept(sheet);
+    }
+    reader.out.sort();
     reader.out
 }
 
-struct Reader<'a> {
-    name: &'a str,
+/// One file.
+struct Sheet<'a> {
+    name: String,
     content: &'a [u8],
     /// The SQL alone, every byte in its place.
     text: Vec<u8>,
-    examiner: Examiner,
-    rules: Rules,
     allows: Vec<Allow>,
-    out: Linted,
 }
 
-impl Reader<'_> {
-    fn read(&mut self) {
-        for (at, byte) in self.content.iter().enumerate() {
-            if matches!(byte, b'\n' | b'\r') {
-                self.text[at] = *byte;
-            }
-        }
-        let mut pieces = Splitter::new(self.name, self.content);
-        let (mut behind, mut line_behind, mut plain) = (0_usize, 1_u32, true);
-        loop {
-            let piece = match pieces.next() {
-                None => break,
-                Some(Ok(piece)) => piece,
-                Some(Err(fault)) => {
-                    let place = fault.places.first();
-                    let spot = Spot {
-                        file: self.name.into(),
-                        line: place.map_or(line_behind, |place| place.line),
-                        column: place.map_or(1, |place| place.column),
-                    };
-                    let finding =
-                        spot.finding("unreadable", Level::Error, fault.message, fault.cause);
-                    self.out.findings.push(finding);
-                    self.out.risk = Risk::VeryHigh;
-                    return;
-                }
-            };
-            match piece {
-                Piece::Meta(_) => plain = false,
-                Piece::Statement(statement) | Piece::Copy { statement } => {
-                    let start = statement.offset as usize;
-                    self.gap(behind, start, line_behind, plain);
-                    self.statement(&statement);
-                    behind = start + statement.text.len();
-                    line_behind = last_line(&statement);
-                    plain = pieces.in_statements();
-                }
-            }
-        }
-        self.gap(behind, self.content.len(), line_behind, plain);
+impl<'a> Sheet<'a> {
+    fn new(name: &str, content: &'a [u8]) -> Self {
+        let blank = |byte: &u8| if matches!(byte, b'\n' | b'\r') { *byte } else { b' ' };
+        let text = content.iter().map(blank).collect();
+        Self { name: name.into(), content, text, allows: Vec::new() }
+    }
+
+    fn spot(&self, line: u32, column: u32) -> Spot {
+        Spot { file: self.name.clone(), line, column }
     }
 
     /// What stands between two statements: comments are kept, commands and data are not.
@@ -115,16 +95,107 @@ impl Reader<'_> {
             self.allows.extend(allow::comments(gap, line));
         }
     }
+}
 
-    fn statement(&mut self, statement: &Statement) {
-        let spot = Spot { file: self.name.into(), line: statement.line, column: statement.column };
-        self.allows.extend(allow::comments(&statement.text, statement.line));
+/// What is left of a file that was read: its name, its SQL, its comments.
+struct Done {
+    name: String,
+    text: Vec<u8>,
+    allows: Vec<Allow>,
+}
+
+struct Reader<'a> {
+    /// Where the files stand; None where includes are not followed.
+    chain: Option<Chain<'a>>,
+    examiner: Examiner,
+    rules: Rules,
+    sheets: Vec<Done>,
+    out: Linted,
+}
+
+impl Reader<'_> {
+    /// Reads a file; `anew` where it was not read before, as a part of the same one.
+    fn read(&mut self, mut sheet: Sheet<'_>, anew: bool) {
+        let at = self.sheets.len();
+        if anew {
+            // Its place is before those that it includes.
+            let name = sheet.name.clone();
+            self.sheets.push(Done { name, text: Vec::new(), allows: Vec::new() });
+        }
+        self.pieces(&mut sheet);
+        if let Some(done) = self.sheets.get_mut(at).filter(|_| anew) {
+            (done.text, done.allows) = (sheet.text, sheet.allows);
+        }
+    }
+
+    fn pieces(&mut self, sheet: &mut Sheet<'_>) {
+        let mut pieces = Splitter::new(&sheet.name, sheet.content);
+        let (mut behind, mut line_behind, mut plain) = (0_usize, 1_u32, true);
+        loop {
+            let piece = match pieces.next() {
+                None => break,
+                Some(Ok(piece)) => piece,
+                Some(Err(fault)) => {
+                    let place = fault.places.first();
+                    let line = place.map_or(line_behind, |place| place.line);
+                    let spot = sheet.spot(line, place.map_or(1, |place| place.column));
+                    let finding =
+                        spot.finding("unreadable", Level::Error, fault.message, fault.cause);
+                    self.out.findings.push(finding);
+                    self.out.risk = Risk::VeryHigh;
+                    return;
+                }
+            };
+            match piece {
+                Piece::Meta(meta) => {
+                    plain = false;
+                    self.command(&sheet.spot(meta.line, meta.column), &meta);
+                }
+                Piece::Statement(statement) | Piece::Copy { statement } => {
+                    let start = statement.offset as usize;
+                    sheet.gap(behind, start, line_behind, plain);
+                    self.statement(sheet, &statement);
+                    behind = start + statement.text.len();
+                    line_behind = last_line(&statement);
+                    plain = pieces.in_statements();
+                }
+            }
+        }
+        sheet.gap(behind, sheet.content.len(), line_behind, plain);
+    }
+
+    /// A backslash command: what it includes is read here.
+    fn command(&mut self, spot: &Spot, meta: &Meta) {
+        let Some(chain) = &mut self.chain else { return };
+        let included = match chain.command(meta) {
+            Ok(None) => return,
+            Ok(Some(included)) => included,
+            Err(refused) => {
+                let finding =
+                    spot.finding(refused.rule, refused.level, refused.message, refused.help);
+                self.out.findings.push(finding);
+                self.out.risk = Risk::VeryHigh;
+                return;
+            }
+        };
+        let anew = !self.out.include_paths.contains(&included.path);
+        if anew {
+            self.out.includes.push(included.shown.clone());
+            self.out.include_paths.push(included.path);
+        }
+        self.read(Sheet::new(&included.shown, &included.content), anew);
+        self.chain.iter_mut().for_each(Chain::leave);
+    }
+
+    fn statement(&mut self, sheet: &mut Sheet<'_>, statement: &Statement) {
+        let spot = sheet.spot(statement.line, statement.column);
+        sheet.allows.extend(allow::comments(&statement.text, statement.line));
         let text = with_stand_ins(&statement.text);
         let one = self.examiner.examine(&text);
         self.out.findings.extend(self.rules.look(&spot, &text, &one));
         let start = statement.offset as usize;
         if one.parsed
-            && let Some(place) = self.text.get_mut(start..start + text.len())
+            && let Some(place) = sheet.text.get_mut(start..start + text.len())
         {
             place.copy_from_slice(text.as_bytes());
         }
@@ -133,7 +204,7 @@ impl Reader<'_> {
         }
         self.out.risk = self.out.risk.max(one.info.risk);
         self.out.statements.push(Judged {
-            file: self.name.into(),
+            file: spot.file,
             line: statement.line,
             last_line: last_line(statement),
             column: statement.column,
@@ -155,26 +226,30 @@ impl Reader<'_> {
         });
     }
 
-    fn ask_squawk(&mut self) {
-        let text = String::from_utf8_lossy(&self.text).into_owned();
+    fn ask_squawk(&mut self, sheet: &Done) {
+        let text = String::from_utf8_lossy(&sheet.text).into_owned();
         let mut lines = Lines::new(&text);
         for one in squawk::violations(&text) {
             let (line, column) = lines.of(&text, one.offset);
-            let spot = Spot { file: self.name.into(), line, column };
+            let spot = Spot { file: sheet.name.clone(), line, column };
             self.out.findings.push(spot.finding(&one.rule, Level::Warning, one.message, one.help));
         }
     }
 
     /// Lets every comment accept what it names in its statement.
-    fn accept(&mut self) {
-        for allow in std::mem::take(&mut self.allows) {
-            let statements = &self.out.statements;
-            let own = statements
-                .iter()
+    fn accept(&mut self, sheet: Done) {
+        for allow in sheet.allows {
+            let mut own = self.out.statements.iter().filter(|one| one.file == sheet.name);
+            let around = own
+                .clone()
                 .rfind(|one| one.line <= allow.line && allow.line <= one.last_line)
-                .or_else(|| statements.iter().find(|one| one.line > allow.line));
-            let (first, last) = own.map_or((allow.line, allow.line), |o| (o.line, o.last_line));
-            let spot = Spot { file: self.name.into(), line: allow.line, column: 1 };
+                .map(|one| (one.line, one.line, one.last_line));
+            // Before the next statement stand commands, which may be found wanting, too.
+            let mut next = || own.find(|one| one.line > allow.line);
+            let (from, first, last) = around
+                .or_else(|| next().map(|one| (allow.line, one.line, one.last_line)))
+                .unwrap_or((allow.line, allow.line, u32::MAX));
+            let spot = Spot { file: sheet.name.clone(), line: allow.line, column: 1 };
             if allow.reason.is_empty() || allow.rules.is_empty() {
                 let message = msg!("lint.allow-reason");
                 let help = Some(msg!("lint.allow-reason.help"));
@@ -192,7 +267,9 @@ impl Reader<'_> {
                     self.out.findings.push(finding);
                 }
                 for finding in self.out.findings.iter_mut().filter(|finding| {
-                    finding.rule == *rule && (first..=last).contains(&finding.line)
+                    finding.rule == *rule
+                        && finding.file == sheet.name
+                        && (from..=last).contains(&finding.line)
                 }) {
                     finding.allowed = Some(allow.reason.clone());
                     used = true;

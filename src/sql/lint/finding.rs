@@ -1,6 +1,7 @@
 //! What the linter says, as data: statements with their judgement, findings with their rule.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -107,4 +108,47 @@ pub struct Linted {
     pub statements: Vec<Judged>,
     /// Every finding, by line; accepted ones too.
     pub findings: Vec<Finding>,
+    /// The files that it includes, at whatever depth, in their order and as they are shown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub includes: Vec<String>,
+    /// The same files, canonical.
+    #[serde(skip)]
+    pub include_paths: Vec<PathBuf>,
+}
+
+impl Linted {
+    /// Nothing found yet.
+    pub(super) fn empty(file: &str) -> Self {
+        Self {
+            file: file.to_string(),
+            risk: Risk::Low,
+            statements: Vec::new(),
+            findings: Vec::new(),
+            includes: Vec::new(),
+            include_paths: Vec::new(),
+        }
+    }
+
+    /// Puts the findings in order: file by file, by line, each once.
+    pub fn sort(&mut self) {
+        let includes = &self.includes;
+        let rank = |one: &Finding| {
+            let at = includes.iter().position(|name| *name == one.file).map_or(0, |at| at + 1);
+            (at, one.line, one.column)
+        };
+        self.findings.sort_by_key(rank);
+        // A file that is included twice is found wanting once.
+        if !self.includes.is_empty() {
+            let mut known = HashSet::new();
+            self.findings.retain(|one| {
+                known.insert((
+                    one.file.clone(),
+                    one.line,
+                    one.column,
+                    one.rule.clone(),
+                    one.message.clone(),
+                ))
+            });
+        }
+    }
 }

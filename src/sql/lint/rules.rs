@@ -16,14 +16,14 @@ pub(super) struct Rules {
     in_transaction: bool,
     /// Some statement commits for itself, so the others do as well.
     alone: bool,
-    /// Lines of what was found about a transaction that the file does not open itself.
-    assumed: Vec<u32>,
-    /// What the open transaction has locked so that nobody can read: (table, line).
-    held: Vec<(String, u32)>,
+    /// Places of what was found about a transaction that the file does not open itself.
+    assumed: Vec<(String, u32)>,
+    /// What the open transaction has locked so that nobody can read: (table, where).
+    held: Vec<(String, Spot)>,
     /// It was said of the open transaction that others wait for what follows.
     held_told: bool,
-    /// Tables that the open transaction has altered: (table, line).
-    altered: Vec<(String, u32)>,
+    /// Tables that the open transaction has altered: (table, where).
+    altered: Vec<(String, Spot)>,
     /// Foreign keys that the file made, and where.
     keys: Vec<(Spot, ForeignKey)>,
 }
@@ -37,6 +37,14 @@ pub(super) struct Spot {
 }
 
 impl Spot {
+    /// Its line; in another file than the one that is spoken of, with that file's name.
+    fn seen_from(&self, other: &Self) -> String {
+        if self.file == other.file {
+            return self.line.to_string();
+        }
+        format!("{}:{}", self.file, self.line)
+    }
+
     pub(super) fn finding(
         &self,
         rule: &str,
@@ -108,32 +116,34 @@ impl Rules {
             || (matches!(info.kind.as_str(), "insert" | "select") && !info.reads.is_empty());
         let slow =
             info.transactional && (rows || !info.rewrites.is_empty() || !info.scans.is_empty());
-        if let Some((table, line)) = self.held.first().filter(|_| slow && !one.new) {
-            let message = msg!("lint.held-lock", table = table, line = line);
+        if let Some((table, at)) = self.held.first().filter(|_| slow && !one.new) {
+            let message = msg!("lint.held-lock", table = table, line = at.seen_from(spot));
             say("held-lock", Level::Warning, message, Some(msg!("lint.held-lock.help")));
             self.held_told = true;
             if !self.in_transaction {
-                self.assumed.push(spot.line);
+                self.assumed.push((spot.file.clone(), spot.line));
             }
-        } else if let Some((table, line)) = self.held.first().filter(|_| !self.held_told)
+        } else if let Some((table, at)) = self.held.first().filter(|_| !self.held_told)
             && info.control.is_none()
             && !matches!(info.kind.as_str(), "set" | "reset" | "show")
         {
+            let line = at.seen_from(spot);
             let message = msg!("lint.statement-under-lock", table = table, line = line);
             say("statement-under-lock", Level::Note, message, None);
             self.held_told = true;
             if !self.in_transaction {
-                self.assumed.push(spot.line);
+                self.assumed.push((spot.file.clone(), spot.line));
             }
         }
         if let Some(table) = info.objects.first().filter(|_| info.kind == "alter table" && !one.new)
         {
             match self.altered.iter().find(|(known, _)| known == table) {
-                Some((_, line)) => {
+                Some((_, at)) => {
+                    let line = at.seen_from(spot);
                     let message = msg!("lint.several-alters", table = table, line = line);
                     say("several-alters", Level::Note, message, None);
                 }
-                None => self.altered.push((table.clone(), spot.line)),
+                None => self.altered.push((table.clone(), spot.clone())),
             }
         }
         for shape in &one.shapes {
@@ -149,7 +159,10 @@ impl Rules {
     pub(super) fn settle(&self, examiner: &Examiner, findings: &mut Vec<Finding>) {
         if self.alone {
             let held = |rule: &str| matches!(rule, "held-lock" | "statement-under-lock");
-            findings.retain(|one| !held(&one.rule) || !self.assumed.contains(&one.line));
+            let assumed = |one: &Finding| {
+                self.assumed.iter().any(|(file, line)| *line == one.line && *file == one.file)
+            };
+            findings.retain(|one| !held(&one.rule) || !assumed(one));
         }
         for (spot, key) in self.keys.iter().filter(|(_, key)| !examiner.is_indexed(key)) {
             let columns = key.columns.join(", ");
@@ -182,7 +195,7 @@ impl Rules {
                 if !one.new {
                     let strong =
                         one.info.locks.iter().filter(|lock| lock.mode == "ACCESS EXCLUSIVE");
-                    self.held.extend(strong.map(|lock| (lock.object.clone(), spot.line)));
+                    self.held.extend(strong.map(|lock| (lock.object.clone(), spot.clone())));
                 }
             }
         }

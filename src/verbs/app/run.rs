@@ -85,6 +85,9 @@ step("Stop the application", || app::run(["pm2", "stop", "all"], #{
         let mut action = Action::new(call.verb.name, Effect::External, work.argv[0].clone())
             .statement(quoted(&work.argv));
         action.opaque = work.changes;
+        if work.changes {
+            action.risk = host.command_risk(&work.argv[0]);
+        }
         if let Some(hint) = &work.undo_hint {
             action.remarks.push(msg!("verbs.app.undo-hint", hint = hint));
         }

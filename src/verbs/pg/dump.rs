@@ -207,6 +207,9 @@ fn tell(
         at: None,
     };
     host.emit(EventKind::Backup { backup })?;
+    if !manifest.partial {
+        host.backed_up();
+    }
     let what = written.first().map_or(String::new(), |file| file.path.display().to_string());
     host.emit(EventKind::WayBack {
         rung: RungKind::Restore,

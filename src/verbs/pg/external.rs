@@ -111,6 +111,7 @@ fn external(
     let at = at.map(|at| at.to_string());
     let backup = Backup { state: Some("external".into()), at: at.clone(), ..Backup::default() };
     host.emit(EventKind::Backup { backup })?;
+    host.backed_up();
     let took = started.elapsed();
     Ok(json!({
         "state": "external", "at": at,

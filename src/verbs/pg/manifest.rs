@@ -103,6 +103,16 @@ impl Manifest {
     }
 }
 
+/// The identifier of the server that a dump of this database was made on, as the manifest beside it
+/// says; None where there is none, or it is about other files.
+pub fn server_of_dump(dump: &Path, database: &str) -> Option<String> {
+    let manifest = Manifest::read(&beside(dump)?)?;
+    let name = dump.file_name()?.to_str()?;
+    let file = manifest.files.iter().find(|file| file.name == name)?;
+    let whole = dump.is_dir() || dump.metadata().is_ok_and(|meta| meta.len() == file.bytes);
+    (whole && manifest.database == database).then_some(manifest.server.system_identifier)?
+}
+
 /// The manifest of a dump's file: `shop_20261121_031542.dump` -> `shop_20261121_031542.manifest.json`.
 pub(super) fn beside(dump: &Path) -> Option<PathBuf> {
     let name = dump.file_name()?.to_str()?;

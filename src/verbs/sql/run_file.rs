@@ -73,9 +73,10 @@ pub(super) fn run(host: &Rc<Host>, call: &Call<'_, '_>, found: &Found) -> Result
     let mut action = Action::new("sql::run_file", Effect::Write, found.shown.clone());
     if host.policy_counts() {
         action.risk = Some(review(&found.root, &found.path, found.vars.clone())?.risk);
-        host.within_policy(&action)?;
     }
     if !found.options.transactional {
+        // Its statements pass one by one; the file is refused whole, before the first of them.
+        host.within_policy(&action)?;
         let started = Instant::now();
         super::alone::send_each(host, &mut found.open()?, &mut progress)?;
         return Ok(crate::host::from_json(result(&progress, started)));
