@@ -18,6 +18,7 @@ use crate::postgres::programs::Programs;
 use crate::postgres::scratch::{ScratchOptions, ScratchServer};
 use crate::postgres::{Change, Fingerprint, Look, Target, objects};
 use crate::system::{StateDir, free_bytes};
+use crate::verbs::sound_dump;
 
 /// The database that is only read.
 const START: &str = "runsheet_start";
@@ -306,8 +307,9 @@ impl Copy {
         let (major, minor) = self.server.version();
         let to = self.admin(START)?;
         let jobs = if directory { jobs() } else { 1 };
-        let missing =
-            restore(programs, &tmp, (&to, major * 10_000 + minor), (dump, jobs), &wanted.cancel)?;
+        let to = (&to, major * 10_000 + minor);
+        let identity = wanted.config.backup.identity_file.as_deref();
+        let missing = restore(programs, &tmp, to, (dump, jobs), identity, &wanted.cancel)?;
         self.left_out.extend(missing);
         Ok(())
     }
@@ -396,7 +398,10 @@ fn of_server(
 }
 
 fn of_dump(wanted: &Wanted, programs: &Programs, path: &Path) -> Result<Copy, Fault> {
-    let contents = Contents::read(programs, path, &wanted.cancel)?;
+    let identity = wanted.config.backup.identity_file.as_deref();
+    let contents = Contents::read(programs, path, identity, &wanted.cancel)?;
+    // What is damaged must not become a copy without some of its rows.
+    sound_dump(programs, path, identity, &wanted.cancel)?;
     let surroundings = Surroundings { roles: contents.roles, ..Surroundings::default() };
     let mut copy = Copy::begin(wanted, programs, contents.major, surroundings)?;
     copy.database = contents.database;

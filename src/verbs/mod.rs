@@ -16,3 +16,4 @@ mod sql;
 
 pub use list::ALL;
 pub use pg::rung::restore as restore_run;
+pub use pg::verify::sound_dump;
