@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
+use super::backup;
 use super::policy::{self, Policy};
 use super::reader::{At, Section, Source, neighbours, password_in};
-use super::settings::{
-    Backup, Config, EnvironmentSettings, Expect, RehearsalCommand, RunDefaults, nfc,
-};
+use super::settings::{Config, EnvironmentSettings, Expect, RehearsalCommand, RunDefaults, nfc};
 use super::window::{Freeze, Window, WindowError};
 use crate::message::Language;
 use crate::model::{Fault, Place, Risk};
@@ -126,8 +125,7 @@ fn fill(config: &mut Config, root: Section<'_, '_>) {
         section.finish();
     }
     if let Some(section) = root.section("backup") {
-        let folder = section.text("dir").map_or(config.backup.dir.clone(), |at| dir.join(at.value));
-        config.backup = Backup { dir: folder, keep: section.number("keep", 1..=100_000) };
+        config.backup = backup::read(&section, &dir, &config.backup);
         section.finish();
     }
     if let Some(section) = root.section("remedies") {

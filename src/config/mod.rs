@@ -5,6 +5,7 @@
 //! its line underlined. Nothing here connects to anything: an address is picked, not parsed.
 //! The command line calls it first; every floor above reads the result.
 
+mod backup;
 mod environment;
 mod load;
 mod parameters;
@@ -13,11 +14,10 @@ mod reader;
 mod settings;
 mod window;
 
+pub use backup::{Backup, Upload};
 pub use environment::{Environment, UrlSource};
 pub use load::{FILE_NAME, find_project};
 pub use parameters::{Declared, Layers, ParamSource, Resolved, missing, parse_assignment, resolve};
 pub use policy::{BackupNeed, Demand, Origin, Policy, Rule, Way};
-pub use settings::{
-    Backup, Config, EnvironmentSettings, Expect, RehearsalCommand, RunDefaults, Values,
-};
+pub use settings::{Config, EnvironmentSettings, Expect, RehearsalCommand, RunDefaults, Values};
 pub use window::{Closed, Freeze, Window, may_begin};

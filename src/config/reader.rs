@@ -46,6 +46,13 @@ impl<'t> Source<'t> {
         self.complaints.borrow_mut().push(fault.place(self.place(span)));
     }
 
+    /// Keeps a complaint about a value that is not to be shown: the place has no text.
+    pub(super) fn complain_hidden(&self, span: &Range<usize>, fault: Fault) {
+        let mut place = self.place(span);
+        (place.source, place.column, place.length) = (String::new(), 0, 0);
+        self.complaints.borrow_mut().push(fault.place(place));
+    }
+
     /// Keeps something that a reader should know, but that stops nothing.
     pub(super) fn warn(&self, span: &Range<usize>, fault: Fault) {
         self.warnings.borrow_mut().push(fault.place(self.place(span)));
@@ -240,6 +247,18 @@ impl<'s, 't> Section<'s, 't> {
             return Vec::new();
         };
         array.iter().filter_map(|entry| self.text_of(key, entry.get_ref(), entry.span())).collect()
+    }
+
+    /// The same, and an empty one is a mistake.
+    pub(super) fn list_not_empty(&self, key: &'static str) -> Vec<At<String>> {
+        let empty = self.entries().find(|(name, _, value, _)| {
+            *name == key && value.as_array().is_some_and(|array| array.is_empty())
+        });
+        if let Some((.., span)) = empty {
+            let text = msg!("config.empty", key = self.name_of(key));
+            self.source.complain(&span, Fault::usage("config-empty", text));
+        }
+        self.list(key)
     }
 
     /// A table below this one.

@@ -8,6 +8,7 @@ use serde_json::Value;
 use unicode_normalization::UnicodeNormalization;
 
 use super::Policy;
+use super::backup::Backup;
 use super::window::{Freeze, Window};
 use crate::message::Language;
 use crate::model::{Fault, Redactor, Risk};
@@ -79,7 +80,7 @@ impl Config {
             command_risks: BTreeMap::new(),
             files: Vec::new(),
             policy: Policy::default(),
-            backup: Backup { dir: dir.join("backups"), keep: None },
+            backup: Backup { dir: dir.join("backups"), ..Backup::default() },
             remedies: BTreeMap::new(),
             contacts: Values::new(),
             ledger_schema: "runsheet".into(),
@@ -162,15 +163,6 @@ pub enum RehearsalCommand {
     Run,
     /// `["program", "argument"]`: this is started instead.
     Replace(Vec<String>),
-}
-
-/// `[backup]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Backup {
-    /// Where dumps are written.
-    pub dir: PathBuf,
-    /// How many are kept; None keeps all.
-    pub keep: Option<u32>,
 }
 
 /// `[run]`: how long a run waits for what.

@@ -15,6 +15,12 @@ pub struct Backup {
     /// The database that is in it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub database: Option<String>,
+    /// Who can read it, `age1..`; empty where it is not encrypted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub encrypted_to: Vec<String>,
+    /// Where it was carried to as well, each file read back from there and compared.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub uploaded: Vec<String>,
     /// When somebody else's backup was made, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,

@@ -6,7 +6,7 @@ use crate::model::{Fault, quote_ident};
 use crate::msg;
 use crate::postgres::programs::Programs;
 use crate::postgres::{Access, Target, plain_command};
-use crate::system::{Cancel, Output};
+use crate::system::{Cancel, Output, broken, plain_of};
 
 /// A dump waits so long for a table that somebody changes, and then says so.
 const LOCK_WAIT: &str = "--lock-wait-timeout=30s";
@@ -86,6 +86,7 @@ pub(super) fn restore(
     tmp: &Path,
     to: (&Target, u32),
     dump: (&Path, usize),
+    identity: Option<&Path>,
     cancel: &Cancel,
 ) -> Result<Vec<String>, Fault> {
     let (target, server) = to;
@@ -100,10 +101,20 @@ pub(super) fn restore(
     if dump.1 > 1 {
         args.push(format!("--jobs={}", dump.1));
     }
-    args.extend(["--".into(), dump.0.display().to_string()]);
+    let plain = plain_of(dump.0, identity)?;
+    if plain.is_none() {
+        args.extend(["--".into(), dump.0.display().to_string()]);
+    }
     let mut command = access.command(&program, &args);
     command.output_limit = 4 << 20;
-    let output = command.run(cancel)?;
+    let output = match plain {
+        Some(plain) => {
+            let (output, read) = command.run_from(plain, cancel)?;
+            read.map_err(|error| broken(dump.0, &error))?;
+            output
+        }
+        None => command.run(cancel)?,
+    };
     if output.succeeded() {
         return Ok(Vec::new());
     }
@@ -141,13 +152,29 @@ impl Contents {
     /// Reads them.
     ///
     /// # Errors
-    /// `program-not-found`, `rehearsal-not-a-dump`.
-    pub(super) fn read(programs: &Programs, dump: &Path, cancel: &Cancel) -> Result<Self, Fault> {
+    /// `program-not-found`, `rehearsal-not-a-dump`, and those of an encrypted dump.
+    pub(super) fn read(
+        programs: &Programs,
+        dump: &Path,
+        identity: Option<&Path>,
+        cancel: &Cancel,
+    ) -> Result<Self, Fault> {
         let program = programs.find("pg_restore", None)?;
-        let args = ["--list".to_string(), "--".into(), dump.display().to_string()];
+        let mut args = vec!["--list".to_string()];
+        let plain = plain_of(dump, identity)?;
+        if plain.is_none() {
+            args.extend(["--".into(), dump.display().to_string()]);
+        }
         let mut command = plain_command(&program, &args);
         command.output_limit = 64 << 20;
-        let output = command.run(cancel)?;
+        let output = match plain {
+            Some(plain) => {
+                let (output, read) = command.run_from(plain, cancel)?;
+                read.map_err(|error| broken(dump, &error))?;
+                output
+            }
+            None => command.run(cancel)?,
+        };
         if !output.succeeded() {
             return Err(not_a_dump(dump, &output.stderr));
         }

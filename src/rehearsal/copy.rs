@@ -21,7 +21,7 @@ use crate::postgres::programs::Programs;
 use crate::postgres::scratch::{ScratchOptions, ScratchServer};
 use crate::postgres::{Change, Fingerprint, Look, Target, objects};
 use crate::system::{StateDir, free_bytes};
-use crate::verbs::server_of_dump;
+use crate::verbs::{server_of_dump, sound_dump};
 
 /// Copy, start and dump: so many times the size of the source.
 const TIMES: u64 = 3;
@@ -364,8 +364,9 @@ impl Copy {
         let (major, minor) = self.home.version();
         let to = self.start()?;
         let jobs = if directory { jobs() } else { 1 };
-        let missing =
-            restore(programs, &tmp, (&to, major * 10_000 + minor), (dump, jobs), &wanted.cancel)?;
+        let to = (&to, major * 10_000 + minor);
+        let identity = wanted.config.backup.identity_file.as_deref();
+        let missing = restore(programs, &tmp, to, (dump, jobs), identity, &wanted.cancel)?;
         self.left_out.extend(missing);
         Ok(())
     }
@@ -489,7 +490,10 @@ fn of_server(
 }
 
 fn of_dump(wanted: &Wanted, programs: &Programs, path: &Path) -> Result<Copy, Fault> {
-    let contents = Contents::read(programs, path, &wanted.cancel)?;
+    let identity = wanted.config.backup.identity_file.as_deref();
+    let contents = Contents::read(programs, path, identity, &wanted.cancel)?;
+    // What is damaged must not become a copy without some of its rows.
+    sound_dump(programs, path, identity, &wanted.cancel)?;
     let surroundings = Surroundings { roles: contents.roles, ..Surroundings::default() };
     let mut copy = Copy::begin(wanted, programs, contents.major, surroundings)?;
     copy.origin = Some(Origin {

@@ -267,9 +267,14 @@ fn backup_lines(backup: &Backup, out: &mut Vec<Line>) {
             file.bytes.map(format_bytes).unwrap_or_default(),
             backup.state.as_deref().map(super::words::backup_state).unwrap_or_default(),
         ];
-        let facts: Vec<_> = facts.into_iter().filter(|fact| !fact.is_empty()).collect();
+        let sealed = (!backup.encrypted_to.is_empty()).then(|| msg!("report.backup.encrypted"));
+        let facts = facts.into_iter().chain(sealed);
+        let facts: Vec<_> = facts.filter(|fact| !fact.is_empty()).collect();
         let facts = facts.join(", ");
         out.push(Line::fact(msg!("report.backup", path = file.path, facts = facts)));
+    }
+    for place in &backup.uploaded {
+        out.push(Line::fact(msg!("report.backup.uploaded", place = place)));
     }
     if backup.files.is_empty() {
         let state = backup.state.as_deref().unwrap_or_default();

@@ -4,13 +4,14 @@
 //! Blocking, and to be called on the script thread (see `child` for why the thread matters).
 //! Whether a command may run at all is decided above.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
@@ -38,6 +39,12 @@ pub enum Stream {
     /// Standard error.
     Err,
 }
+
+/// What a child reads: a file that is decrypted on the way.
+pub type Input = Box<dyn Read + Send>;
+
+/// The thread that hands an input on; gives it back with how reading it ended.
+type Feeding = JoinHandle<(Input, std::io::Result<()>)>;
 
 /// Is told each line of a child's output as it comes.
 pub type OnLine = Box<dyn FnMut(Stream, &str) + Send>;
@@ -115,7 +122,35 @@ impl Command {
     /// `command-failed-to-start`, `command-timeout` (with its last lines), and the fault of the
     /// reason where `stop` was cancelled. No process of the group is left then.
     pub fn run(self, stop: &Cancel) -> Result<Output, Fault> {
-        self.run_with(None, stop)
+        self.run_with(None, None, stop)
+    }
+
+    /// Runs it with standard input coming from a source, read on a thread of its own. Where the
+    /// child ends well before the source does, the rest is read as well: a file counts as sound
+    /// only to its last byte. Beside the output stands how reading went.
+    ///
+    /// # Errors
+    /// As [`Command::run`].
+    pub fn run_from(
+        self,
+        input: Input,
+        stop: &Cancel,
+    ) -> Result<(Output, std::io::Result<()>), Fault> {
+        let mut feeding = None;
+        let output = self.run_with(None, Some((input, &mut feeding)), stop)?;
+        let Some(Ok((mut input, mut read))) = feeding.map(Feeding::join) else {
+            return Ok((output, Err(std::io::ErrorKind::BrokenPipe.into())));
+        };
+        let mut buffer = vec![0; 64 * 1024];
+        while output.succeeded() && read.is_ok() {
+            stop.check()?;
+            match input.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) => read = Err(error),
+            }
+        }
+        Ok((output, read))
     }
 
     /// Runs it with standard output going to a sink, on the calling thread: a dump through a hash
@@ -124,18 +159,19 @@ impl Command {
     /// # Errors
     /// As [`Command::run`], and `disk-full` (with the bytes left) or `write-failed`.
     pub fn run_to(self, sink: &mut dyn Write, file: &Path, stop: &Cancel) -> Result<Output, Fault> {
-        self.run_with(Some((sink, file)), stop)
+        self.run_with(Some((sink, file)), None, stop)
     }
 
     fn run_with(
         mut self,
         mut sink: Option<(&mut dyn Write, &Path)>,
+        input: Option<(Input, &mut Option<Feeding>)>,
         stop: &Cancel,
     ) -> Result<Output, Fault> {
         stop.check()?;
         let program = self.program()?;
         let started = Instant::now();
-        let mut group = Group::spawn(self.prepared(&program), &program)?;
+        let mut group = Group::spawn(self.prepared(&program, input.is_some()), &program)?;
         let pieces = if sink.is_some() { Wanted::Pieces } else { Wanted::Nothing };
         let lines = if self.on_line.is_some() { Wanted::Lines } else { Wanted::Nothing };
         let out_wanted = if pieces == Wanted::Pieces { pieces } else { lines };
@@ -150,7 +186,10 @@ impl Command {
             .take()
             .map(|source| drain(Stream::Err, source, lines, self.output_limit, listener));
         let tails = [out.transpose().map_err(failed)?, err.transpose().map_err(failed)?];
-        if let (Some(input), Some(mut pipe)) = (self.stdin.take(), group.child.stdin.take()) {
+        if let (Some((input, feeding)), Some(pipe)) = (input, group.child.stdin.take()) {
+            *feeding = Some(feed(input, pipe).map_err(failed)?);
+        } else if let (Some(input), Some(mut pipe)) = (self.stdin.take(), group.child.stdin.take())
+        {
             // A child that does not read its input is its own affair: a broken pipe is no fault.
             let _ = std::thread::Builder::new().name("input".into()).spawn(move || {
                 let _ = pipe.write_all(&input);
@@ -280,7 +319,7 @@ impl Command {
         })
     }
 
-    fn prepared(&self, program: &Path) -> std::process::Command {
+    fn prepared(&self, program: &Path, fed: bool) -> std::process::Command {
         let mut command = match &self.trampoline {
             Some(trampoline) => {
                 let mut command = std::process::Command::new(trampoline);
@@ -295,13 +334,29 @@ impl Command {
             .env_clear()
             .envs(std::env::vars_os().filter(|(name, _)| is_passed_on(&name.to_string_lossy())))
             .envs(self.env.iter().map(|(name, value)| (name, value)))
-            .stdin(if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() })
+            .stdin(if fed || self.stdin.is_some() { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             // Its own group: Ctrl-C reaches us alone, and we end all of it.
             .process_group(0);
         command
     }
+}
+
+/// Hands a source on to a child, until either of them ends.
+fn feed(mut input: Input, mut pipe: ChildStdin) -> std::io::Result<Feeding> {
+    std::thread::Builder::new().name("input".into()).spawn(move || {
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            match input.read(&mut buffer) {
+                Ok(0) => return (input, Ok(())),
+                Ok(count) if pipe.write_all(&buffer[..count]).is_err() => return (input, Ok(())),
+                Ok(_) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return (input, Err(error)),
+            }
+        }
+    })
 }
 
 fn is_passed_on(name: &str) -> bool {

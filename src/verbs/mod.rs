@@ -17,3 +17,4 @@ mod sql;
 pub use list::ALL;
 pub use pg::manifest::server_of_dump;
 pub use pg::rung::restore as restore_run;
+pub use pg::verify::sound_dump;

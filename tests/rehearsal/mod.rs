@@ -1,5 +1,6 @@
 //! `runsheet rehearse` on real servers, and the commands that compare databases.
 
+mod bad_input;
 mod compared;
 mod copy;
 mod forward;

@@ -1,5 +1,7 @@
 //! What tests stand on: a PostgreSQL of their own, a project folder, the real binary.
 
+#[cfg(feature = "object_store")]
+pub mod bucket;
 pub mod cluster;
 pub mod disaster;
 pub mod gate;

@@ -14,7 +14,10 @@ pub(super) fn backups(report: &Report, out: &mut String) {
     heading(out, &msg!("report.md.backup"));
     let mut rows = Vec::new();
     for BackupReport { backup, .. } in &report.backups {
-        let state = backup.state.as_deref().map(backup_state).unwrap_or_default();
+        let mut state = backup.state.as_deref().map(backup_state).unwrap_or_default();
+        if !backup.encrypted_to.is_empty() {
+            state = format!("{state}; {}", msg!("report.backup.encrypted"));
+        }
         if backup.files.is_empty() {
             rows.push(vec!["–".into(), String::new(), String::new(), text(&state)]);
         }
@@ -42,6 +45,9 @@ pub(super) fn backups(report: &Report, out: &mut String) {
         .collect();
     if !sums.is_empty() {
         out.push_str(&format!("\nSHA-256:\n\n{}", block("text", &sums.join("\n"))));
+    }
+    for place in report.backups.iter().flat_map(|entry| &entry.backup.uploaded) {
+        out.push_str(&format!("\n{}\n", msg!("report.backup.uploaded", place = code(place))));
     }
     let commands: Vec<_> =
         report.backups.iter().filter_map(|b| b.backup.restore.as_deref()).collect();

@@ -11,8 +11,10 @@ use serde_json::{Value, json};
 
 use super::counts::{Seen, lease_table, look};
 use super::manifest::{ENDING, FileEntry, Manifest, Server, retain};
-use super::produce::{Format, Work, Written, decode, read_to_its_end, remove_old_partials};
+use super::produce::{Format, Work, Written, decode, read_to_its_end, remove_old_partials, sum_of};
 use super::tools::{Access, pg_dump, pg_restore, same_host};
+use super::upload::Carrier;
+use crate::config::Backup as Settings;
 use crate::host::{Call, External, Host, Repeat, Trouble, Verb};
 use crate::model::{
     Action, Backup, BackupFile, Effect, EventKind, Fault, RungKind, format_span, quote_name,
@@ -21,8 +23,9 @@ use crate::msg;
 use crate::postgres::fingerprint::names_and_sums;
 use crate::postgres::programs::Program;
 use crate::postgres::{ConnectOptions, HostSpec, Session, Target, connect};
-use crate::system::write_fault;
+use crate::system::{belongs, open_encrypted, write_fault};
 use crate::verbs::app::argv::quoted;
+use crate::verbs::fs::copies::damaged;
 use crate::verbs::fs::place::inside;
 use crate::verbs::fs::sum::private_folder;
 
@@ -52,13 +55,20 @@ Roles are not in a dump: those that a restore needs are in the manifest and in t
 
 A dump is *readable* when it was decoded whole. *Verified* it is after `pg::restore_test`.
 
+With `[backup] encrypt_to` the dump is encrypted on its way to the disk (age; `.dump.age`, custom
+format only) and decoded with `[backup] identity_file`; without one it is *checksummed*, since nobody
+could look into it. With `[backup] upload` the files and the manifest are carried there, and read
+back from there.
+
 Options: `formats` (`["custom"]`; also "directory", "plain"), `dir`, `jobs` (for "directory"),
 `tables` (only these).
 
-Gives: `#{files: [#{path, format, bytes, sha256}], state, took, restore, database, counts, partial}`.
+Gives: `#{files: [#{path, format, bytes, sha256}], state, took, restore, database, counts, partial,
+encrypted, uploaded}`.
 
 Errors: `pg-dump-too-old` with both versions, before anything is done; `disk-full` with the sizes;
-`dump-failed` with what pg_dump said; `backup-damaged`.
+`dump-failed` with what pg_dump said; `backup-damaged`; `encrypt-custom-only`, `wrong-identity`,
+both before anything is done; `upload-failed`, `upload-differs`: the dump stays where it was written.
 
 ```rhai
 let dump = step("Back up", #{ takes: "5m..15m" }, || pg::dump(#{ formats: ["plain", "custom"] }));
@@ -66,7 +76,7 @@ check("It can be restored", || pg::restore_test(dump));
 ```"#,
     call: |host, call| {
         host.may_go_on()?;
-        let options = checked(call)?;
+        let options = checked(host, call)?;
         let server = host.identity()?;
         let program = pg_dump(host, server.version_number)?;
         let formats = options.formats.clone().unwrap_or_default();
@@ -83,7 +93,7 @@ check("It can be restored", || pg::restore_test(dump));
     },
 };
 
-fn checked(call: &Call<'_, '_>) -> Result<DumpOptions, Fault> {
+fn checked(host: &Host, call: &Call<'_, '_>) -> Result<DumpOptions, Fault> {
     let mut options: DumpOptions = call.options(0)?;
     let mut formats = options.formats.take().unwrap_or_else(|| vec![Format::Custom]);
     let mut seen = std::collections::HashSet::new();
@@ -95,6 +105,17 @@ fn checked(call: &Call<'_, '_>) -> Result<DumpOptions, Fault> {
             msg!("host.wrong-option", verb = call.verb.name, option = option),
         )
         .remedy(msg!("host.see-verb", verb = call.verb.name)));
+    }
+    let backup = &host.setup.config.backup;
+    if let (false, Some(other)) =
+        (backup.encrypt_to.is_empty(), formats.iter().find(|format| **format != Format::Custom))
+    {
+        return Err(Fault::usage(
+            "encrypt-custom-only",
+            msg!("verbs.pg.encrypt-custom-only", format = other.word()),
+        )
+        .cause(msg!("verbs.pg.encrypt-custom-only.cause"))
+        .remedy(msg!("verbs.pg.encrypt-custom-only.remedy")));
     }
     options.formats = Some(formats);
     Ok(options)
@@ -108,6 +129,11 @@ fn perform(
 ) -> Result<Value, Trouble> {
     let started = Instant::now();
     let identity = host.identity()?;
+    let backup = &host.setup.config.backup;
+    if let (false, Some(key)) = (backup.encrypt_to.is_empty(), &backup.identity_file) {
+        belongs(&backup.encrypt_to, key)?;
+    }
+    let carrier = Carrier::of(host)?;
     let decoder = pg_restore(host, program.version.0)?;
     let dir = backup_dir(host, options.dir.as_deref())?;
     let (target, direct) = same_host(host)?;
@@ -131,9 +157,11 @@ fn perform(
     let mut written: Vec<Written> = Vec::new();
     {
         let (pg_dump, size, access, args) = (program, seen.size, &access, args.as_slice());
-        let work = Work { host, pg_dump, access, args, jobs, size };
+        let encrypt_to = backup.encrypt_to.as_slice();
+        let work = Work { host, pg_dump, access, args, jobs, size, encrypt_to };
+        let sealed = if encrypt_to.is_empty() { "" } else { ".age" };
         for format in formats {
-            let path = dir.join(format!("{base}.{}", format.ending()));
+            let path = dir.join(format!("{base}.{}{sealed}", format.ending()));
             written.push(work.write(&path, *format)?);
         }
     }
@@ -143,10 +171,10 @@ fn perform(
     let (objects, sums) = print.map_err(|error| host.db_fault(error))?;
     // The snapshot is of no more use, and an old one keeps VACUUM from its work.
     drop(session);
+    let mut state = "readable";
     for file in &written {
-        match file.format {
-            Format::Plain => read_to_its_end(file.at())?,
-            _ => decode(&decoder, file.at(), &host.stop_signal())?,
+        if !read_back(host, &decoder, file)? {
+            state = "checksummed";
         }
     }
     for file in &mut written {
@@ -155,7 +183,7 @@ fn perform(
     File::open(&dir)
         .and_then(|folder| folder.sync_all())
         .map_err(|error| write_fault(&dir, &error))?;
-    let manifest = Manifest {
+    let mut manifest = Manifest {
         manifest: 1,
         database: identity.database.clone(),
         server: Server {
@@ -167,18 +195,48 @@ fn perform(
         },
         created_at: made,
         run: host.run_id().0,
-        state: "readable".into(),
-        files: written.iter().map(entry).collect(),
+        state: state.into(),
+        files: written.iter().map(|file| entry(file, &backup.encrypt_to)).collect(),
         tables: seen.counts,
         sums,
         objects: if options.tables.is_empty() { objects } else { Vec::new() },
         partial: !options.tables.is_empty(),
         roles: seen.roles,
         owners: seen.owners,
+        uploaded: Vec::new(),
         without_rows: vec![lease],
     };
-    manifest.write(&dir.join(format!("{base}{ENDING}")))?;
+    let at = dir.join(format!("{base}{ENDING}"));
+    manifest.write(&at)?;
+    if let Some(carrier) = &carrier {
+        carrier.carry(host, &mut manifest, &at)?;
+    }
     tell(host, &manifest, &written, &target, &dir, started)
+}
+
+/// Reads a file as it lies on the disk. False where it is encrypted and nobody can decrypt it here:
+/// then it is only the same bytes that were written.
+fn read_back(host: &Rc<Host>, pg_restore: &Program, file: &Written) -> Result<bool, Trouble> {
+    let stop = host.stop_signal();
+    let backup = &host.setup.config.backup;
+    let plain = match (backup.encrypt_to.is_empty(), &backup.identity_file) {
+        (true, _) => None,
+        (false, Some(key)) => Some(open_encrypted(file.at(), key)?),
+        (false, None) => {
+            let (found, _) = sum_of(file.at(), &stop)?;
+            if found != file.sha256 {
+                return Err(damaged(&file.path, &file.sha256, &found).into());
+            }
+            let path = file.path.display();
+            host.emit(EventKind::Note { text: msg!("verbs.pg.not-decrypted", path = path) })?;
+            return Ok(false);
+        }
+    };
+    match file.format {
+        Format::Plain => read_to_its_end(file.at())?,
+        _ => decode(pg_restore, file.at(), plain, &stop)?,
+    }
+    Ok(true)
 }
 
 /// Reports the backup and the way back that it is, removes older ones, and gives the value.
@@ -197,11 +255,13 @@ fn tell(
         sha256: Some(file.sha256.clone()),
     };
     let files: Vec<BackupFile> = written.iter().map(told).collect();
-    let restore = restore_command(written, target);
+    let restore = restore_command(written, target, &host.setup.config.backup);
     let database = &manifest.database;
     let backup = Backup {
         files: files.clone(),
-        state: Some("readable".into()),
+        state: Some(manifest.state.clone()),
+        encrypted_to: manifest.encrypted_to(),
+        uploaded: manifest.uploaded.clone(),
         restore: Some(restore.clone()).filter(|command| !command.is_empty()),
         database: Some(database.clone()),
         at: None,
@@ -232,17 +292,19 @@ fn tell(
     let took = started.elapsed();
     Ok(json!({
         "files": files, "took": format_span(took), "took_ms": took.as_millis() as u64,
-        "state": "readable", "restore": restore, "database": database,
+        "state": manifest.state, "restore": restore, "database": database,
         "counts": manifest.tables, "partial": manifest.partial,
+        "encrypted": !manifest.encrypted_to().is_empty(), "uploaded": manifest.uploaded,
     }))
 }
 
-fn entry(file: &Written) -> FileEntry {
+fn entry(file: &Written, encrypted_to: &[String]) -> FileEntry {
     FileEntry {
         name: file.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         format: file.format.word().into(),
         bytes: file.bytes,
         sha256: file.sha256.clone(),
+        encrypted_to: encrypted_to.to_vec(),
     }
 }
 
@@ -294,7 +356,7 @@ fn free_base(dir: &Path, database: &str) -> (String, String) {
     };
     let base = format!("{safe}_{}", now.strftime("%Y%m%d_%H%M%S"));
     let taken = |base: &str| {
-        ["dump", "dir", "sql", &ENDING[1..]]
+        ["dump", "dump.age", "dir", "sql", &ENDING[1..]]
             .iter()
             .any(|ending| std::fs::symlink_metadata(dir.join(format!("{base}.{ending}"))).is_ok())
     };
@@ -308,7 +370,7 @@ fn free_base(dir: &Path, database: &str) -> (String, String) {
 }
 
 /// What a person types to restore into a new database.
-fn restore_command(written: &[Written], target: &Target) -> String {
+fn restore_command(written: &[Written], target: &Target, backup: &Settings) -> String {
     let best = written
         .iter()
         .find(|file| file.format == Format::Custom)
@@ -335,6 +397,12 @@ fn restore_command(written: &[Written], target: &Target) -> String {
     };
     load.extend(server);
     load.push(format!("--dbname={into}"));
+    if !backup.encrypt_to.is_empty() {
+        let key = backup.identity_file.as_ref().map(|key| key.display().to_string());
+        let identity = key.unwrap_or_else(|| "IDENTITY_FILE".into());
+        let open = ["age".to_string(), "--decrypt".into(), "--identity".into(), identity, path];
+        return format!("{} && {} | {}", quoted(&create), quoted(&open), quoted(&load));
+    }
     load.push(match best.format {
         Format::Plain => format!("--file={path}"),
         _ => path,

@@ -13,7 +13,7 @@ use crate::model::{Fault, quote_ident};
 use crate::msg;
 use crate::postgres::fingerprint::names_and_sums;
 use crate::postgres::{ConnectOptions, Session, Target, connect};
-use crate::system::Output;
+use crate::system::{Output, broken};
 
 /// Where a dump is loaded, and how much of it.
 pub(super) struct Load<'a> {
@@ -126,10 +126,18 @@ impl Load<'_> {
             let jobs = std::thread::available_parallelism().map_or(1, |count| count.get().min(4));
             args.push(format!("--jobs={jobs}"));
         }
-        args.extend(["--".to_string(), part.path.display().to_string()]);
+        let plain = part.plain(self.host)?;
+        if plain.is_none() {
+            args.extend(["--".to_string(), part.path.display().to_string()]);
+        }
         let mut command = access.command(&program, &args);
         command.output_limit = 1 << 20;
-        let output = command.run(&self.host.stop_signal())?;
+        let stop = self.host.stop_signal();
+        let (output, read) = match plain {
+            Some(plain) => command.run_from(plain, &stop)?,
+            None => (command.run(&stop)?, Ok(())),
+        };
+        read.map_err(|error| broken(&part.path, &error))?;
         if output.succeeded() || (newer && only_the_unknown_setting(&output)) {
             return Ok(());
         }

@@ -25,6 +25,9 @@ pub(super) struct FileEntry {
     pub(super) bytes: u64,
     /// Of the file; of a folder, over names and checksums of what is in it.
     pub(super) sha256: String,
+    /// Who can read it, `age1..`; the checksum is that of what lies on the disk.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) encrypted_to: Vec<String>,
 }
 
 /// Which server the dump shows.
@@ -48,7 +51,7 @@ pub(super) struct Manifest {
     /// RFC 3339 with zone.
     pub(super) created_at: String,
     pub(super) run: String,
-    /// `readable` or `verified`.
+    /// `checksummed` where nobody could decrypt it here, `readable` or `verified`.
     pub(super) state: String,
     pub(super) files: Vec<FileEntry>,
     /// Rows by table, in the dump's snapshot.
@@ -69,6 +72,9 @@ pub(super) struct Manifest {
     /// Roles that a restore with owners and rights needs.
     #[serde(default)]
     pub(super) owners: Vec<String>,
+    /// Where the files were carried to, read back and compared.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) uploaded: Vec<String>,
     /// Tables without their rows.
     #[serde(default)]
     pub(super) without_rows: Vec<String>,
@@ -85,6 +91,11 @@ impl Manifest {
         let text = serde_json::to_vec_pretty(self)
             .map_err(|error| Fault::failed("internal", error.to_string()))?;
         write_atomic(path, &text)
+    }
+
+    /// Who can read its files; empty where they are not encrypted.
+    pub(super) fn encrypted_to(&self) -> Vec<String> {
+        self.files.first().map_or(Vec::new(), |file| file.encrypted_to.clone())
     }
 
     /// Is it a dump of the same database on the same server?
@@ -113,12 +124,14 @@ pub fn server_of_dump(dump: &Path, database: &str) -> Option<String> {
     (whole && manifest.database == database).then_some(manifest.server.system_identifier)?
 }
 
-/// The manifest of a dump's file: `shop_20261121_031542.dump` -> `shop_20261121_031542.manifest.json`.
+/// The manifest of a dump's file: `shop_20261121_031542.dump` (also with `.age` behind it) ->
+/// `shop_20261121_031542.manifest.json`.
 pub(super) fn beside(dump: &Path) -> Option<PathBuf> {
     let name = dump.file_name()?.to_str()?;
     if name.ends_with(ENDING) {
         return Some(dump.to_path_buf());
     }
+    let name = name.strip_suffix(".age").unwrap_or(name);
     let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
     Some(dump.with_file_name(format!("{stem}{ENDING}")))
 }
@@ -179,6 +192,7 @@ mod tests {
                 format: "custom".into(),
                 bytes: 1,
                 sha256: "x".into(),
+                encrypted_to: Vec::new(),
             }],
             tables: Counts::new(),
             sums: BTreeMap::new(),
@@ -186,6 +200,7 @@ mod tests {
             partial: false,
             roles: Vec::new(),
             owners: Vec::new(),
+            uploaded: Vec::new(),
             without_rows: Vec::new(),
         };
         std::fs::write(folder.join(format!("{stem}.dump")), "x").unwrap();
@@ -229,6 +244,7 @@ mod tests {
     fn a_manifest_lies_beside_its_dump() {
         let name = |dump: &str| beside(Path::new(dump)).unwrap().display().to_string();
         assert_eq!(name("b/shop_1.dump"), "b/shop_1.manifest.json");
+        assert_eq!(name("b/shop_1.dump.age"), "b/shop_1.manifest.json");
         assert_eq!(name("b/shop_1.manifest.json"), "b/shop_1.manifest.json");
     }
 }

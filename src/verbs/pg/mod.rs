@@ -3,6 +3,8 @@
 //! `dump` writes and decodes, `verify` looks again, `restore_test` restores and compares,
 //! `restore` is the last rung of the ladder.
 
+#[cfg(feature = "object_store")]
+mod bucket;
 pub(super) mod counts;
 pub(super) mod dump;
 pub(super) mod elsewhere;
@@ -15,4 +17,5 @@ pub(super) mod restore_test;
 pub(super) mod rung;
 pub(super) mod source;
 pub(super) mod tools;
+pub(super) mod upload;
 pub(super) mod verify;

@@ -16,7 +16,9 @@ use crate::host::{Host, Trouble};
 use crate::model::{EventKind, Fault, format_bytes, hex};
 use crate::msg;
 use crate::postgres::programs::Program;
-use crate::system::{Cancel, Output, create_new, free_bytes, write_fault};
+use crate::system::{
+    Cancel, Command, Input, Output, Sealing, broken, create_new, free_bytes, write_fault,
+};
 use crate::verbs::fs::sum::{read_fault, sha256_of};
 
 /// How a dump is written.
@@ -109,6 +111,8 @@ pub(super) struct Work<'a> {
     pub(super) jobs: u32,
     /// Bytes of the database.
     pub(super) size: u64,
+    /// Who alone may read it, `age1..`; anybody where it is empty.
+    pub(super) encrypt_to: &'a [String],
 }
 
 impl Work<'_> {
@@ -170,7 +174,10 @@ impl Work<'_> {
             told: Instant::now(),
         };
         let command = self.access.command(self.pg_dump, &args);
-        let done = command.run_to(&mut sink, &written.path, &self.host.stop_signal());
+        let done = match self.encrypt_to.is_empty() {
+            true => command.run_to(&mut sink, &written.path, &self.host.stop_signal()),
+            false => self.sealed(command, &mut sink, &written.path),
+        };
         written.bytes = sink.bytes;
         let synced = sink.file.sync_all().map_err(|error| write_fault(&written.path, &error));
         sink.tell();
@@ -181,6 +188,20 @@ impl Work<'_> {
         };
         let output = done.map_err(full)?;
         synced.map_err(full)?;
+        Ok(output)
+    }
+
+    /// Through the encryption: the plain text is in memory only, a piece at a time.
+    fn sealed(
+        &self,
+        command: Command,
+        sink: &mut Summing<'_>,
+        path: &Path,
+    ) -> Result<Output, Fault> {
+        let failed = |error: std::io::Error| write_fault(path, &error);
+        let mut sealing = Sealing::new(self.encrypt_to, sink).map_err(failed)?;
+        let output = command.run_to(&mut sealing, path, &self.host.stop_signal())?;
+        sealing.finish().map_err(failed)?;
         Ok(output)
     }
 
@@ -259,17 +280,32 @@ impl Write for Summing<'_> {
     }
 }
 
-/// Decodes a custom or directory dump to its last byte. `pg_restore --list` would read its
-/// beginning only.
+/// Decodes a custom or directory dump to its last byte, `plain` in place of the file where that is
+/// encrypted. `pg_restore --list` would read its beginning only.
 ///
 /// # Errors
 /// `backup-damaged` with what `pg_restore` said.
-pub(super) fn decode(pg_restore: &Program, path: &Path, stop: &Cancel) -> Result<(), Fault> {
+pub(super) fn decode(
+    pg_restore: &Program,
+    path: &Path,
+    plain: Option<Input>,
+    stop: &Cancel,
+) -> Result<(), Fault> {
     if std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() == 0) {
         return Err(damaged(path, msg!("verbs.pg.empty-file")));
     }
-    let args = ["--file=/dev/null".to_string(), "--".into(), path.display().to_string()];
-    let output = plain_command(pg_restore, &args).run(stop)?;
+    let mut args = vec!["--file=/dev/null".to_string()];
+    let output = match plain {
+        Some(plain) => {
+            let (output, read) = plain_command(pg_restore, &args).run_from(plain, stop)?;
+            read.map_err(|error| broken(path, &error))?;
+            output
+        }
+        None => {
+            args.extend(["--".into(), path.display().to_string()]);
+            plain_command(pg_restore, &args).run(stop)?
+        }
+    };
     if output.succeeded() { Ok(()) } else { Err(damaged(path, output.last_lines(5))) }
 }
 

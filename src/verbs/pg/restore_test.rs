@@ -144,6 +144,8 @@ fn proven(host: &Rc<Host>, source: &Source) -> Result<(), Trouble> {
         sha256: Some(file.sha256),
     };
     let backup = Backup {
+        encrypted_to: manifest.encrypted_to(),
+        uploaded: manifest.uploaded,
         files: manifest.files.into_iter().map(told).collect(),
         state: Some("verified".into()),
         database: Some(manifest.database),

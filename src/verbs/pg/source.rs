@@ -10,6 +10,7 @@ use super::produce::Format;
 use crate::host::{Call, Host, Trouble};
 use crate::model::Fault;
 use crate::msg;
+use crate::system::{Input, is_encrypted, plain_of};
 use crate::verbs::fs::place::inside;
 
 /// One file of a dump.
@@ -19,6 +20,25 @@ pub(super) struct Part {
     pub(super) format: Format,
     /// The checksum that it should have, where one is known.
     pub(super) sha256: Option<String>,
+    /// Only its recipients can read it.
+    pub(super) encrypted: bool,
+}
+
+impl Part {
+    pub(super) fn at(path: PathBuf, sha256: Option<String>) -> Result<Self, Fault> {
+        let encrypted = is_encrypted(&path)
+            .map_err(|error| crate::verbs::fs::sum::read_fault(&path, &error))?;
+        let format = if encrypted { Format::Custom } else { format_of(&path)? };
+        Ok(Self { path, format, sha256, encrypted })
+    }
+
+    /// What is in it, where it is encrypted; None where programs can read the file itself.
+    ///
+    /// # Errors
+    /// `identity-missing`, `no-encryption`, and those of opening it.
+    pub(super) fn plain(&self, host: &Host) -> Result<Option<Input>, Fault> {
+        plain_of(&self.path, host.setup.config.backup.identity_file.as_deref())
+    }
 }
 
 /// A dump.
@@ -61,8 +81,7 @@ fn by_files(host: &Host, files: &[Value]) -> Result<Source, Fault> {
     let mut parts = Vec::new();
     for file in files {
         let path = there(host, &text(file, "path").ok_or_else(not_a_dump)?)?;
-        let format = format_of(&path)?;
-        parts.push(Part { path, format, sha256: text(file, "sha256") });
+        parts.push(Part::at(path, text(file, "sha256"))?);
     }
     let first = parts.first().ok_or_else(not_a_dump)?;
     let manifest = manifest_of(&first.path)?;
@@ -89,7 +108,7 @@ fn by_path(host: &Host, given: &str) -> Result<Source, Fault> {
         .into_iter()
         .map(|path| {
             let sha256 = recorded(&manifest, &path);
-            Ok(Part { format: format_of(&path)?, path, sha256 })
+            Part::at(path, sha256)
         })
         .collect::<Result<_, Fault>>()?;
     Ok(Source { parts, manifest })
@@ -105,7 +124,7 @@ fn there(host: &Host, given: &str) -> Result<PathBuf, Fault> {
 
 /// The manifest beside a dump. One that is there and cannot be read is damage, not absence: with
 /// it the checksums are gone.
-fn manifest_of(dump: &Path) -> Result<Option<(PathBuf, Manifest)>, Fault> {
+pub(super) fn manifest_of(dump: &Path) -> Result<Option<(PathBuf, Manifest)>, Fault> {
     let Some(path) = beside(dump).filter(|path| path.exists()) else { return Ok(None) };
     match Manifest::read(&path) {
         Some(manifest) => Ok(Some((path, manifest))),
@@ -117,7 +136,7 @@ fn manifest_of(dump: &Path) -> Result<Option<(PathBuf, Manifest)>, Fault> {
     }
 }
 
-fn recorded(manifest: &Option<(PathBuf, Manifest)>, path: &Path) -> Option<String> {
+pub(super) fn recorded(manifest: &Option<(PathBuf, Manifest)>, path: &Path) -> Option<String> {
     let (_, manifest) = manifest.as_ref()?;
     let name = path.file_name()?.to_str()?;
     manifest.files.iter().find(|file| file.name == name).map(|file| file.sha256.clone())

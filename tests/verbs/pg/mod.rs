@@ -1,8 +1,11 @@
 //! Twins of `src/verbs/pg`.
 
 mod dump;
+#[cfg(feature = "age")]
+mod encrypted;
 mod external;
 mod restore;
+mod upload;
 mod verify;
 
 use crate::support::Cluster;
