@@ -42,7 +42,7 @@ mod worker;
 
 pub use approval::{Sign, Terminal};
 pub use begin::declared;
-pub use diagnose::{Sources, diagnose};
+pub use diagnose::{Sources, diagnose, used_up};
 pub use effects::{External, Repeat};
 pub use failpoint::POINTS;
 #[cfg(feature = "failpoints")]
@@ -50,7 +50,7 @@ pub use failpoint::reach;
 pub use flight::{Flight, GUARD, Landed};
 pub use gate::{Host, HostSetup, Mode, OnFailure, Wishes};
 pub use inputs::call_text;
-pub use options::{ItemOptions, options};
+pub use options::{ItemOptions, options, wrong_option};
 pub use planned::{Planned, register_planned};
 pub use policy::Foretold;
 pub use rehearsed::Rehearsal;
