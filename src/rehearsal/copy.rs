@@ -142,6 +142,9 @@ impl Copy {
             shaped::sample(&self.server, START, percent, ledger)?;
             self.left_out.push(msg!("rehearsal.left.sampled", percent = percent));
         }
+        if !rules.is_empty() || wanted.sample.is_some() {
+            shaped::refresh(&self.server, START)?;
+        }
         Ok(())
     }
 
@@ -207,10 +210,10 @@ impl Copy {
         self.admin(START)
     }
 
-    /// The address of the copy, for people and for children.
+    /// The address of the copy, for people and for children: with the role that the run has, and
+    /// the settings of its sessions.
     pub fn url(&self) -> String {
-        let user = format!("user={}", self.user);
-        self.server.url(&self.database).replace("user=postgres", &user)
+        self.server.url_as(&self.database, &self.user, &self.pattern.startup_options())
     }
 
     /// A folder that is removed with the copy.
@@ -278,7 +281,10 @@ impl Copy {
         for sql in &roles {
             if let Err(fault) = self.execute(ADMIN, sql) {
                 let why = fault.detail.unwrap_or(fault.message);
-                self.left_out.push(format!("{sql}: {why}"));
+                // The value of a setting may be a secret of the application's.
+                let setting = sql.split_once(" TO ").filter(|_| sql.starts_with("ALTER"));
+                let shown = setting.map_or(sql.as_str(), |(name, _)| name);
+                self.left_out.push(format!("{shown}: {why}"));
             }
         }
     }
@@ -356,6 +362,9 @@ fn of_server(
     copy.source_version = server;
     copy.schema = schema;
     copy.source_sizes = sizes;
+    if copy.surroundings.plain_postgres && copy.user == "postgres" {
+        copy.left_out.push(msg!("rehearsal.left.superuser"));
+    }
     if !libraries.is_empty() {
         copy.left_out.push(msg!("rehearsal.left.libraries", libraries = libraries));
     }
