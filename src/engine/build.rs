@@ -9,7 +9,9 @@ use rhai::{AST, Dynamic, Engine, EvalAltResult, OptimizationLevel, Position};
 
 use super::memory::{Busy, Full};
 use super::resolver::Resolver;
-use crate::host::{FaultValue, Host, Planned, Sources, diagnose, register, register_planned};
+use crate::host::{
+    FaultValue, Host, Planned, Sources, diagnose, register, register_planned, used_up,
+};
 use crate::model::Fault;
 
 /// What a script may use up.
@@ -177,12 +179,6 @@ fn sleep(host: &Rc<Host>, seconds: f64) -> Result<(), Box<EvalAltResult>> {
     }
     let slept = host.pause(Duration::from_secs_f64(seconds));
     slept.map_err(|trouble| trouble.raise(Position::NONE))
-}
-
-fn used_up(what: String) -> Fault {
-    Fault::failed("limit", crate::msg!("host.limit", what = what))
-        .cause(crate::msg!("host.limit.cause"))
-        .remedy(crate::msg!("host.limit.remedy"))
 }
 
 /// What `catch (e)` gives: the fields of a fault.

@@ -38,9 +38,9 @@ impl Full {
 /// How long this thread has worked without any verb: what the script itself computes.
 #[derive(Default)]
 pub(super) struct Busy {
-    at: Cell<u64>,
+    at: Cell<Duration>,
     calls: Cell<u64>,
-    sum: Cell<u64>,
+    sum: Cell<Duration>,
 }
 
 impl Busy {
@@ -52,14 +52,21 @@ impl Busy {
         if same {
             self.sum.set(self.sum.get() + now.saturating_sub(before));
         }
-        self.sum.get() / 1_000_000_000
+        self.sum.get().as_secs()
     }
 }
 
-/// Nanoseconds that this thread had a processor.
-fn worked() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-    text.split_whitespace().next()?.parse().ok()
+/// How long this thread had a processor.
+#[cfg(not(target_vendor = "apple"))]
+fn worked() -> Option<Duration> {
+    use rustix::time::{ClockId, clock_gettime};
+    clock_gettime(ClockId::ThreadCPUTime).try_into().ok()
+}
+
+/// Not known on this system.
+#[cfg(target_vendor = "apple")]
+fn worked() -> Option<Duration> {
+    None
 }
 
 fn look(flag: &Weak<AtomicBool>, most: u64) {
@@ -84,6 +91,19 @@ fn resident() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn time_counts_that_this_thread_worked_between_two_looks_without_a_call() {
+        let Some(before) = worked() else { return };
+        let busy = Busy::default();
+        busy.seconds(1);
+        while worked().is_some_and(|now| now < before + Duration::from_millis(20)) {}
+        busy.seconds(2);
+        assert_eq!(busy.sum.get(), Duration::ZERO, "a verb was called in between");
+        while worked().is_some_and(|now| now < before + Duration::from_millis(40)) {}
+        busy.seconds(2);
+        assert!(busy.sum.get() >= Duration::from_millis(10), "{:?}", busy.sum.get());
+    }
 
     #[test]
     fn what_is_taken_is_seen() {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::gate::Host;
 use super::stop::Trouble;
+use super::worker::no_worker;
 use crate::journal::{Lease, LeaseWish, RunState, TakeOver, started_by};
 use crate::model::{Action, EventKind, Fault, FaultKind, FinalState};
 use crate::msg;
@@ -50,7 +51,7 @@ impl Host {
         let (ledger, epoch) = {
             let worker = self.worker.borrow();
             let Some(worker) = worker.as_ref() else {
-                return Err(Fault::failed("internal", "no worker").into());
+                return Err(no_worker().into());
             };
             (worker.ledger.clone(), worker.lease.as_ref().map_or(0, |lease| lease.epoch))
         };

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::gate::{Host, Mode};
 use super::inputs::is_own;
+use super::options::{bad_span, wrong_option};
 use super::stop::Trouble;
 use super::value::from_json;
 use super::verb::Call;
@@ -86,13 +87,7 @@ impl Host {
         let id = call.text(0);
         let options: PlaybookOptions = call.options(1)?;
         if let Some(takes) = &options.takes {
-            parse_estimate(takes).map_err(|text| {
-                Fault::usage(
-                    "wrong-option",
-                    msg!("host.wrong-option", verb = "playbook", option = "takes"),
-                )
-                .detail(msg!("host.not-a-duration", text = text))
-            })?;
+            parse_estimate(takes).map_err(|text| bad_span("playbook", "takes", &text))?;
         }
         let declared = options
             .params
@@ -299,11 +294,7 @@ pub fn declared(name: String, given: Value) -> Result<Declared, Fault> {
     };
     let options: ParameterOptions =
         serde_json::from_value(Value::Object(map.clone())).map_err(|error| {
-            Fault::usage(
-                "wrong-option",
-                msg!("host.wrong-option", verb = "playbook", option = format!("params.{name}")),
-            )
-            .detail(error.to_string())
+            wrong_option("playbook", &format!("params.{name}")).detail(error.to_string())
         })?;
     Ok(Declared {
         name,

@@ -12,10 +12,11 @@ use std::time::Duration;
 
 use super::gate::Host;
 use super::options::ItemOptions;
+use super::worker::second_session;
 use crate::model::{Fault, format_span};
 use crate::msg;
 use crate::postgres::catalog::{Blocker, Standstill, holders, standstill};
-use crate::postgres::{ConnectOptions, DbError, connect, team_remedy};
+use crate::postgres::{DbError, team_remedy};
 use crate::sql::{Lock, Piece, Splitter, classify};
 
 /// lock_not_available.
@@ -72,8 +73,7 @@ impl Host {
         let limit = Duration::from_millis(self.lock_timeout_ms() as u64);
         let every = (limit / 5).clamp(Duration::from_millis(10), Duration::from_millis(500));
         tokio::time::sleep(every).await;
-        let options = ConnectOptions { pin: false, ..ConnectOptions::default() };
-        if let Ok(second) = connect(session.target(), &options).await {
+        if let Ok(second) = second_session(session.target()).await {
             while let Ok(found) = standstill(&second, session.backend_pid()).await {
                 if found.is_some() {
                     *self.lock_watch.seen.borrow_mut() = found;

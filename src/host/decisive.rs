@@ -12,9 +12,10 @@ use super::failpoint::sent;
 use super::gate::{Host, Mode};
 use super::stop::{Stop, Trouble};
 use super::tidy::Behind;
+use super::worker::second_session;
 use crate::model::{EventKind, Fault};
 use crate::msg;
-use crate::postgres::{ConnectOptions, DbError, Session, SimpleResult, connect};
+use crate::postgres::{DbError, Session, SimpleResult};
 
 /// So long nobody asks what it is doing, and Ctrl-C does not touch it.
 const UNHURRIED: Duration = Duration::from_secs(5);
@@ -156,8 +157,7 @@ async fn unanswered(session: &Session) -> DbError {
 }
 
 async fn doing(session: &Session) -> Doing {
-    let options = ConnectOptions { pin: false, ..ConnectOptions::default() };
-    let second = match connect(session.target(), &options).await {
+    let second = match second_session(session.target()).await {
         Ok(second) => second,
         // A server that refuses, or is full, may be at work on the message all the same.
         Err(fault) if fault.code == "timeout" => return Doing::Silent,

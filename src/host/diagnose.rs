@@ -138,6 +138,13 @@ fn unwrap<'e>(
     }
 }
 
+/// The script used up what it may: `what`.
+pub fn used_up(what: String) -> Fault {
+    Fault::failed("limit", msg!("host.limit", what = what))
+        .cause(msg!("host.limit.cause"))
+        .remedy(msg!("host.limit.remedy"))
+}
+
 /// An error that the script made itself.
 fn of_script(error: &EvalAltResult) -> Fault {
     match error {
@@ -164,11 +171,7 @@ fn of_script(error: &EvalAltResult) -> Fault {
         | EvalAltResult::ErrorDataTooLarge(..)
         | EvalAltResult::ErrorStackOverflow(_)
         | EvalAltResult::ErrorTooManyVariables(_)
-        | EvalAltResult::ErrorTooManyModules(_) => {
-            Fault::failed("limit", msg!("host.limit", what = plain(error)))
-                .cause(msg!("host.limit.cause"))
-                .remedy(msg!("host.limit.remedy"))
-        }
+        | EvalAltResult::ErrorTooManyModules(_) => used_up(plain(error)),
         EvalAltResult::ErrorModuleNotFound(path, _) => {
             Fault::usage("unknown-module", msg!("host.unknown-module", path = path))
         }

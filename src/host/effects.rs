@@ -14,6 +14,7 @@ use super::gate::Host;
 use super::scope::Transaction;
 use super::stop::Trouble;
 use super::transaction::StatementTrouble;
+use super::worker::no_worker;
 use crate::journal::IntentState;
 use crate::model::{Action, Effect, EventKind, Fault, FaultKind};
 use crate::msg;
@@ -295,7 +296,7 @@ impl Host {
         let (lead, tail, pins) = {
             let worker = self.worker.borrow();
             let Some(worker) = worker.as_ref() else {
-                return Err(Fault::failed("internal", "no worker").into());
+                return Err(no_worker().into());
             };
             let epoch = worker.lease.as_ref().map_or(0, |lease| lease.epoch);
             let settled = worker.ledger.mark_sql(&self.run_id().0, &key, ordinal);

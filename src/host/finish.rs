@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::rc::Rc;
-use std::time::Instant;
 
 use rhai::{Engine, EvalAltResult, NativeCallContext};
 use serde_json::{Value, json};
@@ -414,11 +413,6 @@ impl Host {
         }
         let closing = ledger.close_run(&session, &run.0, state, &head, report, epoch);
         self.looked_after(&session, closing).map_err(|error| self.db_fault(error).into())
-    }
-
-    /// The time since the host began, for callers that measure.
-    pub fn since_start(&self) -> Instant {
-        Instant::now() - std::time::Duration::from_millis(self.recorder.borrow().elapsed_ms())
     }
 }
 

@@ -42,7 +42,7 @@ mod worker;
 
 pub use approval::{Sign, Terminal};
 pub use begin::declared;
-pub use diagnose::{Sources, diagnose};
+pub use diagnose::{Sources, diagnose, used_up};
 pub use effects::{External, Repeat};
 pub use failpoint::POINTS;
 #[cfg(feature = "failpoints")]
@@ -51,7 +51,7 @@ pub use finish::keep_report;
 pub use flight::{Flight, GUARD, Landed};
 pub use gate::{Host, HostSetup, Mode, OnFailure, Wishes};
 pub use inputs::call_text;
-pub use options::{ItemOptions, options};
+pub use options::{ItemOptions, options, wrong_option};
 pub use planned::{Planned, register_planned};
 pub use policy::{ForeseenCommand, Foresight, Foretold, makes_backup};
 pub use rehearsed::Rehearsal;

@@ -22,11 +22,14 @@ pub fn options<T: DeserializeOwned>(verb: &str, map: &Dynamic) -> Result<T, Faul
         let path = error.path().to_string();
         let text = error.into_inner().to_string();
         unknown_field(verb, &text).unwrap_or_else(|| {
-            Fault::usage("wrong-option", msg!("host.wrong-option", verb = verb, option = path))
-                .detail(text)
-                .remedy(msg!("host.see-verb", verb = verb))
+            wrong_option(verb, &path).detail(text).remedy(msg!("host.see-verb", verb = verb))
         })
     })
+}
+
+/// An option of a verb that has a value which it cannot have.
+pub fn wrong_option(verb: &str, option: &str) -> Fault {
+    Fault::usage("wrong-option", msg!("host.wrong-option", verb = verb, option = option))
 }
 
 /// serde says: unknown field `tkes`, expected one of `takes`, `undo`.
@@ -116,11 +119,7 @@ impl ItemOptions {
             parse_span(every).map_err(|text| bad_span(verb, "retry.every", &text))?;
         }
         if self.every_run.is_some() && !matches!(verb, "check" | "verify") {
-            return Err(Fault::usage(
-                "wrong-option",
-                msg!("host.wrong-option", verb = verb, option = "every_run"),
-            )
-            .remedy(msg!("host.every-run.remedy")));
+            return Err(wrong_option(verb, "every_run").remedy(msg!("host.every-run.remedy")));
         }
         if self.guard.is_some() {
             return Err(Fault::usage("not-built", msg!("host.guard-not-built")));
@@ -128,11 +127,8 @@ impl ItemOptions {
         if let Some(level) = &self.isolation {
             let known = ["read committed", "repeatable read", "serializable"];
             if !known.contains(&level.to_lowercase().as_str()) {
-                return Err(Fault::usage(
-                    "wrong-option",
-                    msg!("host.wrong-option", verb = verb, option = "isolation"),
-                )
-                .detail(msg!("host.known-options", options = known.join(", "))));
+                return Err(wrong_option(verb, "isolation")
+                    .detail(msg!("host.known-options", options = known.join(", "))));
             }
         }
         Ok(self)
@@ -169,8 +165,8 @@ impl ItemOptions {
     }
 }
 
-fn bad_span(verb: &str, option: &str, text: &str) -> Fault {
-    Fault::usage("wrong-option", msg!("host.wrong-option", verb = verb, option = option))
+pub(super) fn bad_span(verb: &str, option: &str, text: &str) -> Fault {
+    wrong_option(verb, option)
         .detail(msg!("host.not-a-duration", text = text))
         .remedy(msg!("host.durations"))
 }

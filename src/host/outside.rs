@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use super::diagnose::used_up;
 use super::gate::Host;
 use super::stop::Trouble;
 use crate::model::{EventKind, Fault, ItemKind};
@@ -45,9 +46,7 @@ impl Host {
         let count = self.remarks.get() + 1;
         self.remarks.set(count);
         if count > MOST_REMARKS {
-            let what = msg!("host.limit.remarks", count = MOST_REMARKS);
-            let fault = Fault::failed("limit", msg!("host.limit", what = what))
-                .remedy(msg!("host.limit.remedy"));
+            let fault = used_up(msg!("host.limit.remarks", count = MOST_REMARKS));
             self.fall(&Rc::new(fault.clone()));
             return Err(fault);
         }

@@ -15,6 +15,7 @@ use super::gate::{Host, Mode};
 use super::scope::{Frame, Transaction};
 use super::stop::{Stop, Trouble};
 use super::tidy::Behind;
+use super::worker::no_worker;
 use crate::journal::{StepRow, StepState};
 use crate::model::{EventKind, Fault, FinalState, parse_span};
 use crate::msg;
@@ -110,12 +111,13 @@ impl Host {
         })?;
         failpoint!("after-sql");
         self.notices(&session)?;
-        self.own_part(&lead, sql, answer).map_err(|error| {
-            if catches && !error.connection_lost {
-                let _ = self.back_to_savepoint(&session);
+        match self.own_part(&lead, sql, answer) {
+            Ok(results) => Ok(results),
+            Err(error) => {
+                self.back_to_savepoint(&session, &error)?;
+                Err(StatementTrouble::Server(Box::new(error)))
             }
-            StatementTrouble::Server(Box::new(error))
-        })
+        }
     }
 
     /// Waits for a message that begins a transaction and ends it; leaves none open.
@@ -133,11 +135,18 @@ impl Host {
         answer
     }
 
-    fn back_to_savepoint(&self, session: &Session) -> Result<(), Trouble> {
+    /// Behind a statement that the server refused, where the playbook may catch that. What the
+    /// server says of the way back does not matter: the refusal is the fault.
+    ///
+    /// # Errors
+    /// What ends the wait: nothing may be caught over a stop.
+    fn back_to_savepoint(&self, session: &Session, error: &DbError) -> Result<(), Trouble> {
+        if !self.setup.catches || error.connection_lost {
+            return Ok(());
+        }
         let back =
             session.batch("ROLLBACK TO SAVEPOINT runsheet_verb; RELEASE SAVEPOINT runsheet_verb");
-        let _ = self.wait(back)?;
-        Ok(())
+        self.wait(back).map(drop)
     }
 
     /// A query inside the step's transaction.
@@ -189,12 +198,13 @@ impl Host {
         })?;
         failpoint!("after-sql");
         self.notices(&session)?;
-        answer.map_err(|error| {
-            if catches && !error.connection_lost {
-                let _ = self.back_to_savepoint(&session);
+        match answer {
+            Ok(value) => Ok(value),
+            Err(error) => {
+                self.back_to_savepoint(&session, &error)?;
+                Err(self.db_fault(error).into())
             }
-            self.db_fault(error).into()
-        })
+        }
     }
 
     /// Ends the step's transaction with its journal row. `Ok(false)`: the answer was lost and the
@@ -217,7 +227,7 @@ impl Host {
         let (done, pin, lease, ledger) = {
             let worker = self.worker.borrow();
             let Some(worker) = worker.as_ref() else {
-                return Err(Fault::failed("internal", "no worker").into());
+                return Err(no_worker().into());
             };
             let epoch = worker.lease.as_ref().map_or(0, |lease| lease.epoch);
             let run = self.run_id();
@@ -290,7 +300,7 @@ impl Host {
         let steps = {
             let worker = self.worker.borrow();
             let Some(ledger) = worker.as_ref().map(|worker| worker.ledger.clone()) else {
-                return Err(Fault::failed("internal", "no worker").into());
+                return Err(no_worker().into());
             };
             drop(worker);
             self.wait(ledger.steps(&session, &self.run_id().0))?

@@ -97,11 +97,6 @@ impl Call<'_, '_> {
         self.at(index).into_string().unwrap_or_default()
     }
 
-    /// A text argument that may be missing.
-    pub fn maybe_text(&self, index: usize) -> Option<String> {
-        self.at(index).into_string().ok()
-    }
-
     /// An integer argument.
     pub fn int(&self, index: usize) -> Option<i64> {
         self.at(index).as_int().ok()

@@ -16,7 +16,8 @@ use crate::journal::{Lease, Ledger};
 use crate::model::{EventKind, Fault, FaultKind, quote_literal};
 use crate::msg;
 use crate::postgres::{
-    ConnectOptions, DbError, Identity, Rows, Session, Target, catalog, decorate, wait_ready,
+    ConnectOptions, DbError, Identity, Rows, Session, Target, catalog, connect, decorate,
+    wait_ready,
 };
 
 /// The oldest server that the ledger's functions run on: `pg_current_xact_id` came with 13.
@@ -199,7 +200,7 @@ impl Host {
         self.session()?;
         match &*self.worker.borrow() {
             Some(worker) => Ok(worker.identity.clone()),
-            None => Err(Fault::failed("internal", "no worker").into()),
+            None => Err(no_worker().into()),
         }
     }
 
@@ -218,7 +219,7 @@ impl Host {
     ///
     /// # Errors
     /// The server's answer.
-    pub fn read_only_query(self: &Rc<Self>, sql: &str, params: &[Value]) -> Result<Rows, Trouble> {
+    fn read_only_query(self: &Rc<Self>, sql: &str, params: &[Value]) -> Result<Rows, Trouble> {
         let session = self.session()?;
         // The SELECT takes the snapshot: after it the transaction cannot be made READ WRITE again.
         let begin = match self.statement_timeout_ms() {
@@ -299,6 +300,19 @@ impl Host {
     pub fn fatal(fault: Fault) -> Trouble {
         Stop::Failed(Rc::new(fault)).into()
     }
+}
+
+/// A session of its own beside the run's, for a few questions: who waits for whom, how far it is.
+///
+/// # Errors
+/// As [`connect`].
+pub(super) async fn second_session(target: &Target) -> Result<Session, Fault> {
+    connect(target, &ConnectOptions { pin: false, ..ConnectOptions::default() }).await
+}
+
+/// Where a connection was made a moment ago, and is not there.
+pub(super) fn no_worker() -> Fault {
+    Fault::failed("internal", "no worker")
 }
 
 /// `number` as the server counts: 120017 for 12.17.

@@ -113,11 +113,6 @@ impl Account {
         }
     }
 
-    /// Is there no file?
-    pub fn is_absent(&self) -> bool {
-        self.chains.is_empty()
-    }
-
     /// What stands, as far as the file knows: done and not taken back.
     pub fn standing(&self) -> Vec<&str> {
         let undone =

@@ -226,11 +226,6 @@ impl Recorder {
         let _ = self.flush();
         self.sink.finish();
     }
-
-    /// Milliseconds since the recorder began.
-    pub fn elapsed_ms(&self) -> u64 {
-        self.started.elapsed().as_millis() as u64
-    }
 }
 
 impl Drop for Recorder {

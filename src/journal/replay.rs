@@ -53,6 +53,10 @@ impl Recorded {
             Self::Item { key, .. } | Self::Step { key, .. } => key,
         }
     }
+
+    fn is_step(&self) -> bool {
+        matches!(self, Self::Step { .. })
+    }
 }
 
 /// The recorded sequence, consumed from the front.
@@ -61,6 +65,8 @@ pub struct Replay {
     sequence: VecDeque<Recorded>,
     intents: HashMap<(String, u32), IntentRow>,
     steps: usize,
+    /// Steps among the sequence.
+    steps_left: usize,
     partly: Vec<String>,
 }
 
@@ -101,7 +107,8 @@ impl Replay {
         }
         let intents =
             intents.into_iter().map(|row| ((row.key.clone(), row.ordinal), row)).collect();
-        Self { sequence, intents, steps: count, partly }
+        let steps_left = sequence.iter().filter(|met| met.is_step()).count();
+        Self { sequence, intents, steps: count, steps_left, partly }
     }
 
     /// Steps that never ended, and of whose effects some took place: their keys.
@@ -118,6 +125,7 @@ impl Replay {
     /// may have begun some.
     pub fn end(&mut self) {
         self.sequence.clear();
+        self.steps_left = 0;
     }
 
     /// How many journaled steps were done.
@@ -183,7 +191,9 @@ impl Replay {
             Some(Recorded::Item { key: recorded, .. } | Recorded::Step { key: recorded, .. })
                 if recorded == key =>
             {
-                Ok(self.sequence.pop_front())
+                let met = self.sequence.pop_front();
+                self.steps_left -= usize::from(met.as_ref().is_some_and(Recorded::is_step));
+                Ok(met)
             }
             Some(other) => Err(diverged(other.name(), key)),
         }
@@ -192,7 +202,7 @@ impl Replay {
     /// Is what comes next kept only because the run ended well? Behind the last step there are
     /// checks and reads, which may be made once more.
     pub fn in_tail(&self) -> bool {
-        !self.is_over() && !self.sequence.iter().any(|met| matches!(met, Recorded::Step { .. }))
+        !self.is_over() && self.steps_left == 0
     }
 
     /// Steps that were appended to the playbook since come before what was checked at the end.

@@ -20,7 +20,7 @@ pub use objects::{
     has_table, has_type, index, row_count, table_size, tables,
 };
 pub use rights::{Missing, RIGHTS, is_superuser, missing_privileges};
-pub use surroundings::{schema_statements, table_sizes};
+pub use surroundings::{SETTING_VALUE, schema_statements, table_sizes};
 pub use watch::watched;
 
 use serde::de::DeserializeOwned;

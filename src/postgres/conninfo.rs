@@ -277,6 +277,14 @@ impl Target {
         }
     }
 
+    /// What libpq takes as `options`: the given ones, and the search path.
+    pub fn startup_options(&self) -> String {
+        let Some(path) = &self.search_path else { return self.options.clone() };
+        // The server splits options at spaces; a backslash keeps one.
+        let path = path.replace('\\', "\\\\").replace(' ', "\\ ");
+        format!("{} -c search_path={path}", self.options).trim().to_string()
+    }
+
     /// The variables that lead a child process such as pg_dump to the same place. Without the
     /// password: see [`Target::write_passfile`], whose path belongs into `PGPASSFILE`.
     pub fn libpq_env(&self) -> Vec<(String, String)> {
@@ -285,12 +293,7 @@ impl Target {
             HostSpec::Unix(directory) => directory.display().to_string(),
         });
         let ports = self.hosts.iter().map(|(_, port)| port.to_string());
-        let mut options = self.options.clone();
-        if let Some(path) = &self.search_path {
-            // The server splits options at spaces; a backslash keeps one.
-            let path = path.replace('\\', "\\\\").replace(' ', "\\ ");
-            options = format!("{options} -c search_path={path}").trim().to_string();
-        }
+        let options = self.startup_options();
         let mut out = vec![
             ("PGHOST", hosts.collect::<Vec<_>>().join(",")),
             ("PGPORT", ports.collect::<Vec<_>>().join(",")),

@@ -146,6 +146,9 @@ impl Copy {
             shaped::sample(&self.home, &self.start, percent, ledger)?;
             self.left_out.push(msg!("rehearsal.left.sampled", percent = percent));
         }
+        if !rules.is_empty() || wanted.sample.is_some() {
+            shaped::refresh(&self.home, &self.start)?;
+        }
         Ok(())
     }
 
@@ -214,9 +217,10 @@ impl Copy {
         self.admin(&self.start)
     }
 
-    /// The address of the copy, for people; on a private server for children, too.
+    /// The address of the copy, for people, and on a private server for children, too: with the role
+    /// that the run has, and the settings of its sessions.
     pub fn url(&self) -> String {
-        self.home.url(&self.database, &self.user)
+        self.home.url(&self.database, &self.user, &self.pattern.startup_options())
     }
 
     /// A folder that is removed with the copy.
@@ -294,7 +298,7 @@ impl Copy {
         for sql in &roles {
             if let Err(fault) = self.execute(self.home.admin_name(), sql) {
                 let why = fault.detail.unwrap_or(fault.message);
-                self.left_out.push(format!("{sql}: {why}"));
+                self.left_out.push(format!("{}: {why}", harmless_part(sql)));
             }
         }
     }
@@ -311,7 +315,7 @@ impl Copy {
                 Ok(()) => self.surroundings.dress.push(sql),
                 Err(fault) => {
                     let why = fault.detail.unwrap_or(fault.message);
-                    self.left_out.push(format!("{here}: {why}"));
+                    self.left_out.push(format!("{}: {why}", harmless_part(&here)));
                 }
             }
         }
@@ -370,6 +374,12 @@ impl Copy {
         self.left_out.extend(missing);
         Ok(())
     }
+}
+
+/// The value of a setting may be a secret of the application's.
+fn harmless_part(sql: &str) -> &str {
+    let setting = sql.split_once(" TO ").filter(|_| sql.starts_with("ALTER"));
+    setting.map_or(sql, |(name, _)| name)
 }
 
 fn private(
@@ -431,6 +441,9 @@ fn of_server(
         Some(Origin { database: identity.database, system_identifier: identity.system_identifier });
     copy.schema = schema;
     copy.source_sizes = sizes;
+    if copy.surroundings.plain_postgres && copy.user == "postgres" {
+        copy.left_out.push(msg!("rehearsal.left.superuser"));
+    }
     if !libraries.is_empty() {
         copy.left_out.push(msg!("rehearsal.left.libraries", libraries = libraries));
     }

@@ -25,9 +25,11 @@ pub(super) struct At<'a> {
     pub(super) arguments: &'a [String],
     /// Behind the end of this step, from 1.
     pub(super) number: usize,
+    /// Its title.
+    pub(super) title: &'a str,
 }
 
-/// Kills and resumes; None where the run had ended before it could be killed.
+/// Kills and resumes; None where the run had ended well before it could be killed.
 ///
 /// # Errors
 /// The program cannot be started; Ctrl-C.
@@ -45,10 +47,13 @@ pub(super) fn kill_and_resume(wanted: &Wanted, at: &At<'_>) -> Result<Option<Cra
         std::thread::sleep(LOOK);
     };
     let status = first.wait(wanted)?;
-    let (Some((run, after)), Some(9)) = (killed, status.1) else { return Ok(None) };
+    let told = |after, exit| CrashTold { after, exit, same: false, differs: Vec::new() };
+    let (Some((run, after)), Some(9)) = (killed, status.1) else {
+        return Ok((status.0 != 0).then(|| told(at.title.to_string(), status.0)));
+    };
     wanted.tell("crash", &msg!("rehearsal.killed", title = after));
     let (exit, _) = start(at, Some(&run))?.wait(wanted)?;
-    Ok(Some(CrashTold { after, exit, same: false, differs: Vec::new() }))
+    Ok(Some(told(after, exit)))
 }
 
 /// A child that is killed when nobody waits for it any more.

@@ -152,11 +152,12 @@ pub(super) fn estimates(
 }
 
 /// Where the locks that others wait for were other ones than was said before, of steps that were
-/// seen through beforehand. `known`: tables that were there before the run.
+/// seen through beforehand. `resolve`: the table that a name of a statement means, where it was there
+/// before the run ([`resolved`]).
 pub(super) fn lock_differences(
     forward: &PassTold,
     foretold: &BTreeMap<String, Vec<String>>,
-    known: impl Fn(&str) -> bool,
+    resolve: impl Fn(&str) -> Option<String>,
 ) -> Vec<LockDifference> {
     let mut found = Vec::new();
     for step in &forward.steps {
@@ -166,8 +167,7 @@ pub(super) fn lock_differences(
         let mut tables: BTreeMap<String, (usize, usize)> = BTreeMap::new();
         for lock in foretold {
             let Some((mode, table)) = lock.split_once(" on ") else { continue };
-            let table = if table.contains('.') { table.into() } else { format!("public.{table}") };
-            if known(&table) {
+            if let Some(table) = resolve(table) {
                 let both = tables.entry(table).or_default();
                 both.0 = both.0.max(lock_strength(mode));
             }
@@ -185,6 +185,26 @@ pub(super) fn lock_differences(
         }
     }
     found
+}
+
+/// The table of a schema that a name in SQL means: of a name without a schema the one in `public`,
+/// else the only one of that name.
+pub(super) fn resolved(name: &str, schema: &BTreeMap<String, String>) -> Option<String> {
+    let known = |name: &str| schema.contains_key(&format!("relation {name}"));
+    if name.contains('.') {
+        return known(name).then(|| name.to_string());
+    }
+    let public = format!("public.{name}");
+    if known(&public) {
+        return Some(public);
+    }
+    let ending = format!(".{name}");
+    let relations = schema.keys().filter_map(|key| key.strip_prefix("relation "));
+    let mut found = relations.filter(|full| full.ends_with(&ending));
+    match (found.next(), found.next()) {
+        (Some(one), None) => Some(one.to_string()),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -246,7 +266,8 @@ mod tests {
             said("more", &["ROW EXCLUSIVE on t"]),
             said("less", &["SHARE on public.t", "ACCESS EXCLUSIVE on new"]),
         ]);
-        let found = lock_differences(&forward, &foretold, |table| table == "public.t");
+        let schema = BTreeMap::from([("relation public.t".to_string(), String::new())]);
+        let found = lock_differences(&forward, &foretold, |name| resolved(name, &schema));
         let named: Vec<_> = found
             .iter()
             .map(|one| (one.step.as_str(), one.foretold.as_deref(), one.taken.as_deref()))
@@ -255,5 +276,16 @@ mod tests {
             named,
             [("more", None, Some("ACCESS EXCLUSIVE")), ("less", Some("SHARE"), None)]
         );
+    }
+
+    #[test]
+    fn a_name_without_a_schema_means_the_table_of_public_or_the_only_one() {
+        let names = ["public.users", "app.users", "app.\"Order\"", "a.twice", "b.twice"];
+        let schema = names.map(|name| (format!("relation {name}"), String::new())).into();
+        let found = |name: &str| resolved(name, &schema);
+        assert_eq!(found("users").as_deref(), Some("public.users"));
+        assert_eq!(found("app.users").as_deref(), Some("app.users"));
+        assert_eq!(found("\"Order\"").as_deref(), Some("app.\"Order\""));
+        assert_eq!((found("twice"), found("new"), found("public.new")), (None, None, None));
     }
 }

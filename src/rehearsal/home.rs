@@ -210,11 +210,9 @@ impl Home {
     }
 
     /// Its address for people; a private server's for children, too.
-    pub(super) fn url(&self, database: &str, user: &str) -> String {
+    pub(super) fn url(&self, database: &str, user: &str, options: &str) -> String {
         match self {
-            Self::Private(server) => {
-                server.url(database).replace("user=postgres", &format!("user={user}"))
-            }
+            Self::Private(server) => server.url_as(database, user, options),
             Self::Given(given) => given.database(database).display(),
         }
     }

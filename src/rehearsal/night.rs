@@ -228,10 +228,10 @@ impl<'a> Night<'a> {
     fn reckon(&mut self) {
         let Some(forward) = &self.outcome.forward else { return };
         let (again, larger) = (self.outcome.again.as_ref(), &self.copy.larger);
-        let known = |table: &str| self.start.schema.contains_key(&format!("relation {table}"));
+        let resolve = |name: &str| downtime::resolved(name, &self.start.schema);
         let downtime = downtime::downtime(forward, again, larger);
         let estimates = downtime::estimates(forward, again, larger);
-        let differences = downtime::lock_differences(forward, &self.foretold, known);
+        let differences = downtime::lock_differences(forward, &self.foretold, resolve);
         (self.outcome.downtime, self.outcome.estimates) = (downtime, estimates);
         self.outcome.lock_differences = differences;
     }
@@ -347,10 +347,11 @@ impl<'a> Night<'a> {
     /// Kills a runner behind each item and resumes it.
     fn crash(&mut self, done: &Fingerprint) -> Result<(), Fault> {
         let Some(arguments) = &self.wanted.crash else { return Ok(()) };
-        let steps = self.outcome.forward.as_ref().map_or(0, |forward| forward.steps.len());
-        for number in 1..=steps {
+        let steps = self.outcome.forward.iter().flat_map(|forward| &forward.steps);
+        let titles: Vec<String> = steps.map(|step| step.title.clone()).collect();
+        for (title, number) in titles.iter().zip(1..) {
             self.begin_anew()?;
-            let at = crash::At { copy: self.copy, state: &self.state, arguments, number };
+            let at = crash::At { copy: self.copy, state: &self.state, arguments, number, title };
             let Some(mut told) = crash::kill_and_resume(self.wanted, &at)? else { continue };
             let mut print = self.print()?;
             for name in &self.outcome.varying {

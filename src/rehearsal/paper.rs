@@ -257,7 +257,8 @@ pub fn markdown(outcome: &Outcome) -> String {
     let mut out = format!("# {}\n\n", msg!("rehearsal.md.title", title = escaped(&outcome.title)));
     let verdict = match outcome.exit {
         0 if outcome.nothing_to_do => msg!("rehearsal.nothing-to-do"),
-        0 => msg!("rehearsal.verdict.well"),
+        0 if outcome.way_back == WayBackWord::Proven => msg!("rehearsal.verdict.well"),
+        0 => msg!("rehearsal.verdict.untried"),
         6 => msg!("rehearsal.verdict.back"),
         _ => msg!("rehearsal.verdict.forward"),
     };

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::model::{Fault, quote_ident, quote_literal};
 use crate::postgres::Session;
+use crate::postgres::catalog::SETTING_VALUE;
 
 /// What the copy's server and database have to be made with.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +22,8 @@ pub(super) struct Surroundings {
     pub(super) libraries: String,
     /// Bytes of the database.
     pub(super) size: u64,
+    /// The role `postgres`, which is a superuser on every copy, is none on the source.
+    pub(super) plain_postgres: bool,
     /// Foreign servers: the copy must not reach them.
     pub(super) foreign: Vec<String>,
 }
@@ -47,9 +50,7 @@ const ROLES: &str = "SELECT coalesce(json_agg(s ORDER BY n, s), '[]') FROM ( \
         pg_get_userbyid(member), CASE WHEN admin_option THEN ' WITH ADMIN OPTION' ELSE '' END) \
     FROM pg_auth_members WHERE pg_get_userbyid(member) !~ '^pg_' \
     UNION ALL SELECT 3, format('ALTER ROLE %I SET %I TO %s', pg_get_userbyid(s.setrole), \
-        split_part(c, '=', 1), CASE WHEN split_part(c, '=', 1) IN ('search_path', \
-        'temp_tablespaces', 'session_preload_libraries', 'local_preload_libraries') \
-        THEN substr(c, strpos(c, '=') + 1) ELSE quote_literal(substr(c, strpos(c, '=') + 1)) END) \
+        split_part(c, '=', 1), SETTING_VALUE) \
     FROM pg_db_role_setting s, unnest(s.setconfig) c WHERE s.setdatabase = 0 AND s.setrole <> 0 \
     ) AS all_of_them";
 
@@ -65,9 +66,7 @@ const DRESS: &str = "SELECT coalesce(json_agg(s ORDER BY n, s), '[]') FROM ( \
     UNION ALL SELECT 4, format('ALTER %s SET %I TO %s', CASE s.setrole WHEN 0 \
         THEN 'DATABASE {database}' \
         ELSE format('ROLE %I IN DATABASE {database}', pg_get_userbyid(s.setrole)) END, \
-        split_part(c, '=', 1), CASE WHEN split_part(c, '=', 1) IN ('search_path', \
-        'temp_tablespaces', 'session_preload_libraries', 'local_preload_libraries') \
-        THEN substr(c, strpos(c, '=') + 1) ELSE quote_literal(substr(c, strpos(c, '=') + 1)) END) \
+        split_part(c, '=', 1), SETTING_VALUE) \
     FROM pg_database d JOIN pg_db_role_setting s ON s.setdatabase = d.oid, unnest(s.setconfig) c \
     WHERE d.datname = current_database()) AS all_of_them";
 
@@ -87,19 +86,21 @@ pub(super) async fn of_source(session: &Session) -> Result<Surroundings, Fault> 
          'libraries', (SELECT reset_val FROM pg_settings WHERE name = 'shared_preload_libraries'), \
          'settings', (SELECT jsonb_agg(jsonb_build_array(name, reset_val)) \
             FROM pg_settings WHERE name = ANY ({SETTINGS}) AND reset_val NOT IN ('', 'minimal')), \
+         'bootstrap', (SELECT rolsuper FROM pg_roles WHERE rolname = 'postgres'), \
          'foreign', (SELECT coalesce(jsonb_agg(srvname), '[]') FROM pg_foreign_server)) \
          FROM pg_database d WHERE d.datname = current_database()"
     );
     let own = session.query(&sql, &[]).await?.first().cloned().unwrap_or(Value::Null);
     let text = |name: &str| own[name].as_str().unwrap_or_default().to_string();
     Ok(Surroundings {
-        roles: strings(ROLES).await?,
+        roles: strings(&ROLES.replace("SETTING_VALUE", SETTING_VALUE)).await?,
         locale: locale(&own),
         encoding: text("encoding_name"),
-        dress: strings(DRESS).await?,
+        dress: strings(&DRESS.replace("SETTING_VALUE", SETTING_VALUE)).await?,
         settings: serde_json::from_value(own["settings"].clone()).unwrap_or_default(),
         libraries: text("libraries"),
         size: own["size"].as_u64().unwrap_or(0),
+        plain_postgres: own["bootstrap"] == Value::Bool(false),
         foreign: serde_json::from_value(own["foreign"].clone()).unwrap_or_default(),
     })
 }

@@ -16,17 +16,20 @@ pub(super) const GENERATED: u64 = 100;
 /// Tables with at most so many rows are kept whole by a sample.
 const WHOLE: u32 = 1_000;
 
-/// Keeps a part of the rows, and every row that a kept one refers to, however far away. Triggers
-/// and foreign keys sleep meanwhile, for the whole is sound again at the end.
+/// Keeps a part of the rows, and every row that a kept one refers to, however far away; all rows of
+/// an extension's own tables, which are its data and nobody's. Triggers and foreign keys sleep
+/// meanwhile, for the whole is sound again at the end.
 const SAMPLE: &str = r#"SET session_replication_role = replica;
 DO $sample$ DECLARE one record; grown bigint; added bigint; BEGIN
 CREATE TEMP TABLE runsheet_kept (tab oid, at tid, PRIMARY KEY (tab, at));
-FOR one IN SELECT c.oid, c.oid::regclass AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+FOR one IN SELECT c.oid, c.oid::regclass AS name, EXISTS (SELECT FROM pg_depend d
+      WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') AS of_extension
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_'
     AND n.nspname NOT IN ('information_schema', LEDGER) LOOP
-  EXECUTE format('INSERT INTO runsheet_kept SELECT %s, r.ctid FROM ONLY %s AS r WHERE
+  EXECUTE format('INSERT INTO runsheet_kept SELECT %s, r.ctid FROM ONLY %s AS r WHERE %s OR
     (SELECT count(*) FROM (SELECT FROM ONLY %s LIMIT WHOLE + 1) AS few) <= WHOLE
-    OR abs(hashtext(r::text)::bigint) %% 10000 < PARTS', one.oid, one.name, one.name);
+    OR abs(hashtext(r::text)::bigint) %% 10000 < PARTS', one.oid, one.name, one.of_extension::text, one.name);
 END LOOP;
 LOOP grown := 0;
   FOR one IN SELECT k.confrelid AS parent_oid, k.conrelid AS child_oid, k.confrelid::regclass AS parent,
@@ -102,6 +105,22 @@ pub(super) fn mask(
     Ok(())
 }
 
+/// In the order in which they were restored, and so can be filled; one that cannot is emptied.
+const REFRESH: &str = "DO $$ DECLARE one regclass; BEGIN \
+    FOR one IN SELECT oid::regclass FROM pg_class WHERE relkind = 'm' AND relispopulated \
+        ORDER BY pg_class.oid LOOP \
+    BEGIN EXECUTE format('REFRESH MATERIALIZED VIEW %s', one); \
+    EXCEPTION WHEN OTHERS THEN \
+        EXECUTE format('REFRESH MATERIALIZED VIEW %s WITH NO DATA', one); END; END LOOP; END $$";
+
+/// Fills materialized views anew: they hold what was made of the rows as they were.
+///
+/// # Errors
+/// `scratch-sql-failed`.
+pub(super) fn refresh(server: &ScratchServer, database: &str) -> Result<(), Fault> {
+    server.execute(database, REFRESH)
+}
+
 /// Makes rows for every table. Gives those that got none, and why.
 ///
 /// # Errors
@@ -127,4 +146,27 @@ pub(super) fn generate(
         session.batch("COMMIT").await?;
         Ok(without)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::postgres::programs::Programs;
+    use crate::postgres::scratch::ScratchOptions;
+
+    #[test]
+    fn what_an_extension_brings_along_is_no_sample() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = ScratchOptions::new(Programs::new(None, None), folder.path(), "sample");
+        let server = ScratchServer::start(&options).unwrap();
+        server.create_database("shop").unwrap();
+        let run = |sql: &str| server.execute("shop", sql).unwrap();
+        run("CREATE TABLE known AS SELECT n FROM generate_series(1, 3000) n; \
+            CREATE TABLE rows AS SELECT n FROM generate_series(1, 3000) n; \
+            ALTER EXTENSION plpgsql ADD TABLE known");
+        sample(&server, "shop", 1.0, "runsheet").unwrap();
+        run("DO $$ BEGIN ASSERT (SELECT count(*) FROM known) = 3000; \
+            ASSERT (SELECT count(*) FROM rows) < 1000; END $$");
+    }
 }

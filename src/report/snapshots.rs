@@ -448,3 +448,19 @@ fn a_running_item_moves_below_the_lines_that_stay() {
     sink.finish();
     assert_eq!(out.text(), quiet, "nothing more is drawn");
 }
+
+#[test]
+fn a_crowd_that_waits_is_named_up_to_a_bound() {
+    let mut night = Night::new();
+    night.start("run");
+    let item = night.item(ItemKind::Step, "long", None);
+    for pid in 1_000..2_000 {
+        let mut seen = watched("shop web");
+        seen.waits[0].waiter.pid = pid;
+        night.tell(EventKind::Watched(seen));
+    }
+    night.end(item, ItemState::Done { value: serde_json::Value::Null }, 5);
+    night.finish(FinalState::Done, 0, None, None);
+    let paper = markdown(&Report::from_events(&night.events));
+    assert!((100..=250).contains(&paper.matches("12s").count()), "{}", paper.len());
+}

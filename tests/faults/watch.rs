@@ -133,3 +133,34 @@ fn a_project_may_do_without_the_watch() {
     }
     assert!(counts[1] > counts[0], "{counts:?}");
 }
+
+/// Whoever waits for the lease does nothing that could be looked at, and there may be fifty of them.
+#[test]
+fn a_run_is_watched_while_it_works_and_not_while_it_waits_for_the_lease() {
+    let desk = Desk::new(r#"step("long", || db::exec("SELECT pg_advisory_xact_lock(42)"));"#);
+    let watch = |span: &str| {
+        desk.project.file("runsheet.toml", &format!("[run]\nwatch = \"{span}\"\n"));
+    };
+    let watchers = "FROM pg_stat_activity WHERE application_name = 'runsheet'";
+    let gate = Gate::closed(&desk);
+    watch("0s");
+    let works = desk.start(&["run", "it", "--yes"]);
+    desk.wait_for_statement("pg_advisory_xact_lock(42)");
+    watch("50ms");
+    let waits = desk.start(&["run", "it", "--yes", "--wait", "30s"]);
+    // Long after a watch would have begun.
+    desk.wait_until(
+        "SELECT count(*) = 2 FROM pg_stat_activity WHERE application_name LIKE 'runsheet/%'
+         AND clock_timestamp() > backend_start + interval '500 ms'",
+    );
+    assert_eq!(desk.value(&format!("SELECT count(*) {watchers}")), "0");
+    gate.open();
+    works.wait().exits(0);
+    waits.wait().exits(0);
+    let gate = Gate::closed(&desk);
+    let again = desk.start(&["run", "it", "--yes", "--again"]);
+    desk.wait_until(&format!("SELECT EXISTS (SELECT {watchers})"));
+    gate.open();
+    again.wait().exits(0);
+    desk.nothing_is_left();
+}

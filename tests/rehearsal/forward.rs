@@ -130,18 +130,41 @@ fn what_is_done_on_the_source_is_nothing_to_rehearse_unless_asked_for() {
 
 #[test]
 fn a_killed_runner_is_resumed_to_the_same_end() {
-    let desk = Desk::new(
-        r#"step("one", #{ undo: || db::exec("DROP TABLE t") }, || db::exec("CREATE TABLE t (a int, at timestamptz DEFAULT now())"));
+    let mut desk = Desk::new(
+        r#"check("path", || expect_equal("path", db::value("SHOW search_path"), "app"));
+        step("one", #{ undo: || db::exec("DROP TABLE t") }, || db::exec("CREATE TABLE t (a int, at timestamptz DEFAULT now())"));
         step("two", #{ undo: || db::exec("DELETE FROM t") }, || { db::exec("INSERT INTO t SELECT generate_series(1, 500)"); db::query("SELECT pg_sleep(0.2)"); });
         step("three", #{ undo: || db::exec("DELETE FROM t WHERE a = 0") }, || { db::exec("INSERT INTO t VALUES (0)"); db::query("SELECT pg_sleep(0.2)"); });"#,
     );
-    let ran = rehearse(&desk, &["--crash"]);
-    ran.exits(0);
+    // What the address says of sessions counts for the runner that is killed as well.
+    desk.sql("CREATE SCHEMA app");
+    desk.remember();
+    let url = format!("{}&options=-c%20search_path%3Dapp", desk.url());
+    desk.project.run(&["rehearse", "it", "--crash", "--url", &url]).exits(0);
     let report = report(&desk);
-    assert_eq!(report["varying"][0], "public.t", "{report:#}");
+    assert_eq!(report["varying"][0], "app.t", "{report:#}");
     let crashes = report["crashes"].as_array().unwrap();
     assert!(!crashes.is_empty(), "{report:#}");
     assert!(crashes.iter().all(|crash| crash["same"] == true), "{report:#}");
     assert_eq!(crashes[0]["after"], "one");
     desk.unchanged();
+}
+
+/// Its way back would go further than what was rehearsed: that it holds is not said.
+#[test]
+fn steps_that_were_appended_to_a_finished_run_are_not_called_proven() {
+    let step = |name: &str| {
+        format!(
+            r#"step("{name}", #{{ undo: || db::exec("DROP TABLE {name}") }}, || db::exec("CREATE TABLE {name} ()"));"#
+        )
+    };
+    let desk = Desk::new(&step("one"));
+    desk.run().exits(0);
+    desk.body(&[step("one"), step("two")].concat());
+    let ran = rehearse(&desk, &[]);
+    ran.exits(0).stdout_shows("unproven").stdout_shows("its way back was not gone");
+    let folder = desk.project.path().join(".runsheet/rehearsals");
+    let newest = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).max();
+    let paper = std::fs::read_to_string(newest.unwrap().join("report.md")).unwrap();
+    assert!(paper.contains("the way back was not tried"), "{paper}");
 }

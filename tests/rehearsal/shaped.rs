@@ -24,8 +24,11 @@ fn looking(question: &str) -> Desk {
 fn masked_columns_are_masked_before_anything_is_looked_at() {
     let desk = looking(
         r#"db::count("SELECT count(*) FROM people WHERE mail = 'person' || id") == 5000
-            && db::count("SELECT count(*) FROM people WHERE mail LIKE '%canary%'") == 0"#,
+            && db::count("SELECT count(*) FROM people WHERE mail LIKE '%canary%'") == 0
+            && db::count("SELECT count(*) FROM mails WHERE mail = 'person' || id") == 5000"#,
     );
+    // What was made of the rows before they were masked holds it as well.
+    desk.sql("CREATE MATERIALIZED VIEW mails AS SELECT id, mail FROM people");
     let url = desk.url();
     let toml = |mask: &str| {
         let text = format!(

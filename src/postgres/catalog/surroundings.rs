@@ -1,5 +1,5 @@
 //! What a reader of SQL files wants to know of the database that they are for: its schema as
-//! statements, and how large its tables are.
+//! statements, and how large its tables are; and how the settings of one are given to another.
 
 use std::collections::BTreeMap;
 
@@ -8,6 +8,14 @@ use super::ask;
 use crate::model::{Fault, TableSize};
 
 const SCHEMA: &str = include_str!("surroundings/schema.sql");
+
+/// The value of a setting as `ALTER .. SET .. TO` takes it, where `c` is "name=value" of pg_db_role_setting.
+/// Lists such as search_path are stored as SQL already, but for the empty one, which is stored as a
+/// name that SQL does not take; every other value is one text.
+pub const SETTING_VALUE: &str = "CASE WHEN split_part(c, '=', 1) IN ('search_path', \
+    'temp_tablespaces', 'session_preload_libraries', 'local_preload_libraries') \
+    THEN coalesce(nullif(substr(c, strpos(c, '=') + 1), '\"\"'), '''''') \
+    ELSE quote_literal(substr(c, strpos(c, '=') + 1)) END";
 
 /// The schema as statements: types, functions, tables, constraints, indexes, views, triggers. Not
 /// for a restore. Names are as this session's search path shows them.

@@ -147,12 +147,18 @@ impl ScratchServer {
 
     /// A connection string for a database over the socket.
     pub fn url(&self, database: &str) -> String {
-        format!(
-            "postgresql:///{}?host={}&port={}&user=postgres",
-            encoded(database),
-            encoded(&self.sockets.display().to_string()),
-            self.port
-        )
+        self.url_as(database, "postgres", "")
+    }
+
+    /// The same for another role, with startup options where there are any.
+    pub fn url_as(&self, database: &str, user: &str, options: &str) -> String {
+        let sockets = self.sockets.display().to_string();
+        let (database, host, user) = (encoded(database), encoded(&sockets), encoded(user));
+        let url = format!("postgresql:///{database}?host={host}&port={}&user={user}", self.port);
+        match options {
+            "" => url,
+            options => format!("{url}&options={}", encoded(options)),
+        }
     }
 
     /// A connection string over 127.0.0.1; None where the server listens on its socket alone.

@@ -239,10 +239,11 @@ impl<'a> Chain<'a> {
         let (mut found, how) = self.trial(&trial, scripts).await?;
         drop_database(self.server, &trial).await?;
         self.open().await?;
-        let applied = found.up.went_well();
+        let mut applied = found.up.went_well();
         if applied {
             let session = self.session()?;
             if let Err(error) = carry_out(session, &scripts.up, how).await {
+                applied = false;
                 found.up = Word::Failed;
                 found.errors.insert("up", said(&error));
             }

@@ -10,6 +10,7 @@ use super::tools::same_host;
 use crate::host::{Host, Trouble};
 use crate::model::{Fault, quote_ident, quote_literal};
 use crate::msg;
+use crate::postgres::catalog::SETTING_VALUE;
 use crate::postgres::{ConnectOptions, DbError, Session, Target, connect};
 
 /// How the comment of a database begins that is only a passing one of ours.
@@ -185,7 +186,8 @@ impl Elsewhere {
     /// Gives a new database what belongs to a database and not to its contents: owner, rights,
     /// connection limit and settings.
     pub(super) fn dress_as(&self, new: &str, old: &str) -> Result<(), Trouble> {
-        let statements = self.value(DRESS, &[json!(old), json!(new)])?;
+        let statements =
+            self.value(&DRESS.replace("SETTING_VALUE", SETTING_VALUE), &[json!(old), json!(new)])?;
         let statements: Vec<String> = serde_json::from_value(statements).unwrap_or_default();
         if statements.is_empty() { Ok(()) } else { self.execute(&statements.join("; ")) }
     }
@@ -198,8 +200,7 @@ impl Elsewhere {
     }
 }
 
-/// The statements that make database $2 look like $1. Lists such as search_path are stored as SQL
-/// already; every other value is one text.
+/// The statements that make database $2 look like $1.
 const DRESS: &str = r"
 SELECT json_agg(statement ORDER BY n) FROM (
     SELECT 1 AS n, format('ALTER DATABASE %I OWNER TO %I', $2::text, pg_get_userbyid(datdba)) AS statement
@@ -219,10 +220,7 @@ SELECT json_agg(statement ORDER BY n) FROM (
     SELECT 5, format('ALTER %s SET %I TO %s',
         CASE s.setrole WHEN 0 THEN format('DATABASE %I', $2::text)
         ELSE format('ROLE %I IN DATABASE %I', pg_get_userbyid(s.setrole), $2::text) END,
-        split_part(c, '=', 1),
-        CASE WHEN split_part(c, '=', 1) IN ('search_path', 'temp_tablespaces',
-            'session_preload_libraries', 'local_preload_libraries')
-        THEN substr(c, strpos(c, '=') + 1) ELSE quote_literal(substr(c, strpos(c, '=') + 1)) END)
+        split_part(c, '=', 1), SETTING_VALUE)
     FROM pg_database d JOIN pg_db_role_setting s ON s.setdatabase = d.oid, unnest(s.setconfig) c
     WHERE d.datname = $1
 ) AS all_of_them WHERE statement IS NOT NULL";

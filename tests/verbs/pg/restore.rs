@@ -137,6 +137,7 @@ fn an_existing_database_is_replaced_only_when_told_and_is_kept() {
     cluster.sql(
         "postgres",
         "ALTER DATABASE other SET work_mem = '7MB'; ALTER DATABASE other SET search_path = \"App\", public; \
+         ALTER ROLE clerk IN DATABASE other SET search_path = ''; \
          ALTER DATABASE other OWNER TO clerk; REVOKE CONNECT ON DATABASE other FROM PUBLIC",
     );
     let stage = Stage::on(&cluster, "shop");
@@ -152,6 +153,9 @@ fn an_existing_database_is_replaced_only_when_told_and_is_kept() {
     assert_eq!(cluster.value("other", "SELECT count(*) FROM public.users"), "500");
     assert_eq!(cluster.value("other", "SHOW work_mem"), "7MB");
     assert_eq!(cluster.value("other", "SHOW search_path"), "\"App\", public");
+    let own = "SELECT setconfig::text FROM pg_db_role_setting s JOIN pg_database d \
+        ON d.oid = s.setdatabase WHERE d.datname = 'other' AND s.setrole <> 0";
+    assert_eq!(cluster.value("postgres", own), r#"{"search_path=\"\""}"#);
     let facts = "SELECT pg_get_userbyid(datdba) || ' ' || \
         has_database_privilege('pg_monitor', 'other', 'CONNECT') FROM pg_database WHERE datname = 'other'";
     assert_eq!(cluster.value("postgres", facts), "clerk false");
