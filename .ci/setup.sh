@@ -259,6 +259,29 @@ setup_alembic() {
     return 0
 }
 
+# Prisma, for the tests of stdlib/prisma.rhai: they look into the folder that RUNSHEET_TEST_PRISMA
+# names, and into this one. Its install scripts are not run: they would fetch engines, and the tests
+# run it with the engine that the package brings. Without it they say so and pass.
+setup_prisma() {
+    [ -z "${RUNSHEET_TEST_PRISMA:-}" ] || return 0
+    into="$(target_dir)/tmp/prisma"
+    [ -d "$into/node_modules/prisma" ] && return 0
+    if ! have node || ! have npm; then
+        say "without Prisma, then: node and npm, which run and fetch it, are not here"
+        return 0
+    fi
+    say "fetching Prisma with npm (100 MB unpacked, once)"
+    rm -rf "$into.fresh" "$into"
+    mkdir -p "$into.fresh" &&
+        cp "$ROOT/tests/playbooks/prisma/package.json" \
+            "$ROOT/tests/playbooks/prisma/package-lock.json" "$into.fresh" &&
+        npm ci --prefix "$into.fresh" --ignore-scripts --no-audit --no-fund --silent >&2 &&
+        node "$into.fresh/node_modules/prisma/build/index.js" --help >/dev/null 2>&1 &&
+        mv "$into.fresh" "$into" || say "without Prisma, then"
+    rm -rf "$into.fresh"
+    return 0
+}
+
 # Ends with RUNSHEET_PG_BIN set where runsheet would not find the programs by itself.
 setup_postgres() {
     if [ -n "${RUNSHEET_PG_BIN:-}" ]; then

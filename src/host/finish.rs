@@ -112,9 +112,7 @@ impl Host {
             None if matches!(*error, EvalAltResult::ErrorTerminated(..)) => {
                 Some(Rc::new(self.interrupted()))
             }
-            None if self.mode() == Mode::Plan
-                && error.to_string().contains(super::planned::Planned::NAME) =>
-            {
+            None if self.mode() == Mode::Plan && super::planned::names_planned(&error) => {
                 let _ = self.emit(EventKind::Warning {
                     text: msg!("host.plan-ends-here", on = super::planned::Planned::NAME),
                 });

@@ -330,8 +330,7 @@ impl Host {
         if let Some(what) = self.take_tripped() {
             return End::Decided(what);
         }
-        // `if planned` and `planned.len()` fail with the type's name.
-        if self.mode() == Mode::Plan && error.to_string().contains(super::planned::Planned::NAME) {
+        if self.mode() == Mode::Plan && super::planned::names_planned(error) {
             return End::Decided(super::planned::Planned::NAME.into());
         }
         let file = self.sources.file_of(body.fn_name());

@@ -39,6 +39,13 @@ impl IntoIterator for Planned {
     }
 }
 
+/// True where an error names the type: `if planned` and `planned.len()` do. Where a condition stands
+/// the engine writes Rust's name of it.
+pub(super) fn names_planned(error: &EvalAltResult) -> bool {
+    let text = error.to_string();
+    text.contains(Planned::NAME) || text.contains(std::any::type_name::<Planned>())
+}
+
 /// True where a value is planned, or has a planned one in it.
 pub(super) fn holds_planned(value: &Dynamic) -> bool {
     if value.is::<Planned>() {

@@ -23,7 +23,7 @@ const EMPTY: &str = "\"\"\"index\"\"\"\nfrom alembic import op\nrevision = \"c3\
     def upgrade():\n    op.create_index(\"orders_note\", \"orders\", [\"note\"])\n\n\
     def downgrade() -> None:\n    \"\"\"\n    Nothing yet.\n    \"\"\"\n    # later\n    pass\n";
 
-fn source() -> PathBuf {
+pub(super) fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/playbooks/alembic")
 }
 
@@ -48,14 +48,18 @@ fn library() -> Option<PathBuf> {
     Some(folder)
 }
 
-/// An empty database and the project, with the given `alembic` in front of the real one.
-fn ground(before: &str) -> Option<Ground> {
-    let library = library()?;
-    let mut ground = Ground::bare();
-    let script = format!(
+/// A script that runs the real one, where it can be had, with lines in front.
+pub(super) fn program(before: &str) -> Option<String> {
+    Some(format!(
         "#!/bin/sh\n{before}\nPYTHONDONTWRITEBYTECODE=1 PYTHONPATH='{}' exec python3 -m alembic \"$@\"\n",
-        library.display()
-    );
+        library()?.display()
+    ))
+}
+
+/// An empty database and the project.
+fn ground() -> Option<Ground> {
+    let script = program("")?;
+    let mut ground = Ground::bare();
     ground.program("alembic", &script);
     for file in ["alembic.ini", "env.py", "versions/a1_orders.py", "versions/b2_note.py"] {
         let text = std::fs::read_to_string(source().join(file)).expect("the project");
@@ -78,7 +82,9 @@ fn columns(ground: &Ground) -> String {
 /// G3.04: there, nothing more to do, and back.
 #[test]
 fn upgrade_head_and_the_way_back_are_judged_by_the_database() {
-    let Some(ground) = ground("") else { return };
+    let Some(ground) = ground() else { return };
+    ground.call(&["plan", "orders"]).exits(0).shows("upgrade");
+    ground.unchanged();
     ground.call(&["run", "orders", "--yes"]).exits(0).shows("orders");
     assert_eq!(columns(&ground), "id total note");
     ground.call(&["run", "orders", "--yes"]).exits(0).shows("할 일 없음");
@@ -90,7 +96,7 @@ fn upgrade_head_and_the_way_back_are_judged_by_the_database() {
 /// G3.04: a bare `pass` is named before anything runs, and found out where it runs after all.
 #[test]
 fn a_downgrade_that_does_nothing_is_found_out() {
-    let Some(ground) = ground("") else { return };
+    let Some(ground) = ground() else { return };
     ground.project.file("alembic/versions/c3_index.py", EMPTY);
     ground.call(&["run", "orders", "--yes"]).exits(1).shows("c3_index.py");
     ground.unchanged();
@@ -112,7 +118,7 @@ fn a_downgrade_that_does_nothing_is_found_out() {
 /// G3.04: exit code 0 proves nothing: here Alembic worked on another database.
 #[test]
 fn an_upgrade_of_another_database_is_not_believed() {
-    let Some(mut ground) = ground("") else { return };
+    let Some(mut ground) = ground() else { return };
     ground.cluster.create_database("other");
     let other = ground.cluster.url("other");
     ground.project.env("DATABASE_URL", &other);
@@ -126,7 +132,7 @@ fn an_upgrade_of_another_database_is_not_believed() {
 /// G3.04: a way back that leaves something behind says what.
 #[test]
 fn a_way_back_that_leaves_something_is_named() {
-    let Some(ground) = ground("") else { return };
+    let Some(ground) = ground() else { return };
     let note = ground.project.read("alembic/versions/a1_orders.py");
     let note = note
         .replace("op.drop_table(\"orders\")", "op.execute('ALTER TABLE orders DROP COLUMN total')");

@@ -1,13 +1,12 @@
 //! `runsheet deploy auto-trader`: what each risk is allowed, and what happens when it goes wrong.
 
-use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
+use super::alembic;
 use super::application::Application;
-use super::{load, wait_until};
+use super::ground::shipped;
 use crate::faults::fingerprint;
-use crate::support::{Cluster, Project, Ran};
+use crate::support::{Cluster, Gate, Project, Ran};
 
 /// A server with the traders' database, a project, and stand-ins for docker and alembic.
 struct Floor {
@@ -21,20 +20,14 @@ impl Floor {
     fn new() -> Self {
         let mut floor = Self { cluster: Cluster::start(), project: Project::new() };
         floor.cluster.create_database("trader");
-        load(&floor.cluster, "trader", "auto-trader", "schema.sql", &[]);
-        load(&floor.cluster, "trader", "auto-trader", "data.sql", &["rows=500"]);
+        floor.cluster.psql("trader", &shipped("auto-trader", "schema.sql"), &[]);
+        floor.cluster.psql("trader", &shipped("auto-trader", "data.sql"), &["rows=500"]);
         let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-        for name in ["docker", "pm2", "alembic"] {
-            let text =
-                std::fs::read_to_string(source.join("playbooks/auto-trader/stand-ins").join(name));
-            let path = format!("bin/{name}");
-            floor.project.file(&path, &text.expect("the stand-in"));
-            let mode = std::fs::Permissions::from_mode(0o755);
-            std::fs::set_permissions(floor.project.path().join(path), mode).expect("its mode");
+        let source = source.join("playbooks/auto-trader/stand-ins");
+        for name in ["docker", "alembic"] {
+            let text = std::fs::read_to_string(source.join(name)).expect("the stand-in");
+            floor.project.program(name, &text);
         }
-        let path = std::env::var("PATH").expect("a path");
-        let path = format!("{}:{path}", floor.project.path().join("bin").display());
-        floor.project.env("PATH", &path);
         floor.project.file(
             "runsheet.toml",
             "[commands]\nallow = [\"docker\", \"alembic\", \"touch\", \"rm\", \"git\"]\n",
@@ -93,39 +86,14 @@ impl Floor {
         fingerprint(&self.cluster, "trader")
     }
 
-    fn newest_run(&self) -> String {
-        self.value("SELECT run FROM runsheet.run ORDER BY seq DESC LIMIT 1")
-    }
-
-    fn dumps(&self) -> usize {
-        let entries = std::fs::read_dir(self.project.path().join("backups"));
-        entries
-            .into_iter()
-            .flatten()
-            .flatten()
-            .filter(|entry| entry.path().extension().is_some_and(|ending| ending == "dump"))
-            .count()
-    }
-
     fn image(&self, tag: &str, content: &str) {
         self.project.file(&format!(".stand-in/images/ghcr.io_team_auto_trader:{tag}"), content);
     }
-
-    fn session(&self) -> Child {
-        let psql = runsheet::postgres::programs::Programs::new(None, None).find("psql", None);
-        Command::new(psql.expect("psql").path)
-            .args(["-X", "-q", &self.url()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("psql")
-    }
 }
 
-fn tell(session: &mut Child, text: &str) {
-    session.stdin.as_mut().expect("piped").write_all(text.as_bytes()).expect("it listens");
-}
+/// A session waits for a lock on a table.
+const WAITS: &str =
+    "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'orders'::regclass AND NOT granted)";
 
 /// G3.02, G3.04, G3.11, G3.12: low risk, by itself, while people trade.
 #[test]
@@ -147,7 +115,7 @@ fn a_low_risk_is_deployed_by_itself_while_people_read_and_write() {
     floor.change("--auto-migrate", "001_low", &words).exits(0).shows("low").shows("G3.12.1");
     assert_eq!(site.close(), 0, "nobody was sent away");
     assert_eq!(floor.revision(), "001_low");
-    assert_eq!(floor.dumps(), 0, "a backup is a matter of choice here");
+    assert_eq!(floor.project.dumps().len(), 0, "a backup is a matter of choice here");
 
     let after = floor.fingerprint();
     floor.change("--auto-migrate", "001_low", &[]).exits(0).shows("할 일이 없습니다");
@@ -168,8 +136,8 @@ fn there_and_back(name: &str, risk: &str, alone: bool, dumps: usize) {
     }
     assert_ne!(floor.fingerprint(), before);
     assert_eq!(floor.revision(), name);
-    assert_eq!(floor.dumps(), dumps);
-    floor.call("rollback", &floor.newest_run(), &[]).exits(0);
+    assert_eq!(floor.project.dumps().len(), dumps);
+    floor.call("rollback", &floor.project.newest_run(), &[]).exits(0);
     assert_eq!(floor.fingerprint(), before);
     assert_eq!(floor.revision(), "base");
 }
@@ -219,13 +187,13 @@ fn what_is_mixed_unknown_or_without_a_way_back_is_not_done_by_itself() {
     assert_eq!(floor.fingerprint(), before);
     // On a small table it may go by itself; by hand on a big one it is warned of.
     floor.own("--auto-migrate", index, down, &[]).exits(0);
-    floor.call("rollback", &floor.newest_run(), &[]).exits(0);
+    floor.call("rollback", &floor.project.newest_run(), &[]).exits(0);
     floor
         .own("--manual-migrate", index, down, &big)
         .exits(0)
         .shows("⚠️")
         .shows("CONCURRENTLY 없이 만들면");
-    floor.call("rollback", &floor.newest_run(), &[]).exits(0);
+    floor.call("rollback", &floor.project.newest_run(), &[]).exits(0);
     // A constraint that is not validated yet is low.
     let check = "ALTER TABLE orders ADD CONSTRAINT p CHECK (price > 0) NOT VALID;";
     floor.own("--auto-migrate", check, "ALTER TABLE orders DROP CONSTRAINT p;", &[]).exits(0);
@@ -266,29 +234,100 @@ fn migration_and_application_are_deployed_apart_and_the_image_goes_back() {
     floor.deploy(&[&["--skip-migrate"], &image[..]].concat()).exits(0);
     assert!(floor.project.path().join(".stand-in/services/app").exists());
     assert_eq!(floor.fingerprint(), after);
-    floor.call("rollback", &floor.newest_run(), &[]).exits(0);
+    floor.call("rollback", &floor.project.newest_run(), &[]).exits(0);
     assert_eq!(floor.project.read(".stand-in/images/ghcr.io_team_auto_trader:latest"), "old");
     assert_ne!(after, before);
 }
 
-/// G3.04: `upgrade head` and `downgrade -1`, and a revision that fails.
+/// Two revisions of the stand-in, and how they are run.
+fn two_revisions(floor: &Floor) {
+    let files = [
+        ("001_low.sql", "ALTER TABLE users ADD COLUMN phone varchar(20);"),
+        ("001_low.down.sql", "ALTER TABLE users DROP COLUMN phone;"),
+        ("002_tags.sql", "CREATE TABLE tags (name text PRIMARY KEY);"),
+        ("002_tags.down.sql", "DROP TABLE tags;"),
+    ];
+    for (name, text) in files {
+        floor.project.file(&format!("versions/{name}"), text);
+    }
+}
+
+/// G3.04, G3.08: `upgrade head` over two revisions, and back over both; a revision that fails.
 #[test]
-fn alembic_goes_up_and_down() {
+fn alembic_goes_up_and_back_over_all_revisions_of_a_deployment() {
     let floor = Floor::new();
     let before = floor.fingerprint();
-    floor.project.file("versions/001_low.sql", "ALTER TABLE users ADD COLUMN phone varchar(20);");
-    floor.project.file("versions/001_low.down.sql", "ALTER TABLE users DROP COLUMN phone;");
+    two_revisions(&floor);
     let url = format!("url={}&password=canary-8", floor.url());
     let words = ["--set", "runner=alembic", "--set", "versions=versions", "--set", &url];
-    floor.change("--auto-migrate", "001_low", &words).exits(0).shows_nowhere("canary-8");
-    assert_eq!(floor.revision(), "001_low");
-    floor.call("rollback", &floor.newest_run(), &words).exits(0);
+    let to_two = [&words[..], &["--set", "revision=002_tags"]].concat();
+    floor.deploy(&[&["--auto-migrate"], &to_two[..]].concat()).exits(0).shows_nowhere("canary-8");
+    assert_eq!(floor.revision(), "002_tags");
+    assert_eq!(floor.value("SELECT to_regclass('tags') IS NOT NULL"), "t");
+    floor.call("rollback", &floor.project.newest_run(), &to_two).exits(0);
     assert_eq!(floor.fingerprint(), before);
 
     floor.project.file("versions/001_low.sql", "ALTER TABLE nobody ADD COLUMN phone text;");
     let ran = floor.change("--auto-migrate", "001_low", &words);
     ran.shows("relation \"nobody\" does not exist").shows("G3.07");
     assert_ne!(ran.code, 0);
+    assert_eq!(floor.fingerprint(), before);
+}
+
+/// G3.04, G3.08: what a downgrade leaves behind is named, and the rollback is no success.
+#[test]
+fn a_downgrade_that_leaves_something_behind_is_no_rollback() {
+    let floor = Floor::new();
+    two_revisions(&floor);
+    floor.project.file("versions/001_low.down.sql", "SELECT 1;");
+    let url = format!("url={}", floor.url());
+    let words = ["--set", "runner=alembic", "--set", "versions=versions", "--set", &url];
+    let words = [&words[..], &["--set", "revision=002_tags"]].concat();
+    floor.deploy(&[&["--auto-migrate"], &words[..]].concat()).exits(0);
+    let ran = floor.call("rollback", &floor.project.newest_run(), &words);
+    ran.exits(5).shows("added column users.phone");
+    assert_eq!(floor.revision(), "base");
+}
+
+const PHONE: &str = "from alembic import op\nimport sqlalchemy as sa\nrevision = \"p1\"\n\
+    down_revision = None\n\ndef upgrade():\n    op.add_column(\"users\", sa.Column(\"phone\", sa.String(20)))\n\n\
+    def downgrade():\n    op.drop_column(\"users\", \"phone\")\n";
+const TAGS: &str = "from alembic import op\nimport sqlalchemy as sa\nrevision = \"p2\"\n\
+    down_revision = \"p1\"\n\ndef upgrade():\n    op.create_table(\"tags\", sa.Column(\"name\", sa.Text, primary_key=True))\n\n\
+    def downgrade():\n    op.drop_table(\"tags\")\n";
+
+/// G3.03, G3.04, G3.08: the same with the real Alembic, from a database that it never saw; a bare
+/// `pass` is named before anything runs.
+#[test]
+fn the_real_alembic_goes_up_and_back_over_two_revisions() {
+    let mut floor = Floor::new();
+    let Some(script) = alembic::program("") else { return };
+    floor.project.program("alembic", &script);
+    for file in ["alembic.ini", "env.py"] {
+        let text = std::fs::read_to_string(alembic::source().join(file)).expect("the project");
+        floor.project.file(&format!("backend/{file}"), &text);
+    }
+    floor.project.file("backend/versions/p1.py", PHONE).file("backend/versions/p2.py", TAGS);
+    floor.cluster.sql("trader", "DELETE FROM alembic_version");
+    let before = floor.fingerprint();
+    let url = format!("url={}", floor.url());
+    let sets = [
+        "runner=alembic",
+        "alembic=[\"alembic\",\"-c\",\"backend/alembic.ini\"]",
+        "versions=backend/versions",
+        "revision=p2",
+        &url,
+    ];
+    let words: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
+    let deploy = || floor.deploy(&[&["--auto-migrate"], &words[..]].concat());
+    floor.project.file("backend/versions/p2.py", &TAGS.replace("op.drop_table(\"tags\")", "pass"));
+    deploy().exits(1).shows("G3.03").shows("p2.py");
+    assert_eq!(floor.fingerprint(), before);
+
+    floor.project.file("backend/versions/p2.py", TAGS);
+    deploy().exits(0);
+    assert_eq!(floor.revision(), "p2");
+    floor.call("rollback", &floor.project.newest_run(), &words).exits(0);
     assert_eq!(floor.fingerprint(), before);
 }
 
@@ -330,15 +369,11 @@ fn a_failure_stops_the_application_and_can_be_tried_again_after_a_repair() {
 fn a_blocked_session_stops_the_deployment_and_is_named_with_its_blocker() {
     let floor = Floor::new();
     let before = floor.fingerprint();
-    let (mut holder, mut waiter) = (floor.session(), floor.session());
-    tell(&mut holder, "BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE;\n");
-    let locked = "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'orders'::regclass \
-                  AND mode = 'AccessExclusiveLock' AND granted)";
-    wait_until(&floor.cluster, "trader", locked);
-    tell(&mut waiter, "SELECT count(*) FROM orders;\n");
-    let blocked =
-        "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'orders'::regclass AND NOT granted)";
-    wait_until(&floor.cluster, "trader", blocked);
+    let holder =
+        Gate::holding(&floor.url(), "holder", "LOCK TABLE orders IN ACCESS EXCLUSIVE MODE");
+    let mut waiter = Gate::to(&floor.url(), "waiter");
+    waiter.tell("SELECT count(*) FROM orders;\n");
+    floor.cluster.wait_until("trader", WAITS);
     let ids = floor.cluster.query(
         "trader",
         "SELECT pid::text, pg_blocking_pids(pid)::text FROM pg_stat_activity \
@@ -347,11 +382,42 @@ fn a_blocked_session_stops_the_deployment_and_is_named_with_its_blocker() {
     let (pid, by) = (ids[0][0].clone().unwrap(), ids[0][1].clone().unwrap());
     let ran = floor.change("--auto-migrate", "001_low", &[]);
     ran.exits(1).shows("G3.11").shows(&format!("세션 {pid}이(가) {by}을(를) 기다립니다"));
-    tell(&mut holder, "ROLLBACK;\n\\q\n");
-    tell(&mut waiter, "\\q\n");
-    holder.wait().expect("psql");
-    waiter.wait().expect("psql");
+    holder.open();
+    waiter.open();
     assert_eq!(floor.fingerprint(), before);
+}
+
+/// G3.11: somebody takes the table while the deployment is under way: the step gives up after its
+/// lock_timeout, says who holds what, and leaves the database as it was.
+#[test]
+fn a_lock_taken_in_mid_run_ends_the_step_and_its_holder_is_named() {
+    let mut floor = Floor::new();
+    let before = floor.fingerprint();
+    // The maintenance page goes up behind the checks and in front of the migration: there the
+    // run waits until somebody else has the table.
+    let page = "#!/bin/sh\n[ \"$1\" = on ] || exit 0\necho > page-is-up\nread word < go\n";
+    floor.project.program("page", page);
+    let pipe = Command::new("mkfifo").arg(floor.project.path().join("go")).status();
+    assert!(pipe.is_ok_and(|status| status.success()), "a pipe");
+    floor.project.file("runsheet.toml", "[commands]\nallow = [\"page\"]\n");
+    let url = floor.url();
+    let words = ["deploy", "auto-trader", "--auto-migrate", "--yes", "--lang", "ko", "--url", &url];
+    let sets = [
+        "--set",
+        "maintenance_on=[\"page\",\"on\"]",
+        "--set",
+        "maintenance_off=[\"page\",\"off\"]",
+    ];
+    let running = floor.project.spawn(&[&words[..], &sets].concat());
+    super::wait_for_file(&floor.project.path().join("page-is-up"));
+    let gate = Gate::holding(&floor.url(), "report-job", "SELECT count(*) FROM users");
+    floor.project.file("go", "now\n");
+    let ran = running.wait();
+    ran.shows("G3.04").shows("55P03").shows("report-job").shows("001_low.sql:2").shows("G3.13");
+    assert_eq!(ran.code, 5, "the page stands, the migration does not\n{}", ran.stderr);
+    gate.open();
+    assert_eq!(floor.fingerprint(), before);
+    assert_eq!(floor.revision(), "base");
 }
 
 /// G3.14: rows are gone: the service stops, and the backup is restored beside.
@@ -369,13 +435,13 @@ fn lost_rows_stop_the_service_and_the_backup_brings_them_back() {
         .shows("orders에서 20행이 사라졌습니다 (500 -> 480)")
         .shows("--restore");
     assert!(!floor.project.path().join(".stand-in/services/app").exists(), "stopped");
-    let run = floor.newest_run();
+    let run = floor.project.newest_run();
     floor.call("rollback", &run, &["--restore"]).exits(0);
     assert_eq!(floor.value("SELECT count(*) FROM orders"), "500");
     assert_eq!(floor.fingerprint(), before);
 }
 
-/// G3.16: nobody there to approve; no rehearsal in a protected environment.
+/// G3.16: nobody there to approve; signed, but never rehearsed in a protected environment.
 #[test]
 fn by_hand_without_a_person_or_a_rehearsal_is_refused() {
     let floor = Floor::new();
@@ -383,14 +449,18 @@ fn by_hand_without_a_person_or_a_rehearsal_is_refused() {
     let url = floor.url();
     let high =
         ["--set", "sql=playbooks/auto-trader/sql/003_high.sql", "--set", "revision=003_high"];
-    let begin = ["deploy", "auto-trader", "--manual-migrate", "--lang", "ko"];
-    floor.project.run(&[&begin, &high[..], &["--url", &url]].concat()).exits(4);
+    let begin = ["deploy", "auto-trader", "--manual-migrate"];
+    let ran = floor.project.run(&[&begin, &high[..], &["--url", &url]].concat());
+    ran.exits(4).shows("G3.16");
     floor.project.file(
         "runsheet.toml",
         &format!("[environments.production]\nurl = \"{url}\"\nprotected = true\n"),
     );
-    let words = ["--yes"];
-    floor.project.run(&[&begin, &high[..], &words].concat()).exits(4);
+    let mode = ["auto-trader", "--set", "mode=manual"];
+    let code = floor.project.approved(&[&mode, &high[..]].concat());
+    let words = ["--yes", "--approve", &code];
+    let ran = floor.project.run(&[&["run"], &mode[..], &high, &words].concat());
+    ran.exits(4).shows("no-receipt").shows("runsheet rehearse auto-trader");
     assert_eq!(floor.fingerprint(), before);
 }
 
@@ -449,32 +519,46 @@ fn five_stages_go_in_their_order_and_back_in_the_other() {
     );
     site.open();
     stage(1, &[]).exits(0);
+    let mut runs = vec![floor.project.newest_run()];
     stage(1, &[]).exits(0).shows("할 일이 없습니다");
     stage(2, &["--set", "apart=1 day"]).exits(1).shows("1 day later");
     stage(2, &[]).exits(0);
+    runs.push(floor.project.newest_run());
     stage(4, &[]).exits(1).shows("stage 3 (move the data) comes first");
     stage(3, &["--set", "batch=100"]).exits(0);
+    runs.push(floor.project.newest_run());
     assert_eq!(
         floor.value("SELECT count(*) FROM orders WHERE instrument = replace(symbol, ':', '/')"),
         "500"
     );
     stage(4, &[]).exits(0);
-    let four = floor.newest_run();
+    runs.push(floor.project.newest_run());
     let rows = "SELECT string_agg(symbol, ',' ORDER BY id) FROM orders";
     let symbols = floor.value(rows);
     stage(5, &[]).exits(0);
-    assert_eq!(site.close(), 0, "nobody was sent away");
-    let five = floor.newest_run();
+    runs.push(floor.project.newest_run());
     let gone = "SELECT count(*) FROM information_schema.columns \
                 WHERE table_name = 'orders' AND column_name = 'symbol'";
     assert_eq!(floor.value(gone), "0");
 
     // The fourth before the fifth is refused, and changes nothing.
+    assert_eq!(site.close(), 0, "nobody was sent away");
     let after = floor.fingerprint();
-    let refused = floor.call("rollback", &four, &[]);
+    let refused = floor.call("rollback", &runs[3], &[]);
     refused.shows("stage 5 is done; take its run back first");
     assert_ne!(refused.code, 0);
     assert_eq!(floor.fingerprint(), after);
-    floor.call("rollback", &five, &[]).exits(0);
-    assert_eq!(floor.value(rows), symbols);
+    // All five, the last one first; behind the last one nothing is left of them.
+    for (at, run) in runs.iter().enumerate().rev() {
+        assert_eq!(floor.value("SELECT max(stage) FROM staged_changes"), (at + 1).to_string());
+        floor.call("rollback", run, &[]).exits(0);
+        assert_eq!(floor.value(rows), symbols);
+    }
+    assert_eq!(floor.value("SELECT to_regclass('staged_changes') IS NULL"), "t");
+    // The rows' text differs: the old column stands behind the others now.
+    let schema = |fingerprint: &str| {
+        let lines = fingerprint.lines().filter(|line| !line.starts_with("table "));
+        lines.map(str::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(schema(&floor.fingerprint()), schema(&before));
 }

@@ -4,7 +4,8 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use super::application::Application;
-use super::{load, wait_for_file, wait_until};
+use super::ground::shipped;
+use super::wait_for_file;
 use crate::faults::fingerprint;
 use crate::support::project::{Running, program};
 use crate::support::{Cluster, Gate, Project, Ran};
@@ -24,8 +25,8 @@ impl Harbour {
     fn new() -> Self {
         let harbour = Self { cluster: Cluster::start(), image: Project::new() };
         harbour.cluster.create_database("main");
-        load(&harbour.cluster, "main", "container-start", "schema.sql", &[]);
-        load(&harbour.cluster, "main", "container-start", "data.sql", &["rows=200"]);
+        harbour.cluster.psql("main", &shipped("container-start", "schema.sql"), &[]);
+        harbour.cluster.psql("main", &shipped("container-start", "data.sql"), &["rows=200"]);
         harbour
     }
 
@@ -56,7 +57,7 @@ impl Harbour {
     }
 
     fn nothing_is_left(&self) {
-        wait_until(&self.cluster, "main", SESSIONS);
+        self.cluster.wait_until("main", SESSIONS);
     }
 
     /// The image's releases, each with its SQL.
@@ -252,7 +253,7 @@ fn a_killed_container_leaves_no_lock_and_the_next_one_goes_on_behind_the_finishe
         ],
     );
     let killed = harbour.start(&[]);
-    wait_until(&harbour.cluster, "main", WAITS_AT_GATE);
+    harbour.cluster.wait_until("main", WAITS_AT_GATE);
     killed.signal("KILL");
     killed.wait().exits(137);
     harbour.cluster.end_the_dead("main");
@@ -288,10 +289,7 @@ fn halfway(harbour: &Harbour) -> Gate {
 fn holding(harbour: &Harbour, number: i64) -> Gate {
     let mut gate = Gate::to(&harbour.cluster.url("main"), "prisma");
     gate.tell(&format!("SELECT pg_advisory_lock({number});\n"));
-    let held = format!(
-        "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = {number} AND granted)"
-    );
-    wait_until(&harbour.cluster, "main", &held);
+    gate.done();
     gate
 }
 
@@ -372,10 +370,9 @@ fn a_container_that_waits_goes_on_when_the_holder_has_finished() {
         &[("phone", "SELECT pg_advisory_xact_lock(42);\nALTER TABLE users ADD COLUMN phone text;")],
     );
     let first = harbour.start(&[]);
-    wait_until(&harbour.cluster, "main", WAITS_AT_GATE);
+    harbour.cluster.wait_until("main", WAITS_AT_GATE);
     let second = harbour.start(&["--state", "other"]);
-    wait_until(
-        &harbour.cluster,
+    harbour.cluster.wait_until(
         "main",
         "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name LIKE 'runsheet%' \
          AND wait_event IS DISTINCT FROM 'advisory' AND query ~ 'pg_try_advisory_lock|lease l')",
@@ -393,7 +390,7 @@ fn a_container_that_is_stopped_in_the_middle_leaves_the_database_as_it_was() {
     let before = harbour.fingerprint();
     let gate = halfway(&harbour);
     let run = harbour.start(&["--", "touch", "started"]);
-    wait_until(&harbour.cluster, "main", WAITS_AT_GATE);
+    harbour.cluster.wait_until("main", WAITS_AT_GATE);
     run.signal("TERM");
     run.wait().exits(143);
     gate.open();
@@ -444,7 +441,7 @@ fn process_one_hands_the_signal_on() {
     let before = harbour.fingerprint();
     let gate = halfway(&harbour);
     let Some(run) = as_process_one(&harbour, &[]) else { return };
-    wait_until(&harbour.cluster, "main", WAITS_AT_GATE);
+    harbour.cluster.wait_until("main", WAITS_AT_GATE);
     // unshare's child is process 1 of the namespace.
     let children = format!("/proc/{0}/task/{0}/children", run.id());
     let one = std::fs::read_to_string(children).expect("its child");

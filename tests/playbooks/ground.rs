@@ -1,13 +1,12 @@
 //! What the tests of the shipped playbooks stand on: a server with the sample data of a playbook,
 //! a project with commands of its own, and the report of the newest run.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::time::Duration;
 
 use crate::faults::fingerprint;
-use crate::support::project::Running;
-use crate::support::{Cluster, Project, Ran};
+use crate::support::project::{LIMIT, Running};
+use crate::support::{Cluster, Gate, Project, Ran};
 
 /// A server with the database `app`, filled as the playbook's sample data fills it.
 pub struct Ground {
@@ -15,6 +14,8 @@ pub struct Ground {
     pub project: Project,
     playbook: &'static str,
     pub before: String,
+    /// How long one call of the program may take.
+    pub patience: Duration,
 }
 
 impl Ground {
@@ -28,7 +29,8 @@ impl Ground {
         let (cluster, project) = (Cluster::start(), Project::new());
         cluster.create_database("app");
         cluster.sql("app", sql);
-        let mut ground = Self { cluster, project, playbook, before: String::new() };
+        let patience = LIMIT;
+        let mut ground = Self { cluster, project, playbook, before: String::new(), patience };
         ground.psql(&shipped(playbook, "schema.sql"), vars);
         ground.psql(&shipped(playbook, "data.sql"), vars);
         ground.remember();
@@ -39,30 +41,18 @@ impl Ground {
     pub fn bare() -> Self {
         let (cluster, project) = (Cluster::start(), Project::new());
         cluster.create_database("app");
-        Self { cluster, project, playbook: "", before: String::new() }
+        Self { cluster, project, playbook: "", before: String::new(), patience: LIMIT }
     }
 
     /// A file through psql, which must go well.
     #[track_caller]
     pub fn psql(&self, file: &Path, vars: &[&str]) {
-        let ran = self.psql_ends(file, vars);
-        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
-    }
-
-    /// A file through psql, however it ends.
-    pub fn psql_ends(&self, file: &Path, vars: &[&str]) -> std::process::Output {
-        let psql = runsheet::postgres::programs::Programs::new(None, None).find("psql", None);
-        let mut command = Command::new(psql.expect("psql").path);
-        command.args(["-X", "-q", "-d", &self.cluster.url("app"), "-v", "ON_ERROR_STOP=1"]);
-        for var in vars {
-            command.args(["-v", var]);
-        }
-        command.arg("-f").arg(file).output().expect("psql starts")
+        self.cluster.psql("app", file, vars);
     }
 
     /// `runsheet WORDS.. --url URL --lang ko`
     pub fn call(&self, words: &[&str]) -> Ran {
-        self.start(words).wait()
+        self.start(words).wait_for(self.patience)
     }
 
     /// The same, still running.
@@ -78,19 +68,12 @@ impl Ground {
 
     /// `runsheet rollback RUN --yes MORE..` of the newest run.
     pub fn back(&self, more: &[&str]) -> Ran {
-        self.call(&[&["rollback", self.newest_run().as_str(), "--yes"], more].concat())
-    }
-
-    /// The id of the newest run.
-    pub fn newest_run(&self) -> String {
-        let runs = std::fs::read_dir(self.project.path().join(".runsheet/runs")).expect("runs");
-        let name = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().file_name();
-        runs.map(name).max().expect("a run").into_string().unwrap()
+        self.call(&[&["rollback", self.project.newest_run().as_str(), "--yes"], more].concat())
     }
 
     /// The Markdown report of the newest run.
     pub fn report(&self) -> String {
-        self.project.read(&format!(".runsheet/runs/{}/report.md", self.newest_run()))
+        self.project.read(&format!(".runsheet/runs/{}/report.md", self.project.newest_run()))
     }
 
     /// The report holds all of these.
@@ -135,78 +118,31 @@ impl Ground {
         path
     }
 
+    /// A shipped SQL file as a file of the project, for one that includes it.
+    pub fn copied(&self, file: &str) {
+        let text = std::fs::read_to_string(shipped(self.playbook, file)).expect("the file");
+        self.project.file(&format!("sql/{file}"), &text);
+    }
+
     /// A program of the project's own, found before all others and allowed.
     pub fn program(&mut self, name: &str, script: &str) {
-        self.project.file(&format!("bin/{name}"), script);
-        let path = self.project.path().join("bin").join(name);
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("its mode");
-        let bin = self.project.path().join("bin");
-        let psql = runsheet::postgres::programs::Programs::new(None, None).find("psql", None);
-        let psql = psql.expect("psql").path;
-        let psql = psql.parent().expect("its folder");
-        let others = std::env::var("PATH").unwrap_or_default();
-        let path = format!("{}:{}:{others}", bin.display(), psql.display());
-        self.project.env("PATH", &path);
+        self.project.program(name, script);
         self.project.file("runsheet.toml", &format!("[commands]\nallow = [\"{name}\"]\n"));
+    }
+
+    /// A session whose transaction holds what the statements have taken, until it is dropped.
+    pub fn holder(&self, sql: &str) -> Gate {
+        Gate::holding(&self.cluster.url("app"), "holder", sql)
     }
 
     /// Asks until the answer is true.
     #[track_caller]
     pub fn wait_until(&self, question: &str) {
-        let since = std::time::Instant::now();
-        while self.value(question) != "t" {
-            let late = since.elapsed() > std::time::Duration::from_secs(20);
-            assert!(!late, "never true: {question}");
-        }
+        self.cluster.wait_until("app", question);
     }
 }
 
 /// A file beside a shipped playbook.
 pub fn shipped(playbook: &str, file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("playbooks").join(playbook).join("sql").join(file)
-}
-
-/// A session that holds what its statement takes, until it is dropped.
-pub struct Holder {
-    pid: String,
-    cluster_url: String,
-    thread: Option<std::thread::JoinHandle<()>>,
-}
-
-impl Holder {
-    /// Runs statements in a transaction that stays open.
-    pub fn start(ground: &Ground, sql: &str) -> Self {
-        let url = ground.cluster.url("app");
-        let (ready, is_ready) = std::sync::mpsc::channel();
-        let (sql, at) = (sql.to_string(), url.clone());
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.expect("a runtime").block_on(async {
-                let mut config: tokio_postgres::Config = at.parse().expect("a url");
-                config.application_name("holder");
-                let (client, connection) =
-                    config.connect(tokio_postgres::NoTls).await.expect("a session");
-                let work = async {
-                    client.batch_execute(&format!("BEGIN; {sql}")).await.expect("the statements");
-                    let row = client.query_one("SELECT pg_backend_pid()", &[]).await.expect("pid");
-                    ready.send(row.get::<_, i32>(0).to_string()).expect("somebody waits");
-                    // Ended by the server, when the holder is dropped.
-                    let _ = client.batch_execute("SELECT pg_sleep(120)").await;
-                };
-                let _ = tokio::join!(work, connection);
-            });
-        });
-        let pid = is_ready.recv().expect("the session stands");
-        Self { pid, cluster_url: url, thread: Some(thread) }
-    }
-}
-
-impl Drop for Holder {
-    fn drop(&mut self) {
-        let sql = format!("SELECT pg_terminate_backend({})", self.pid);
-        let _ = crate::support::cluster::query(&self.cluster_url, &sql);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
 }

@@ -1,8 +1,6 @@
 //! `runsheet run iamvet` on generated databases of several sizes, clean and dirty.
 
-use std::path::Path;
-use std::process::Command;
-
+use super::ground::shipped;
 use crate::faults::fingerprint;
 use crate::support::{Cluster, Project, Ran};
 
@@ -33,15 +31,7 @@ impl Clinic {
     }
 
     fn psql(&self, database: &str, file: &str, vars: &[&str]) {
-        let psql = runsheet::postgres::programs::Programs::new(None, None).find("psql", None);
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("playbooks/iamvet/sql").join(file);
-        let mut command = Command::new(psql.expect("psql").path);
-        command.args(["-X", "-q", "-d", &self.cluster.url(database), "-v", "ON_ERROR_STOP=1"]);
-        for var in vars {
-            command.args(["-v", var]);
-        }
-        let ran = command.arg("-f").arg(path).output().expect("psql starts");
-        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        self.cluster.psql(database, &shipped("iamvet", file), vars);
     }
 
     pub fn call(&self, database: &str, words: &[&str]) -> Ran {
@@ -71,12 +61,6 @@ impl Clinic {
             assert_eq!(self.value(database, &users), self.value(database, &moved), "{kind}");
         }
     }
-
-    fn newest_run(&self) -> String {
-        let runs = std::fs::read_dir(self.project.path().join(".runsheet/runs")).expect("runs");
-        let name = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().file_name();
-        runs.map(name).max().expect("a run").into_string().unwrap()
-    }
 }
 
 #[test]
@@ -90,7 +74,7 @@ fn the_plan_changes_nothing_and_the_run_normalises_and_the_rollback_brings_all_b
     clinic.run("vet").exits(0);
     clinic.counts_are_equal("vet");
     let after = fingerprint(&clinic.cluster, "vet");
-    let run = clinic.newest_run();
+    let run = clinic.project.newest_run();
     let report = clinic.project.read(&format!(".runsheet/runs/{run}/report.md"));
     for words in ["G1.01", "G1.07", "G1.09", "G1.11", "G1.16", "VETERINARIAN", ".dump", "DB 관리자"]
     {

@@ -2,7 +2,6 @@
 //! database afterwards.
 
 use super::iamvet::Clinic;
-use super::wait_until;
 use crate::faults::fingerprint;
 use crate::support::{Gate, Ran};
 
@@ -38,10 +37,7 @@ fn tables(clinic: &Clinic) -> String {
 fn a_session_of_the_application_that_is_still_there_is_named() {
     let clinic = clinic();
     let mut web = Gate::to(&clinic.cluster.url("vet"), "iamvet-web");
-    web.tell("SELECT 1;\n");
-    let there =
-        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'iamvet-web')";
-    wait_until(&clinic.cluster, "vet", there);
+    web.done();
     let before = fingerprint(&clinic.cluster, "vet");
     run(&clinic, &[]).exits(1).shows("G1.03.1").shows("iamvet-web");
     assert_eq!(fingerprint(&clinic.cluster, "vet"), before);
@@ -144,7 +140,8 @@ fn production_refuses_without_a_rehearsal() {
     let url = clinic.cluster.url("vet");
     let toml = format!("[environments.production]\nurl = \"{url}\"\nprotected = true\n");
     clinic.project.file("runsheet.toml", &toml);
-    clinic.project.run(&["run", "iamvet", "--yes", "--lang", "ko"]).exits(4);
+    let code = clinic.project.approved(&["iamvet"]);
+    clinic.project.run(&["run", "iamvet", "--approve", &code]).exits(4).shows("no-receipt");
     assert_eq!(fingerprint(&clinic.cluster, "vet"), before);
 }
 
@@ -180,12 +177,7 @@ fn a_backup_that_is_cut_short_or_empty_is_found_before_the_migration() {
     for left in ["half", "nothing"] {
         let clinic = clinic();
         run(&clinic, &["--until", "G1.01 전체 백업"]).exits(0);
-        let folder = clinic.project.path().join("backups");
-        let dump = std::fs::read_dir(&folder)
-            .expect("backups")
-            .map(|entry| entry.unwrap().path())
-            .find(|path| path.extension().is_some_and(|end| end == "dump"))
-            .expect("a dump");
+        let dump = clinic.project.dumps().pop().expect("a dump");
         let whole = std::fs::read(&dump).unwrap();
         let kept = if left == "half" { &whole[..whole.len() / 2] } else { &[][..] };
         std::fs::write(&dump, kept).unwrap();

@@ -1,7 +1,7 @@
 //! `runsheet run misopin`: the items of the guide (G4.01 to G4.18) on the good case, and on what
 //! each of them guards against.
 
-use super::ground::{Ground, Holder, shipped};
+use super::ground::{Ground, shipped};
 use crate::support::Listener;
 
 const UP: &str = "001_add_services_and_timeslots.sql";
@@ -60,7 +60,7 @@ fn what_was_run_already_is_not_run_again() {
     let mut ground = clinic();
     ground.psql(&shipped("misopin", UP), &[]);
     let counts = "SELECT concat_ws(' ', (SELECT count(*) FROM services), (SELECT count(*) FROM clinic_time_slots))";
-    assert!(!ground.psql_ends(&shipped("misopin", UP), &[]).status.success());
+    assert!(!ground.cluster.psql_ends("app", &shipped("misopin", UP), &[]).status.success());
     assert_eq!(ground.value(counts), "1 10");
     ground.remember();
     ground.run(&[]).exits(1).shows("G4.01.1").shows("services 테이블이 이미 있습니다");
@@ -96,7 +96,8 @@ fn a_wrong_conversion_leaves_nothing() {
         "period              = t.period",
         "period = 'MORNING'",
     );
-    let up = ground.spoiled(UP, "BEGIN;", "BEGIN; ");
+    ground.copied(UP);
+    let up = format!("sql/{UP}");
     ground.run(&["--set", &format!("sql={up}")]).exits(1).shows("예약 변환").shows("AFTERNOON");
     ground.unchanged();
 }
@@ -182,14 +183,8 @@ fn an_open_point_of_the_list_stops_the_run() {
 #[test]
 fn a_lock_that_lasts_too_long_is_not_committed() {
     let ground = clinic();
-    let up = ground.spoiled(
-        UP,
-        "\\ir 001_convert_reservations.sql",
-        "SELECT pg_sleep(0.4);\n\\ir 001_convert_reservations.sql",
-    );
-    ground.spoiled("001_convert_reservations.sql", "UPDATE", "UPDATE ");
-    let ran = ground.run(&["--set", &format!("sql={up}"), "--set", "max_lock_ms=300"]);
-    ran.exits(1).shows("reservations: AccessExclusiveLock").shows("허용된 300 ms보다 깁니다");
+    let ran = ground.run(&["--set", "max_lock_ms=0"]);
+    ran.exits(1).shows("reservations: AccessExclusiveLock").shows("허용된 0 ms보다 깁니다");
     ground.unchanged();
 }
 
@@ -197,7 +192,7 @@ fn a_lock_that_lasts_too_long_is_not_committed() {
 #[test]
 fn whoever_holds_reservations_is_named() {
     let ground = clinic();
-    let _holder = Holder::start(&ground, "SELECT * FROM reservations FOR UPDATE");
+    let _holder = ground.holder("SELECT * FROM reservations FOR UPDATE");
     ground.run(&[]).exits(1).shows("55P03").shows("holder").shows("긴 트랜잭션을 끝내고");
     ground.unchanged();
 }
@@ -266,7 +261,7 @@ fn the_database_alone_is_half_a_rollback() {
     let old = "model reservations {\n}\n";
     ground.project.file("prisma/schema.prisma", old);
     // It ends before the deployment; then somebody puts the new file in its place by hand.
-    ground.spoiled("001_convert_reservations.sql", "UPDATE", "UPDATE ");
+    ground.copied("001_convert_reservations.sql");
     let up = ground.spoiled(UP, "ON DELETE SET NULL", "ON DELETE CASCADE");
     let sql = format!("sql={up}");
     ground.run(&["--set", &sql]).exits(6);
@@ -298,7 +293,7 @@ fn health_that_turns_bad_offers_the_rollback() {
 #[test]
 fn another_action_on_delete_is_found() {
     let ground = clinic();
-    ground.spoiled("001_convert_reservations.sql", "UPDATE", "UPDATE ");
+    ground.copied("001_convert_reservations.sql");
     let up = ground.spoiled(UP, "ON DELETE SET NULL", "ON DELETE CASCADE");
     let sql = format!("sql={up}");
     ground.run(&["--set", &sql]).exits(6).shows("G4.16").shows("runsheet rollback");
@@ -321,7 +316,7 @@ fn the_applications_role_can_use_what_a_superuser_made() {
 fn a_table_that_belongs_to_somebody_else_is_found() {
     let roles = "CREATE ROLE misopin_app LOGIN";
     let ground = Ground::prepared("misopin", roles, &["app_role=misopin_app"]);
-    ground.spoiled("001_convert_reservations.sql", "UPDATE", "UPDATE ");
+    ground.copied("001_convert_reservations.sql");
     let up = ground.spoiled(UP, "AND c.relowner <> current_user::regrole", "AND false");
     let ran = ground.run(&["--set", &format!("sql={up}"), "--set", "app_role=misopin_app"]);
     ran.exits(6).shows("G4.18").shows("misopin_app");

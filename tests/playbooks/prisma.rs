@@ -1,8 +1,8 @@
 //! `std/prisma`: with a stand-in of the same command line (`prisma/standin.sh`), and with the real
-//! Prisma where `RUNSHEET_TEST_PRISMA=1` asks for it: it is slow, and fetched with npm.
+//! Prisma where `./test` could fetch it.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::time::Duration;
 
 use super::ground::Ground;
 
@@ -32,27 +32,31 @@ pub(super) fn stand_in(ground: &mut Ground) {
     ground.project.env("DATABASE_URL", &url);
 }
 
+/// The modules that `./test` fetched, or those in the folder that the variable names.
+fn modules() -> Option<PathBuf> {
+    let fetched = option_env!("CARGO_TARGET_TMPDIR").map(|folder| Path::new(folder).join("prisma"));
+    let folder = std::env::var_os("RUNSHEET_TEST_PRISMA").map(PathBuf::from).or(fetched)?;
+    let modules = folder.join("node_modules");
+    modules.join("prisma/build/index.js").is_file().then_some(modules)
+}
+
 /// Puts the real one in the project; false where it cannot be had.
 pub(super) fn real(ground: &mut Ground) -> bool {
-    let Some(folder) = option_env!("CARGO_TARGET_TMPDIR") else { return false };
-    let folder = Path::new(folder).join("prisma");
-    if std::env::var_os("RUNSHEET_TEST_PRISMA").is_none_or(|value| value != "1") {
-        eprintln!("skipped: RUNSHEET_TEST_PRISMA=1 asks for the real Prisma");
+    let Some(modules) = modules() else {
+        eprintln!(
+            "skipped: the real Prisma is not here (./test fetches it with npm; \
+             RUNSHEET_TEST_PRISMA=FOLDER names a folder with its node_modules)"
+        );
         return false;
-    }
-    let modules = folder.join("node_modules");
-    if !modules.join("prisma").is_dir() && !fetched(&folder) {
-        eprintln!("skipped: Prisma could not be fetched (npm install prisma)");
-        return false;
-    }
-    let nowhere = folder.join("no-engine");
-    std::fs::write(&nowhere, "").expect("a file");
+    };
+    // What is there and empty is not looked for in the network.
+    ground.project.file("home/no-engine", "");
     ground.program(
         "prisma",
         &format!(
             "#!/bin/sh\nexport PRISMA_QUERY_ENGINE_LIBRARY='{}' PRISMA_SCHEMA_ENGINE_BINARY=/bin/true \
              CHECKPOINT_DISABLE=1 PRISMA_HIDE_UPDATE_MESSAGE=1\nexec node '{}' \"$@\"\n",
-            nowhere.display(),
+            ground.project.path().join("home/no-engine").display(),
             modules.join("prisma/build/index.js").display()
         ),
     );
@@ -63,16 +67,9 @@ pub(super) fn real(ground: &mut Ground) -> bool {
     std::os::unix::fs::symlink(&modules, link).expect("a link");
     let url = ground.cluster.tcp_url("app");
     ground.project.env("DATABASE_URL", &url);
+    // Each call of it compiles its engine: seconds, on a busy machine many of them.
+    ground.patience = Duration::from_secs(600);
     true
-}
-
-fn fetched(folder: &Path) -> bool {
-    let made = std::fs::create_dir_all(folder)
-        .and_then(|()| std::fs::write(folder.join("package.json"), "{\"private\":true}"));
-    let mut npm = Command::new("npm");
-    npm.current_dir(folder).args(["install", "--ignore-scripts", "--no-audit", "--no-fund"]);
-    npm.args(["prisma@6.19.0", "@prisma/adapter-pg@6.19.0"]);
-    made.is_ok() && npm.output().is_ok_and(|ran| ran.status.success())
 }
 
 fn shop() -> Ground {
@@ -142,4 +139,46 @@ fn a_failed_migration_is_named() {
         .project
         .playbook("again", &PLAYBOOK.replace("\"shop\", #{ params", "\"again\", #{ params"));
     ground.call(&["run", "again", "--yes"]).exits(1).shows("2_broken").shows("migrate resolve");
+}
+
+const DEPLOY: &str = r#"import "std/prisma" as prisma;
+let p = playbook("deploy", #{ params: #{ url: #{ value: "", env: "DATABASE_URL", secret: true } } });
+let options = #{ argv: ["prisma"], url: p.url };
+check("no failed migration", || expect_equal("failed", prisma::failed(), []));
+let deployed = step("deploy", || prisma::deploy(options));
+verify("nothing is pending", || prisma::require_clean(options));
+step("status", || prisma::status(options));
+verify("in the report", || note(`${deployed.applied.len()} applied in ${deployed.took}`));"#;
+
+/// The migrations of Prisma projects that other people wrote, deployed from the first to the last.
+#[test]
+fn a_real_projects_migrations_are_deployed_by_the_real_prisma() {
+    let Some(root) = std::env::var_os("RUNSHEET_SHARED") else {
+        eprintln!("skipped: RUNSHEET_SHARED names no folder with Prisma projects");
+        return;
+    };
+    for folder in std::fs::read_dir(root).expect("the folder").map(|entry| entry.unwrap().path()) {
+        let migrations = folder.join("prisma/migrations");
+        let Ok(entries) = std::fs::read_dir(&migrations) else { continue };
+        let mut ground = Ground::bare();
+        if !real(&mut ground) {
+            return;
+        }
+        let all = entries.filter(|entry| entry.as_ref().unwrap().path().is_dir()).count();
+        // A link would lead out of the project, and is not followed.
+        let mut copy = std::process::Command::new("cp");
+        copy.arg("-R").arg(folder.join("prisma")).arg(ground.project.path());
+        assert!(copy.status().is_ok_and(|status| status.success()), "a copy");
+        ground.project.playbook("deploy", DEPLOY);
+        let began = std::time::Instant::now();
+        let ran = ground.call(&["run", "deploy", "--yes"]);
+        ran.exits(0).shows(&format!("{all} applied in"));
+        let applied = ground.value(
+            "SELECT count(*) FROM _prisma_migrations WHERE finished_at IS NOT NULL \
+             AND rolled_back_at IS NULL",
+        );
+        println!("{}: {applied} of {all} in {:.1?}", folder.display(), began.elapsed());
+        assert_eq!(applied, all.to_string());
+        ground.call(&["run", "deploy", "--yes"]).exits(0).shows("할 일 없음");
+    }
 }

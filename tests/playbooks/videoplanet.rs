@@ -1,7 +1,7 @@
 //! `runsheet run videoplanet`: the items of the guide (G0.01 to G0.21) on the good case, and on
 //! what each of them guards against.
 
-use super::ground::{Ground, Holder, shipped};
+use super::ground::{Ground, shipped};
 use super::prisma;
 use crate::support::cluster::query;
 
@@ -276,11 +276,7 @@ fn a_damaged_dump_is_known_before_it_is_used() {
     let mut ground = studio();
     ground.run(&[]).exits(0);
     ground.remember();
-    let folder = std::fs::read_dir(ground.project.path().join("backups")).unwrap();
-    let dump = folder
-        .map(|entry| entry.unwrap().path())
-        .find(|path| path.extension().is_some_and(|e| e == "dump"));
-    let dump = dump.expect("a dump");
+    let dump = ground.project.dumps().pop().expect("a dump");
     let mut bytes = std::fs::read(&dump).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 0xff;
@@ -329,7 +325,7 @@ fn a_playbook_taken_over_runs_under_its_own_name() {
 #[test]
 fn read_only_refuses_writers_and_ends_with_a_killed_runner() {
     let ground = studio();
-    let holder = Holder::start(&ground, "LOCK TABLE \"Video\" IN ACCESS SHARE MODE");
+    let holder = ground.holder("LOCK TABLE \"Video\" IN ACCESS SHARE MODE");
     let running = ground.start(&["run", "videoplanet", "--yes", "--set", "lock_timeout=60s"]);
     let waiting = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)";
     ground.wait_until(waiting);
@@ -352,7 +348,7 @@ fn read_only_refuses_writers_and_ends_with_a_killed_runner() {
     ground.sql(&write.replace("prj-new", "prj-later"));
     ground.sql("DELETE FROM \"Project\" WHERE id = 'prj-later'");
 
-    let run = ground.newest_run();
+    let run = ground.project.newest_run();
     let patient = ["--set", "lock_timeout=60s"];
     ground.call(&[&["resume", run.as_str(), "--yes"][..], &patient].concat()).exits(0);
     assert_eq!(ground.value(FROZEN), "f");

@@ -1,7 +1,9 @@
 //! A private PostgreSQL for one test, from a cached template (about 0.3 s), stopped and deleted
 //! when dropped. Works as root and as an ordinary user.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 use runsheet::postgres::programs::Programs;
 use runsheet::postgres::scratch::{ScratchOptions, ScratchServer, StopMode};
@@ -108,6 +110,34 @@ impl Cluster {
         match self.query(database, text).as_slice() {
             [row] if row.len() == 1 => row[0].clone().unwrap_or_else(|| panic!("NULL: {text}")),
             rows => panic!("not one value but {rows:?}: {text}"),
+        }
+    }
+
+    /// A file through psql, `vars` as its variables (`rows=50`); it must go well.
+    #[track_caller]
+    pub fn psql(&self, database: &str, file: &Path, vars: &[&str]) {
+        let ran = self.psql_ends(database, file, vars);
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    }
+
+    /// The same, however it ends.
+    pub fn psql_ends(&self, database: &str, file: &Path, vars: &[&str]) -> Output {
+        let psql = Programs::new(None, None).find("psql", None);
+        let mut command = Command::new(psql.expect("psql").path);
+        command.args(["-X", "-q", "-d", &self.url(database), "-v", "ON_ERROR_STOP=1"]);
+        for var in vars {
+            command.args(["-v", var]);
+        }
+        command.arg("-f").arg(file).output().expect("psql starts")
+    }
+
+    /// Asks until the answer is true.
+    #[track_caller]
+    pub fn wait_until(&self, database: &str, question: &str) {
+        let since = Instant::now();
+        while self.value(database, question) != "t" {
+            assert!(since.elapsed() < Duration::from_secs(30), "never true: {question}");
+            std::thread::sleep(Duration::from_millis(10));
         }
     }
 

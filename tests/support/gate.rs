@@ -1,30 +1,60 @@
 //! Somebody else's session, that holds what it was told to take until it is told to let go.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 /// A psql that does what it is told; ended when dropped.
 pub struct Gate {
     hold: Child,
+    said: Receiver<String>,
 }
 
 impl Gate {
     /// A session of that application name.
     pub fn to(url: &str, application: &str) -> Self {
         let programs = runsheet::postgres::programs::Programs::new(None, None);
-        let hold = Command::new(programs.find("psql", None).expect("psql").path)
+        let mut hold = Command::new(programs.find("psql", None).expect("psql").path)
             .args(["-X", "-q", url])
             .env("PGAPPNAME", application)
             .stdin(Stdio::piped())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .spawn()
             .expect("psql");
-        Self { hold }
+        let out = BufReader::new(hold.stdout.take().expect("piped"));
+        let (say, said) = channel();
+        std::thread::spawn(move || {
+            for line in out.lines().map_while(Result::ok) {
+                if say.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        Self { hold, said }
+    }
+
+    /// A session whose transaction stays open and holds what the statements have taken.
+    pub fn holding(url: &str, application: &str, sql: &str) -> Self {
+        let mut gate = Self::to(url, application);
+        gate.tell(&format!("BEGIN;\n{sql};\n"));
+        gate.done();
+        gate
     }
 
     /// Statements, with their line end; not waited for.
     pub fn tell(&mut self, text: &str) {
         self.hold.stdin.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
+    }
+
+    /// Waits until everything that it was told is done.
+    #[track_caller]
+    pub fn done(&mut self) {
+        const MARK: &str = "-- done --";
+        self.tell(&format!("\\echo '{MARK}'\n"));
+        while self.said.recv_timeout(Duration::from_secs(30)).expect("it does what it is told")
+            != MARK
+        {}
     }
 
     /// Ends the session, and with it all that it holds.

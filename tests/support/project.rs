@@ -1,6 +1,7 @@
 //! A project folder and the real program run in it, with a clean environment and a time limit.
 
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -8,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// No single call of the program takes longer in a test.
-const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_secs(60);
 
 /// The real program. The chaos harness is no test and has none beside it: it is the program itself.
 pub fn program() -> PathBuf {
@@ -66,6 +67,43 @@ impl Project {
     pub fn env(&mut self, name: &str, value: &str) -> &mut Self {
         self.env.push((name.into(), value.into()));
         self
+    }
+
+    /// A program of the project's own, `bin/NAME`, found before all others.
+    pub fn program(&mut self, name: &str, script: &str) -> &mut Self {
+        let bin = self.path().join("bin");
+        self.file(&format!("bin/{name}"), script);
+        let mode = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(bin.join(name), mode).expect("its mode");
+        // psql is not on every PATH that the tests run with.
+        let psql = runsheet::postgres::programs::Programs::new(None, None).find("psql", None);
+        let psql = psql.expect("psql").path;
+        let others = std::env::var("PATH").unwrap_or_default();
+        let folder = psql.parent().expect("its folder").display();
+        let path = format!("{}:{folder}:{others}", bin.display());
+        self.env("PATH", &path)
+    }
+
+    /// The id of the newest run.
+    pub fn newest_run(&self) -> String {
+        let runs = std::fs::read_dir(self.path().join(".runsheet/runs")).expect("runs");
+        let name = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().file_name();
+        runs.map(name).max().expect("a run").into_string().unwrap()
+    }
+
+    /// The dumps below `backups`.
+    pub fn dumps(&self) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(self.path().join("backups"));
+        let paths = entries.into_iter().flatten().map(|entry| entry.unwrap().path());
+        paths.filter(|path| path.extension().is_some_and(|end| end == "dump")).collect()
+    }
+
+    /// The code of `runsheet approve WORDS.. --by kim`.
+    #[track_caller]
+    pub fn approved(&self, words: &[&str]) -> String {
+        let ran = self.run(&[&["approve"], words, &["--by", "kim"]].concat());
+        let code = ran.exits(0).stdout.split("approval code: ").nth(1).expect("a code");
+        code[..12].to_string()
     }
 
     /// The program with its arguments, ready to be changed and started.
@@ -156,18 +194,23 @@ impl Running {
             .status();
     }
 
-    /// Waits for its end; panics after the limit.
-    pub fn wait(mut self) -> Ran {
+    /// Waits for its end; panics after the limit that everything has.
+    pub fn wait(self) -> Ran {
+        self.wait_for(LIMIT)
+    }
+
+    /// The same with a limit of its own.
+    pub fn wait_for(mut self, limit: Duration) -> Ran {
         let started = Instant::now();
         let status = loop {
             if let Some(status) = self.child.try_wait().expect("its status") {
                 break status;
             }
-            if started.elapsed() > LIMIT {
+            if started.elapsed() > limit {
                 let _ = self.child.kill();
                 let _ = self.child.wait();
                 let [out, err] = self.texts();
-                panic!("{} did not end within {LIMIT:?}\n{out}\n{err}", self.shown);
+                panic!("{} did not end within {limit:?}\n{out}\n{err}", self.shown);
             }
             std::thread::sleep(Duration::from_millis(5));
         };
