@@ -141,7 +141,11 @@ fn production_refuses_without_a_rehearsal() {
     let toml = format!("[environments.production]\nurl = \"{url}\"\nprotected = true\n");
     clinic.project.file("runsheet.toml", &toml);
     let code = clinic.project.approved(&["iamvet"]);
-    clinic.project.run(&["run", "iamvet", "--approve", &code]).exits(4).shows("no-receipt");
+    clinic
+        .project
+        .run(&["run", "iamvet", "--yes", "--approve", &code])
+        .exits(4)
+        .shows("no-receipt");
     assert_eq!(fingerprint(&clinic.cluster, "vet"), before);
 }
 
@@ -168,6 +172,25 @@ fn too_little_room_stops_before_the_backup() {
     run(&clinic, &[]).exits(1).shows("G1.05").shows("4.0 KiB").shows("MiB");
     assert_eq!(fingerprint(&clinic.cluster, "vet"), before);
     assert!(!clinic.project.path().join("backups").exists(), "no backup was begun");
+}
+
+/// G1.02: a dump that is whole and cannot be restored: a CHECK asks a function that finds its
+/// table through the search path, which is empty in a restore.
+#[test]
+fn a_backup_that_does_not_restore_is_found_before_the_migration() {
+    let clinic = clinic();
+    clinic.cluster.sql(
+        "vet",
+        "CREATE FUNCTION known(text) RETURNS boolean LANGUAGE sql AS 'SELECT EXISTS (SELECT FROM users WHERE id = $1)';
+         CREATE TABLE notes (user_id text CHECK (known(user_id)));
+         INSERT INTO notes SELECT min(id) FROM users",
+    );
+    let ran = run(&clinic, &[]);
+    ran.shows("G1.02").shows("users").shows("G1.01.1");
+    assert_ne!(ran.code, 0);
+    assert_eq!(tables(&clinic), "0");
+    let left = "SELECT count(*) FROM pg_database WHERE datname = 'iamvet_test'";
+    assert_eq!(clinic.cluster.value("postgres", left), "0", "the scratch database is gone");
 }
 
 /// G1.01: a dump that lost its end, or all of it, after it was made: it is read before it is
