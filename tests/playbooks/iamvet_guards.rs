@@ -77,6 +77,25 @@ fn an_error_in_the_file_leaves_nothing_of_it() {
     assert_eq!(tables(&clinic), "0");
 }
 
+/// G1.14: each class of error has its own remedy, and leaves nothing.
+#[test]
+fn memory_disk_and_rights_that_run_out_are_explained() {
+    let clinic = clinic();
+    for (code, words) in [
+        ("53200", "work_mem을 줄이거나"),
+        ("53100", "디스크 공간 부족입니다"),
+        ("42501", "CREATE, ALTER, INSERT, UPDATE, DELETE 권한이 있는지"),
+        ("23514", "서버가 말한 키의 행을 users에서 바로잡고"),
+    ] {
+        let fails =
+            format!("DO $$ BEGIN RAISE EXCEPTION 'it ran out' USING ERRCODE = '{code}'; END $$;");
+        clinic.project.file("sql/mine.sql", &with(&fails));
+        let ran = run(&clinic, &["--again", "--set", "sql=sql/mine.sql"]);
+        ran.exits(5).shows("G1.07").shows(code).shows(words);
+        assert_eq!(tables(&clinic), "0", "{code}");
+    }
+}
+
 /// G1.08, G1.09: a hospital is lost on the way: both counts, its key, and ROLLBACK.
 #[test]
 fn a_lost_hospital_is_named_and_the_whole_transaction_is_taken_back() {
