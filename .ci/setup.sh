@@ -275,7 +275,8 @@ setup_prisma() {
     mkdir -p "$into.fresh" &&
         cp "$ROOT/tests/playbooks/prisma/package.json" \
             "$ROOT/tests/playbooks/prisma/package-lock.json" "$into.fresh" &&
-        npm ci --prefix "$into.fresh" --ignore-scripts --no-audit --no-fund --silent >&2 &&
+        npm ci --prefix "$into.fresh" --ignore-scripts --no-audit --no-fund --silent \
+            --fetch-retries 1 --fetch-timeout 60000 >&2 &&
         node "$into.fresh/node_modules/prisma/build/index.js" --help >/dev/null 2>&1 &&
         mv "$into.fresh" "$into" || say "without Prisma, then"
     rm -rf "$into.fresh"

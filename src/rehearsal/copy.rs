@@ -1,34 +1,26 @@
 //! The copy: two databases, the start and the one that is worked on, on a private server or one that
 //! is given. The start is only read, and made the template of the other as often as it is needed.
 
+mod made;
+
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use tokio::runtime::Runtime;
 
-use super::copied::{Contents, Dump, restore};
+use self::made::{of_dump, of_server};
 use super::downtime::{Larger, larger, sizes};
-use super::home::{Given, Home};
+use super::home::Home;
 use super::night::Wanted;
-use super::roles::{CUT_OFF, Surroundings, of_source};
+use super::roles::{CUT_OFF, Surroundings};
 use super::shaped;
 use crate::journal::Origin;
-use crate::model::{Fault, format_bytes, quote_ident, quote_literal};
+use crate::model::{Fault, quote_ident, quote_literal};
 use crate::msg;
-use crate::postgres::catalog::identity;
 use crate::postgres::programs::Programs;
-use crate::postgres::scratch::{ScratchOptions, ScratchServer};
 use crate::postgres::{Change, Fingerprint, Look, Target, objects};
-use crate::system::{StateDir, free_bytes};
-use crate::verbs::{server_of_dump, sound_dump};
-
-/// Copy, start and dump: so many times the size of the source.
-const TIMES: u64 = 3;
-/// A dump is packed: so many times its size may be needed.
-const TIMES_OF_DUMP: u64 = 12;
-/// The server itself.
-const SERVER_BYTES: u64 = 128 << 20;
+use crate::system::StateDir;
 
 /// Where the copy comes from.
 #[derive(Clone, Debug)]
@@ -236,322 +228,9 @@ impl Copy {
     fn execute(&self, database: &str, sql: &str) -> Result<(), Fault> {
         self.home.execute(database, sql)
     }
-
-    fn begin(
-        wanted: &Wanted,
-        programs: &Programs,
-        major: u32,
-        surroundings: Surroundings,
-    ) -> Result<Self, Fault> {
-        let home = match &wanted.on {
-            Some(target) => Home::Given(Given::open(target, &wanted.state)?),
-            None => Home::Private(private(wanted, programs, major, &surroundings)?),
-        };
-        let told = match &wanted.on {
-            Some(_) => msg!("rehearsal.given-server", version = shown(home.version())),
-            None => msg!("rehearsal.server", version = shown(home.version())),
-        };
-        wanted.tell("server", &told);
-        let state = StateDir::open(&home.work_folder())?;
-        let start = home.start_name();
-        let pattern = match &wanted.source {
-            Source::Server { target, .. } => (**target).clone(),
-            Source::Dump { .. } => home.target(home.admin_name())?,
-        };
-        let mut copy = Self {
-            state,
-            start,
-            surroundings,
-            plain_locale: false,
-            database: home.work_name(&pattern.database),
-            user: home.role().unwrap_or(&pattern.user).to_string(),
-            home,
-            pattern,
-            left_out: Vec::new(),
-            schema: Fingerprint::default(),
-            origin: None,
-            source_version: major * 10_000,
-            source_sizes: BTreeMap::new(),
-            larger: Larger::new(),
-            took_ms: 0,
-        };
-        if let Some(role) = copy.home.role() {
-            copy.left_out.push(msg!("rehearsal.left.given", role = role));
-        }
-        let (there, _) = copy.home.version();
-        if there != major {
-            copy.left_out.push(msg!("rehearsal.left.version", source = major, copy = there));
-        }
-        Ok(copy)
-    }
-
-    /// Are there enough bytes where the copy lies? Of a given server's disk nobody knows.
-    fn room(&self, needed: u64) -> Result<(), Fault> {
-        let place = self.home.work_folder();
-        enough(needed.saturating_add(SERVER_BYTES), free_bytes(&place)?, &place)
-    }
-
-    /// A given server keeps its own roles.
-    fn make_roles(&mut self) {
-        let roles = std::mem::take(&mut self.surroundings.roles);
-        let roles = if self.home.role().is_some() { Vec::new() } else { roles };
-        for sql in &roles {
-            if let Err(fault) = self.execute(self.home.admin_name(), sql) {
-                let why = fault.detail.unwrap_or(fault.message);
-                self.left_out.push(format!("{}: {why}", harmless_part(sql)));
-            }
-        }
-    }
-
-    /// Owner, rights and settings that a given server does not take are left out of every round.
-    fn try_dress(&mut self) {
-        if self.home.role().is_none() {
-            return;
-        }
-        let name = quote_ident(&self.start);
-        for sql in std::mem::take(&mut self.surroundings.dress) {
-            let here = sql.replace("{database}", &name);
-            match self.execute(self.home.admin_name(), &here) {
-                Ok(()) => self.surroundings.dress.push(sql),
-                Err(fault) => {
-                    let why = fault.detail.unwrap_or(fault.message);
-                    self.left_out.push(format!("{}: {why}", harmless_part(&here)));
-                }
-            }
-        }
-    }
-
-    /// The files of the source, copied by its own server; false where somebody is connected to it,
-    /// or the role may not.
-    fn of_template(&mut self, wanted: &Wanted, source: &Target) -> Result<bool, Fault> {
-        let how = if self.home.version().0 >= 15 { " STRATEGY FILE_COPY" } else { "" };
-        let (start, from) = (quote_ident(&self.start), quote_ident(&source.database));
-        let sql = format!("CREATE DATABASE {start} TEMPLATE {from}{how}");
-        if let Err(fault) = self.home.create(&self.start, &sql) {
-            let why = fault.detail.unwrap_or(fault.message);
-            wanted.tell("copy", &msg!("rehearsal.no-template", why = why));
-            return Ok(false);
-        }
-        // A lease that came with a copy is nobody's.
-        let lease = format!("{}.lease", quote_ident(&wanted.config.ledger_schema));
-        let nobody = format!(
-            "DO $$ BEGIN IF to_regclass({name}) IS NOT NULL THEN DELETE FROM {lease}; END IF; END $$",
-            name = quote_literal(&lease)
-        );
-        self.execute(&self.start, &nobody)?;
-        self.try_dress();
-        wanted.tell("copy", &msg!("rehearsal.of-template"));
-        Ok(true)
-    }
-
-    fn make_start(&mut self) -> Result<(), Fault> {
-        let own = self.surroundings.create(&self.start, false);
-        if let Err(fault) = self.home.create(&self.start, &own) {
-            // The locale of the source is not on this machine.
-            let why = fault.detail.unwrap_or(fault.message);
-            self.left_out.push(msg!("rehearsal.left.locale", why = why));
-            self.home.create(&self.start, &self.surroundings.create(&self.start, true))?;
-            self.plain_locale = true;
-        }
-        self.try_dress();
-        Ok(())
-    }
-
-    fn fill(
-        &mut self,
-        wanted: &Wanted,
-        programs: &Programs,
-        dump: &Path,
-        directory: bool,
-    ) -> Result<(), Fault> {
-        let tmp = self.state.folder("tmp")?;
-        let (major, minor) = self.home.version();
-        let to = self.start()?;
-        let jobs = if directory { jobs() } else { 1 };
-        let to = (&to, major * 10_000 + minor);
-        let identity = wanted.config.backup.identity_file.as_deref();
-        let missing = restore(programs, &tmp, to, (dump, jobs), identity, &wanted.cancel)?;
-        self.left_out.extend(missing);
-        Ok(())
-    }
-}
-
-/// The value of a setting may be a secret of the application's.
-fn harmless_part(sql: &str) -> &str {
-    let setting = sql.split_once(" TO ").filter(|_| sql.starts_with("ALTER"));
-    setting.map_or(sql, |(name, _)| name)
-}
-
-fn private(
-    wanted: &Wanted,
-    programs: &Programs,
-    major: u32,
-    surroundings: &Surroundings,
-) -> Result<ScratchServer, Fault> {
-    let folder = wanted.state.folder("scratch")?;
-    let mut options = ScratchOptions::new(programs.clone(), folder, "rehearsal");
-    options.major = Some(major);
-    options.settings.clone_from(&surroundings.settings);
-    ScratchServer::start(&options)
-}
-
-fn enough(needed: u64, free: u64, place: &Path) -> Result<(), Fault> {
-    if free >= needed {
-        return Ok(());
-    }
-    let (needed, free) = (format_bytes(needed), format_bytes(free));
-    Err(Fault::failed(
-        "rehearsal-no-space",
-        msg!("rehearsal.no-space", needed = needed, free = free),
-    )
-    .detail(place.display().to_string())
-    .remedy(msg!("rehearsal.no-space.remedy")))
-}
-
-fn of_server(
-    wanted: &Wanted,
-    runtime: &Runtime,
-    programs: &Programs,
-    target: &Target,
-    with_rows: bool,
-) -> Result<Copy, Fault> {
-    let ledger = &wanted.config.ledger_schema;
-    // One snapshot for everything that is asked, and for the dump.
-    let seen = runtime.block_on(async {
-        let work = async {
-            let look = Look::open(target, "runsheet/rehearsal", 1).await?;
-            let identity = identity(look.first()).await?;
-            let surroundings = of_source(look.first()).await?;
-            let schema = look.fingerprint(ledger, false).await?;
-            let sizes = sizes(look.first()).await?;
-            Ok::<_, Fault>((look, identity, surroundings, schema, sizes))
-        };
-        tokio::select! {
-            done = work => done,
-            reason = wanted.cancel.cancelled() => Err(reason.fault()),
-        }
-    })?;
-    let (look, identity, surroundings, schema, sizes) = seen;
-    let server = look.first().server_version();
-    let size = surroundings.size;
-    let libraries = surroundings.libraries.clone();
-    let mut copy = Copy::begin(wanted, programs, server / 10_000, surroundings)?;
-    copy.source_version = server;
-    copy.origin =
-        Some(Origin { database: identity.database, system_identifier: identity.system_identifier });
-    copy.schema = schema;
-    copy.source_sizes = sizes;
-    if copy.surroundings.plain_postgres && copy.user == "postgres" {
-        copy.left_out.push(msg!("rehearsal.left.superuser"));
-    }
-    if !libraries.is_empty() {
-        copy.left_out.push(msg!("rehearsal.left.libraries", libraries = libraries));
-    }
-    if with_rows {
-        // On a given server only the dump lies here.
-        let times = if copy.home.role().is_some() { 1 } else { TIMES };
-        copy.room(size.saturating_mul(times))?;
-    } else if !wanted.generate {
-        copy.left_out.push(msg!("rehearsal.left.rows"));
-    }
-    let mut look = look;
-    if copy.home.system().is_some() && with_rows {
-        let here = runtime.block_on(crate::postgres::catalog::identity(look.first()))?;
-        if here.system_identifier.as_deref() == copy.home.system() {
-            if wanted.environment.protected {
-                let text = msg!("rehearsal.on-protected", server = target.display());
-                return Err(Fault::usage("rehearsal-on-protected", text)
-                    .remedy(msg!("rehearsal.on-protected.remedy")));
-            }
-            // A template may have no session, ours neither.
-            runtime.block_on(look.close());
-            if copy.of_template(wanted, target)? {
-                return Ok(copy);
-            }
-            look = runtime.block_on(Look::open(target, "runsheet/rehearsal", 1))?;
-        }
-    }
-    copy.make_roles();
-    copy.make_start()?;
-    let dump_folder = copy.folder().join("dump");
-    let tmp = copy.state.folder("tmp")?;
-    wanted.tell("copy", &msg!("rehearsal.dumping", size = format_bytes(size)));
-    let mut alone = target.clone();
-    let index = look.first().host_index();
-    if target.hosts.len() > 1 {
-        // Two hosts of one address may be two servers, and a snapshot is known to one only.
-        let password = target.password_for(index);
-        alone.hosts = vec![target.hosts[index].clone()];
-        alone.addresses = vec![target.addresses.get(index).copied().flatten()];
-        alone.password = password.or(alone.password);
-    }
-    let dump = Dump {
-        source: &alone,
-        server,
-        direct: !look.first().behind_pooler(),
-        snapshot: look.snapshot(),
-        with_rows,
-        ledger,
-        jobs: jobs(),
-    };
-    dump.run(programs, &tmp, &dump_folder, &wanted.cancel)?;
-    runtime.block_on(look.close());
-    wanted.tell("copy", &msg!("rehearsal.restoring"));
-    copy.fill(wanted, programs, &dump_folder, true)?;
-    let _ = std::fs::remove_dir_all(&dump_folder);
-    Ok(copy)
-}
-
-fn of_dump(wanted: &Wanted, programs: &Programs, path: &Path) -> Result<Copy, Fault> {
-    let identity = wanted.config.backup.identity_file.as_deref();
-    let contents = Contents::read(programs, path, identity, &wanted.cancel)?;
-    // What is damaged must not become a copy without some of its rows.
-    sound_dump(programs, path, identity, &wanted.cancel)?;
-    let surroundings = Surroundings { roles: contents.roles, ..Surroundings::default() };
-    let mut copy = Copy::begin(wanted, programs, contents.major, surroundings)?;
-    copy.origin = Some(Origin {
-        system_identifier: server_of_dump(path, &contents.database),
-        database: contents.database.clone(),
-    });
-    copy.database = copy.home.work_name(&contents.database);
-    copy.room(bytes_of(path).saturating_mul(TIMES_OF_DUMP))?;
-    copy.left_out.push(msg!("rehearsal.left.of-dump"));
-    copy.make_roles();
-    copy.make_start()?;
-    wanted.tell("copy", &msg!("rehearsal.restoring"));
-    copy.fill(wanted, programs, path, path.is_dir())?;
-    Ok(copy)
-}
-
-fn bytes_of(path: &Path) -> u64 {
-    let Ok(entries) = std::fs::read_dir(path) else {
-        return std::fs::metadata(path).map_or(0, |meta| meta.len());
-    };
-    entries.filter_map(|entry| Some(entry.ok()?.metadata().ok()?.len())).sum()
-}
-
-/// As many at a time as the machine has processors, and no more than the source is asked for.
-fn jobs() -> usize {
-    std::thread::available_parallelism().map_or(1, |count| count.get().min(4))
 }
 
 /// "15.18".
 pub(super) fn shown(version: (u32, u32)) -> String {
     format!("{}.{}", version.0, version.1)
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn too_little_room_is_told_with_both_numbers() {
-        crate::message::set_language(crate::message::Language::English);
-        let fault = enough(3 << 30, 2 << 30, Path::new("/small")).unwrap_err();
-        assert_eq!(fault.code, "rehearsal-no-space");
-        assert!(fault.message.contains("3.0 GiB") && fault.message.contains("2.0 GiB"), "{fault}");
-        assert!(fault.remedy.unwrap().contains("schema-only"));
-        assert!(enough(3 << 30, 3 << 30, Path::new("/just")).is_ok());
-    }
 }

@@ -117,7 +117,7 @@ const REFRESH: &str = "DO $$ DECLARE one regclass; BEGIN \
 ///
 /// # Errors
 /// `scratch-sql-failed`.
-pub(super) fn refresh(server: &ScratchServer, database: &str) -> Result<(), Fault> {
+pub(super) fn refresh(server: &Home, database: &str) -> Result<(), Fault> {
     server.execute(database, REFRESH)
 }
 
@@ -153,7 +153,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::postgres::programs::Programs;
-    use crate::postgres::scratch::ScratchOptions;
+    use crate::postgres::scratch::{ScratchOptions, ScratchServer};
 
     #[test]
     fn what_an_extension_brings_along_is_no_sample() {
@@ -161,6 +161,7 @@ mod tests {
         let options = ScratchOptions::new(Programs::new(None, None), folder.path(), "sample");
         let server = ScratchServer::start(&options).unwrap();
         server.create_database("shop").unwrap();
+        let server = Home::Private(server);
         let run = |sql: &str| server.execute("shop", sql).unwrap();
         run("CREATE TABLE known AS SELECT n FROM generate_series(1, 3000) n; \
             CREATE TABLE rows AS SELECT n FROM generate_series(1, 3000) n; \

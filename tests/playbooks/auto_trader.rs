@@ -221,14 +221,17 @@ fn migration_and_application_are_deployed_apart_and_the_image_goes_back() {
          UPDATE alembic_version SET version_num = '001_low'; COMMIT\"\n",
     );
     let url = format!("url={}&password=canary-7", floor.url());
-    let words = ["--set", "runner=compose", "--set", "deploy=false", "--set", &url];
-    let ran = floor.deploy(&[&["--auto-migrate"], &image[..], &words].concat());
+    two_revisions(&floor);
+    let words = ["runner=compose", "deploy=false", "versions=versions", &url];
+    let words: Vec<&str> = words.iter().flat_map(|set| ["--set", set]).collect();
+    let ran = floor.deploy(&[&["--auto-migrate"], &image[..], &words[..]].concat());
     ran.exits(0).shows_nowhere("canary-7");
     assert_eq!(floor.revision(), "001_low");
     let log = floor.project.read(".stand-in/log");
     assert!(log.contains("docker compose -f docker-compose.prod.yml --profile migration run --rm -e DATABASE_URL migration"), "{log}");
     assert!(!log.contains("canary-7"), "the address is handed on by its name");
     assert!(!floor.project.path().join(".stand-in/services/app").exists());
+    let migrated = floor.project.newest_run();
 
     let after = floor.fingerprint();
     floor.deploy(&[&["--skip-migrate"], &image[..]].concat()).exits(0);
@@ -237,6 +240,11 @@ fn migration_and_application_are_deployed_apart_and_the_image_goes_back() {
     floor.call("rollback", &floor.project.newest_run(), &[]).exits(0);
     assert_eq!(floor.project.read(".stand-in/images/ghcr.io_team_auto_trader:latest"), "old");
     assert_ne!(after, before);
+    // The way back goes through the same container's Alembic.
+    floor.call("rollback", &migrated, &["--set", &url]).exits(0).shows_nowhere("canary-7");
+    assert_eq!(floor.fingerprint(), before);
+    let log = floor.project.read(".stand-in/log");
+    assert!(log.contains("-e DATABASE_URL migration alembic downgrade base"), "{log}");
 }
 
 /// Two revisions of the stand-in, and how they are run.

@@ -23,7 +23,11 @@ struct Harbour {
 
 impl Harbour {
     fn new() -> Self {
-        let harbour = Self { cluster: Cluster::start(), image: Project::new() };
+        Self::on(Cluster::start())
+    }
+
+    fn on(cluster: Cluster) -> Self {
+        let harbour = Self { cluster, image: Project::new() };
         harbour.cluster.create_database("main");
         harbour.cluster.psql("main", &shipped("container-start", "schema.sql"), &[]);
         harbour.cluster.psql("main", &shipped("container-start", "data.sql"), &["rows=200"]);
@@ -171,6 +175,28 @@ fn the_database_is_named_and_another_one_than_meant_is_refused() {
     assert_eq!(harbour.cluster.value("주문 50%", PHONE), "f");
     run(&["--set", "name=주문 50%"]).exits(0).shows("데이터베이스: 주문 50%");
     assert_eq!(harbour.cluster.value("주문 50%", PHONE), "t");
+}
+
+/// G2.04: the address form of IPv6, with brackets and without.
+#[test]
+fn an_ipv6_address_is_understood_with_its_brackets() {
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        eprintln!("skipped: this machine has no ::1");
+        return;
+    }
+    let settings = [("listen_addresses", "127.0.0.1,::1")];
+    let harbour = Harbour::on(Cluster::with_settings(&settings));
+    let port = harbour.cluster.port();
+    let words = ["run", "container-start", "--lang", "ko", "--url"];
+    let run = |url: &str, more: &[&str]| harbour.image.run(&[&words[..], &[url], more].concat());
+    let bare = format!("postgresql://postgres:hunter2@::1:{port}/main");
+    run(&bare, &[]).exits(2).shows("url-ipv6").shows("[::1]").shows_nowhere("hunter2");
+    assert_eq!(harbour.value(PHONE), "f");
+    let url = format!("postgresql://postgres@[::1]:{port}/main");
+    run(&url, &["--set", "host=127.0.0.1"]).exits(1).shows("G2.04").shows("::1");
+    assert_eq!(harbour.value(PHONE), "f");
+    run(&url, &["--set", "host=::1"]).exits(0).shows("호스트: ::1");
+    assert_eq!(harbour.value(PHONE), "t");
 }
 
 /// G2.05: the history says done, the column is not there.

@@ -129,13 +129,23 @@ fn a_window_that_was_too_short_is_in_the_report() {
     ground.report_shows(&["예상 시간 초과", "Backend Lead"]);
 }
 
-/// G0.04: another database than meant, and one that cannot be reached; no password is shown.
+/// G0.04: another database than meant, a port that is closed, a name that does not exist; no
+/// password is shown.
 #[test]
 fn a_wrong_database_is_not_touched_and_no_password_is_shown() {
     let ground = studio();
     let ran =
         ground.run(&["--set", "only_on=videoplanet", "--set", "url=postgres://u:hunter2@h/d"]);
     ran.exits(1).shows("G0.04").shows("videoplanet").shows_nowhere("hunter2");
+    ground.unchanged();
+    // A port on which nobody listens is tried as often as it was configured.
+    ground.project.file("runsheet.toml", "[run]\nconnect_tries = 3\nconnect_every = \"10ms\"\n");
+    let port = crate::support::listener::closed_port();
+    let closed = format!("postgresql://postgres:hunter2@127.0.0.1:{port}/app");
+    let ran =
+        ground.project.run(&["run", "videoplanet", "--yes", "--lang", "ko", "--url", &closed]);
+    ran.exits(7).shows("3회 중 2회째 실패").shows(&format!("127.0.0.1:{port}"));
+    ran.shows_nowhere("hunter2");
     ground.unchanged();
     let nowhere = ground.cluster.tcp_url("nowhere").replace("postgres@", "postgres:hunter2@");
     let words = ["run", "videoplanet", "--yes", "--url", &nowhere];
@@ -232,7 +242,7 @@ fn a_dangling_reference_is_shown_with_its_keys() {
     ground.unchanged();
 }
 
-/// G0.12, G0.13, G0.19: another type, a missing index, another action.
+/// G0.12, G0.13, G0.19: another type, a missing index, one that is INVALID, another action.
 #[test]
 fn what_is_not_as_the_guide_wants_it_is_found() {
     for (piece, other, item, words) in [
@@ -240,6 +250,13 @@ fn what_is_not_as_the_guide_wants_it_is_found() {
         (
             "CREATE INDEX IF NOT EXISTS idx_video_status ON \"Video\" (status);",
             "",
+            "G0.13",
+            "idx_video_status",
+        ),
+        (
+            "CREATE INDEX IF NOT EXISTS idx_video_status ON \"Video\" (status);",
+            "CREATE INDEX IF NOT EXISTS idx_video_status ON \"Video\" (status);
+             UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'idx_video_status'::regclass;",
             "G0.13",
             "idx_video_status",
         ),

@@ -134,6 +134,23 @@ impl Project {
         self.spawn(args).wait()
     }
 
+    /// Runs the program at a terminal of its own, at which nobody types; None where util-linux's
+    /// `script`, which makes one, is not here.
+    pub fn run_at_a_terminal(&self, args: &[&str]) -> Option<Ran> {
+        let there = Command::new("script").arg("--version").output();
+        if !there.is_ok_and(|ran| ran.status.success()) {
+            eprintln!("skipped: there is no util-linux script, which makes a terminal");
+            return None;
+        }
+        let own = self.command(&[]);
+        let mut command = Command::new("script");
+        let line = format!("{} {}", program().display(), args.join(" "));
+        command.args(["-qec", &line, "/dev/null"]).current_dir(self.path()).env_clear();
+        command.envs(own.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Some(Running::start(command, self.path().to_path_buf()).wait())
+    }
+
     /// Starts the program, to be killed or awaited.
     pub fn spawn(&self, args: &[&str]) -> Running {
         Running::start(self.command(args), self.folder.path().to_path_buf())
