@@ -240,7 +240,8 @@ step("two", #{ undo: || { sql::run_file(down); db::exec("DROP TABLE three") } },
     run(&desk, &code_of_it).exits(0);
     assert_eq!(desk.value("SELECT to_regclass('two') IS NOT NULL"), "t");
     // A way back is open, whatever it drops.
-    desk.project.run(&["rollback", "--yes", "--approve", &code_of_it]).exits(0);
+    let back = ["rollback", &desk.newest_run(), "--yes", "--approve", &code_of_it];
+    desk.project.run(&back).exits(0);
     desk.unchanged();
     forget(&desk);
     // What a step uses as well counts.
