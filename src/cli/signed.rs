@@ -11,7 +11,7 @@ use super::known::{Known, Runs};
 use super::past::{kept_report, local_report};
 use super::road::{setup, sound};
 use crate::engine::walk;
-use crate::host::{Mode, Sign, keep_report};
+use crate::host::{Host, Mode, Sign};
 use crate::journal::{Recorder, started_by};
 use crate::model::{Attestation, EventKind, Fault, FaultKind, ItemKind, RunId, nearest};
 use crate::msg;
@@ -192,6 +192,6 @@ impl Night {
             recorder.emit(EventKind::Attested { item: title.into(), attestation })?;
         }
         recorder.flush()?;
-        keep_report(folder, &Report::from_events(recorder.events()))
+        Host::keep_report(folder, &Report::from_events(recorder.events()))
     }
 }

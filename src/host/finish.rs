@@ -296,6 +296,16 @@ impl Host {
         exit
     }
 
+    /// Writes a run's report into its folder, for programs and for people.
+    ///
+    /// # Errors
+    /// `write-failed`, `disk-full`.
+    pub fn keep_report(folder: &Path, report: &Report) -> Result<(), Fault> {
+        let pretty = serde_json::to_string_pretty(report).unwrap_or_default();
+        write_atomic(&folder.join("report.json"), pretty.as_bytes())?;
+        write_atomic(&folder.join("report.md"), markdown(report).as_bytes())
+    }
+
     fn done_so_far(&self, state: FinalState) -> String {
         let undos = self.undos.borrow();
         let standing: Vec<&str> =
@@ -350,7 +360,7 @@ impl Host {
         }
         let report = Report::from_events(self.recorder.borrow().events());
         let pretty = serde_json::to_string_pretty(&report).unwrap_or_default();
-        let _ = keep_report(&folder, &report);
+        let _ = Self::keep_report(&folder, &report);
         let ledger_state = match state {
             FinalState::Done | FinalState::NothingToDo => RunState::Done,
             FinalState::VerifyFailed => RunState::VerifyFailed,
@@ -426,14 +436,4 @@ fn with_more(fault: &Fault, second: Fault) -> Fault {
     let mut fault = fault.clone();
     fault.more.push(second);
     fault
-}
-
-/// Writes a run's report into its folder, for programs and for people.
-///
-/// # Errors
-/// `write-failed`, `disk-full`.
-pub fn keep_report(folder: &Path, report: &Report) -> Result<(), Fault> {
-    let pretty = serde_json::to_string_pretty(report).unwrap_or_default();
-    write_atomic(&folder.join("report.json"), pretty.as_bytes())?;
-    write_atomic(&folder.join("report.md"), markdown(report).as_bytes())
 }

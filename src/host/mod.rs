@@ -47,7 +47,6 @@ pub use effects::{External, Repeat};
 pub use failpoint::POINTS;
 #[cfg(feature = "failpoints")]
 pub use failpoint::reach;
-pub use finish::keep_report;
 pub use flight::{Flight, GUARD, Landed};
 pub use gate::{Host, HostSetup, Mode, OnFailure, Wishes};
 pub use inputs::call_text;

@@ -168,3 +168,26 @@ approve("Go live");"#,
     desk.call(&["tick", &run, "Go live", "--by", "kim"]).exits(0).stderr_shows("already");
     desk.call(&["report", &run]).exits(0).stdout_shows("looked at it");
 }
+
+/// What the ledger does not take stands in no file either, so it can be ticked again.
+#[test]
+fn a_tick_that_the_ledger_does_not_take_leaves_no_trace_on_this_machine() {
+    let desk = Desk::new(
+        "step(\"new\", || db::exec(\"CREATE TABLE extra (id int)\"));\napprove(\"Go live\");",
+    );
+    desk.run().exits(0);
+    let files =
+        || (desk.of_run("events.jsonl"), desk.of_run("report.json"), desk.of_run("report.md"));
+    let before = files();
+    let refuse = "ALTER TABLE runsheet.step ADD CONSTRAINT no CHECK (value->'ticked' IS NULL)";
+    desk.sql(refuse);
+    desk.call(&["tick", "Go live", "--by", "kim"]).exits(1).stderr_shows("no");
+    assert_eq!(files(), before);
+    desk.sql("ALTER TABLE runsheet.step DROP CONSTRAINT no");
+    desk.sql("UPDATE runsheet.step SET title = 'Go' WHERE title = 'Go live'");
+    desk.call(&["tick", "Go live", "--by", "kim"]).exits(2).stderr_shows("nothing-to-tick");
+    assert_eq!(files(), before);
+    desk.sql("UPDATE runsheet.step SET title = 'Go live' WHERE title = 'Go'");
+    desk.call(&["tick", "Go live", "--by", "kim"]).exits(0).shows("kim");
+    desk.call(&["tick", "Go live", "--by", "kim"]).exits(0).stderr_shows("already");
+}

@@ -213,3 +213,87 @@ step("stop", || db::exec("SELECT 1 / 0"));"#,
     desk.project.run(&["rollback", "--yes", "--approve", &code]).exits(0);
     assert_eq!(desk.value("SELECT count(*) FROM items WHERE id = 77"), "0");
 }
+
+/// Nothing has ever run here.
+fn forget(desk: &Desk) {
+    desk.sql("DROP SCHEMA IF EXISTS runsheet CASCADE");
+    std::fs::remove_dir_all(desk.project.path().join(".runsheet")).expect("the state folder");
+}
+
+/// What a way back does is told in the plan, and decides nothing: `.down.sql` files drop tables.
+#[test]
+fn the_risk_of_a_way_back_does_not_decide_about_the_run() {
+    let body = r#"let down = "sql/two.down.sql";
+step("one", #{ undo: || sql::run_file("sql/one.down.sql") }, || sql::run_file("sql/one.up.sql"));
+step("two", #{ undo: || { sql::run_file(down); db::exec("DROP TABLE three") } },
+    || { sql::run_file("sql/two.up.sql"); db::exec("CREATE TABLE three (id int)") });"#;
+    let desk = live("", body);
+    for name in ["one", "two"] {
+        desk.project
+            .file(&format!("sql/{name}.up.sql"), &format!("CREATE TABLE {name} (id int);\n"));
+        desk.project.file(&format!("sql/{name}.down.sql"), &format!("DROP TABLE {name};\n"));
+    }
+    let plan = desk.project.run(&["plan", "it"]);
+    plan.exits(0).shows("way back: very_high (sql/one.down.sql:1 drop table");
+    plan.shows("way = \"auto\" (built-in default)");
+    let code_of_it = code(&desk);
+    run(&desk, &code_of_it).exits(0);
+    assert_eq!(desk.value("SELECT to_regclass('two') IS NOT NULL"), "t");
+    // A way back is open, whatever it drops.
+    let back = ["rollback", &desk.newest_run(), "--yes", "--approve", &code_of_it];
+    desk.project.run(&back).exits(0);
+    desk.unchanged();
+    forget(&desk);
+    // What a step uses as well counts.
+    desk.body(r#"step("x", #{ undo: || sql::run_file("sql/one.down.sql") }, || sql::run_file("sql/one.down.sql"));"#);
+    run(&desk, &code(&desk)).exits(4).stderr_shows("policy-manual").stderr_shows("one.down.sql:1");
+}
+
+#[test]
+fn a_command_is_a_program_that_nobody_judges() {
+    let policy =
+        "[policy]\nmedium = { way = \"manual\" }\n[commands]\nallow = [\"true\", \"sh\"]\n";
+    let desk = live(policy, r#"step("x", || app::run(["true"]));"#);
+    let ran = run(&desk, &code(&desk));
+    ran.exits(4)
+        .stderr_shows("policy-manual")
+        .stderr_shows("it.rhai:2 true: a program that nobody");
+    // One that is put together is stopped at the gate.
+    desk.body(r#"step("x", || { let argv = ["true"]; app::run(argv) });"#);
+    run(&desk, &code(&desk)).exits(4).stderr_shows("policy-manual");
+    for body in [
+        r#"step("x", #{ risk: "low" }, || app::run(["true"]));"#,
+        r#"step("y", || app::run(["sh", "-c", "true"], #{ changes: false }));"#,
+    ] {
+        desk.body(body);
+        run(&desk, &code(&desk)).exits(0);
+        forget(&desk);
+    }
+    desk.body(r#"step("z", || app::run(["true"]));"#);
+    rules(&desk, &format!("{policy}risk = {{ true = \"low\" }}\n"));
+    run(&desk, &code(&desk)).exits(0);
+    // What the file says is heard beside what the step says.
+    rules(&desk, &format!("{policy}risk = {{ true = \"very_high\" }}\n"));
+    forget(&desk);
+    desk.body(r#"step("x", #{ risk: "low" }, || app::run(["true"]));"#);
+    run(&desk, &code(&desk)).exits(4).stderr_shows("very_high");
+    rules(&desk, &format!("{policy}risk = {{ true = \"huge\" }}\n"));
+    desk.project.run(&["plan", "it"]).exits(2).stderr_shows("huge").stderr_shows("toml:8");
+}
+
+/// A dump of some tables is none of what a `DROP` elsewhere loses.
+#[test]
+fn a_dump_of_some_tables_is_no_backup() {
+    let some = r#"step("dump", || pg::dump(#{ tables: ["items"] }));
+step("away", || db::exec("ALTER TABLE items DROP COLUMN name"));"#;
+    let desk = live(NO_REHEARSAL, some);
+    run(&desk, &signed(&desk, "kim")).exits(4).stderr_shows("policy-backup");
+    // Options that are put together: only the gate knows.
+    desk.body(
+        r#"let options = #{ tables: ["items"] };
+step("dump", || pg::dump(options));
+step("away", || db::exec("ALTER TABLE items DROP COLUMN name"));"#,
+    );
+    run(&desk, &signed(&desk, "kim")).exits(4).stderr_shows("policy-backup");
+    desk.unchanged();
+}

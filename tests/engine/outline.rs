@@ -67,3 +67,52 @@ fn caught_errors_are_seen_in_modules_too() {
     let text = "import \"lib\" as lib;\nplaybook(\"x\");\nlib::safe();";
     assert!(outline(&project, text).catches);
 }
+
+/// SQL files that nothing but a way back uses, and what else is foretold of it.
+#[test]
+fn a_way_back_is_told_apart_from_the_way_forward() {
+    let project = Project::new();
+    let all = "sql/a.down.sql";
+    for (body, back) in [
+        (r#"step("s", #{ undo: || sql::run_file("sql/a.down.sql") }, || 1);"#, vec![all]),
+        (r#"on_failure("f", || sql::run_file("sql/a.down.sql"));"#, vec![all]),
+        (
+            r#"let d = "sql/a.down.sql"; step("s", #{ undo: || sql::run_file(d) }, || 1);"#,
+            vec![all],
+        ),
+        (
+            r#"fn down() { sql::run_file("sql/a.down.sql") } step("s", #{ undo: || down() }, || 1);"#,
+            vec![all],
+        ),
+        // Used forward as well, or perhaps.
+        (
+            r#"step("s", #{ undo: || sql::run_file("sql/a.down.sql") }, || sql::run_file("sql/a.down.sql"));"#,
+            vec![],
+        ),
+        (
+            r#"let d = "sql/a.down.sql"; note(d); step("s", #{ undo: || sql::run_file(d) }, || 1);"#,
+            vec![],
+        ),
+        (
+            r#"fn other() { sql::run_file("sql/a.down.sql") } step("s", #{ undo: || sql::run_file("sql/a.down.sql") }, || 1);"#,
+            vec![],
+        ),
+        (r#"step("s", || sql::run_file("sql/a.down.sql"));"#, vec![]),
+    ] {
+        let outline = outline(&project, &format!("let p = playbook(\"x\");\n{body}\n"));
+        assert_eq!(outline.foretold.back_files, back, "{body}");
+    }
+    let outline = outline(
+        &project,
+        r#"let p = playbook("x");
+step("s", #{ undo: || { db::exec("DROP TABLE a"); app::run(["y"]); pg::dump() } }, || db::exec("CREATE TABLE a ()"));
+step("t", || app::run(["x"]));
+step("u", #{ risk: "low" }, || app::run(["z"]));"#,
+    );
+    let foretold = outline.foretold;
+    assert_eq!(foretold.back.len(), 1);
+    assert!(foretold.back[0].risk > foretold.forward[0].risk);
+    let programs: Vec<_> = foretold.commands.iter().map(|one| one.program.as_deref()).collect();
+    assert_eq!(programs, [Some("x")]);
+    assert!(!foretold.backs_up, "a dump on the way back is none of the way forward");
+}

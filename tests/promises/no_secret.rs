@@ -6,40 +6,41 @@ use std::collections::BTreeSet;
 use crate::faults::secrets::{BODY, PASSWORD, SECRET, clean, desk};
 use crate::support::Ran;
 
-/// Each command as it is called; RUN stands for the newest run.
-const CALLS: &[&[&str]] = &[
-    &["init"],
-    &["new", "other"],
-    &["list"],
-    &["show", "it"],
-    &["verbs", "db::exec"],
-    &["check", "it"],
-    &["lint", "sql"],
-    &["plan", "it", "--verbose"],
-    &["approve", "it", "--by", "kim", "--because", "I read it"],
-    &["run", "it", "--yes", "--verbose"],
-    &["run", "bad", "--yes", "--verbose"],
-    &["run", "bad", "--yes", "--on-failure", "rollback"],
-    &["resume", "--yes", "--verbose"],
-    &["resume", "RUN", "--yes", "--accept-changes"],
-    &["resolve", "RUN", "a", "--done"],
-    &["tick", "RUN", "look", "--by", "kim"],
-    &["report", "RUN"],
-    &["history"],
-    &["status"],
-    &["lock"],
-    &["doctor"],
-    &["fingerprint"],
-    &["diff", "HERE", "HERE"],
-    &["diff", "HERE", "postgres://clerk:canary-w0rd@127.0.0.1:1/x"],
-    &["rehearse", "it"],
-    &["rollback", "RUN", "--yes"],
-    &["rollback", "RUN", "--yes", "--restore"],
-    &["deploy", "it", "--skip-migrate", "--yes"],
-    &["coverage", "it"],
-    &["lint", "sql", "--against", "HERE"],
-    &["completions", "bash"],
-    &["run", "nothing-canary"],
+/// Each command as it is called, and how it ends where the address is right; RUN stands for the
+/// newest run.
+const CALLS: &[(i32, &[&str])] = &[
+    (2, &["init"]),
+    (0, &["new", "other"]),
+    (0, &["list"]),
+    (0, &["show", "it"]),
+    (0, &["verbs", "db::exec"]),
+    (0, &["check", "it"]),
+    (0, &["lint", "sql"]),
+    (0, &["plan", "it", "--verbose"]),
+    (0, &["approve", "it", "--by", "kim", "--because", "I read it"]),
+    (0, &["run", "it", "--yes", "--verbose"]),
+    (5, &["run", "bad", "--yes", "--verbose"]),
+    (5, &["run", "bad", "--yes", "--on-failure", "rollback"]),
+    (5, &["resume", "--yes", "--verbose"]),
+    (5, &["resume", "RUN", "--yes", "--accept-changes"]),
+    (2, &["resolve", "RUN", "a", "--done"]),
+    (0, &["tick", "RUN", "look", "--by", "kim"]),
+    (0, &["report", "RUN"]),
+    (0, &["history"]),
+    (0, &["status"]),
+    (0, &["lock"]),
+    (0, &["doctor"]),
+    (0, &["fingerprint"]),
+    (0, &["diff", "HERE", "HERE"]),
+    (7, &["diff", "HERE", "postgres://clerk:canary-w0rd@127.0.0.1:1/x"]),
+    (0, &["rehearse", "it"]),
+    (5, &["rollback", "RUN", "--yes"]),
+    (0, &["rollback", "RUN", "--yes", "--restore"]),
+    (2, &["deploy", "it", "--skip-migrate", "--yes"]),
+    (2, &["coverage", "it"]),
+    (0, &["lint", "sql", "--against", "HERE"]),
+    (0, &["completions", "bash"]),
+    (2, &["run", "nothing-canary"]),
 ];
 /// Needs a server of its own, knows neither address nor playbook, and has its own test.
 const APART: &[&str] = &["demo"];
@@ -66,7 +67,7 @@ fn p10_a_canary_is_found_nowhere_whatever_is_called() {
         .filter(|word| !word.starts_with('-'))
         .collect();
     let called: BTreeSet<&str> =
-        CALLS.iter().map(|call| call[0]).chain(APART.iter().copied()).collect();
+        CALLS.iter().map(|(_, call)| call[0]).chain(APART.iter().copied()).collect();
     assert!(listed.contains("rollback"), "{}", help.stdout);
     let forgotten: Vec<_> = listed.difference(&called).collect();
     assert!(forgotten.is_empty(), "no canary has gone through {forgotten:?}");
@@ -81,7 +82,7 @@ fn p10_a_canary_is_found_nowhere_whatever_is_called() {
         format!("postgres://clerk:{PASSWORD}@127.0.0.1:1/shop"),
         format!("postgres://clerk:{PASSWORD}@tail@127.0.0.1:{port}/shop"),
     ];
-    let (mut calls, mut bytes) = (0, 0);
+    let (mut calls, mut bytes, mut wrong) = (0, 0, Vec::new());
     let mut look = |ran: &Ran| {
         for word in ["canary-T0ken", "T0ken", "w0rd"] {
             ran.shows_nowhere(word);
@@ -90,7 +91,7 @@ fn p10_a_canary_is_found_nowhere_whatever_is_called() {
         bytes += ran.stdout.len() + ran.stderr.len();
     };
     for (number, url) in urls.iter().enumerate() {
-        for call in CALLS {
+        for (code, call) in CALLS {
             // A whole rehearsal once suffices, and what connects to nothing too.
             let apart = ["rehearse", "completions", "verbs", "init", "new"].contains(&call[0]);
             if number > 0 && apart {
@@ -107,9 +108,13 @@ fn p10_a_canary_is_found_nowhere_whatever_is_called() {
                 .collect();
             let set = format!("token={SECRET}");
             let json = if number == 0 && calls_json(call[0]) { &["--json"][..] } else { &[] };
-            for more in [&[][..], json] {
+            for (turn, more) in [&[][..], json].into_iter().enumerate() {
                 let words = [&words[..], more, &["--url", url]].concat();
-                look(&desk.project.run(&words));
+                let ran = desk.project.run(&words);
+                look(&ran);
+                if (number, turn) == (0, 0) && ran.code != *code {
+                    wrong.push(format!("{call:?}: {}", ran.code));
+                }
             }
             if number == 1 {
                 // The secret on the command line, with a flag that nobody knows.
@@ -119,6 +124,7 @@ fn p10_a_canary_is_found_nowhere_whatever_is_called() {
         }
     }
     clean(&desk, &desk.project.run(&["history", "--url", &good]));
+    assert!(wrong.is_empty(), "another end than it should have: {wrong:#?}");
     eprintln!("canary found 0 times in {calls} calls, {bytes} bytes of output");
 }
 

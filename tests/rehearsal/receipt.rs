@@ -127,3 +127,56 @@ fn the_policy_decides_which_risk_needs_a_rehearsal() {
     desk.run().exits(0);
     rehearse(&desk, &[]).exits(0);
 }
+
+/// Schema, files and parameters are the same; the database is another one.
+#[test]
+fn a_receipt_of_another_database_is_refused() {
+    let mut desk = protected(GOOD);
+    desk.cluster.sql("postgres", "CREATE DATABASE mall TEMPLATE shop");
+    rehearsed(&desk).exits(0);
+    let (here, mall) = (desk.url(), desk.cluster.url("mall"));
+    desk.project.env("LIVE", &mall);
+    let ran = run(&desk, &[]);
+    ran.exits(4).stderr_shows("receipt-stale").stderr_shows("database and server: shop (");
+    ran.stderr_shows(" then, mall (");
+    assert_eq!(desk.cluster.value("mall", "SELECT to_regnamespace('runsheet') IS NULL"), "t");
+    // The right one it is good for.
+    desk.project.env("LIVE", &here);
+    run(&desk, &[]).exits(0);
+}
+
+/// A dump knows by its manifest where it was made; any other one has the name of its database alone.
+#[test]
+fn a_receipt_of_a_dump_knows_the_database_by_its_manifest() {
+    let desk = protected(GOOD);
+    desk.project
+        .playbook("backup", "let p = playbook(\"backup\");\nstep(\"dump\", || pg::dump());\n");
+    desk.call(&["run", "backup", "--yes"]);
+    desk.project.file("runsheet.toml", "");
+    desk.call(&["run", "backup", "--yes"]).exits(0);
+    desk.sql("DROP SCHEMA runsheet CASCADE");
+    desk.project.file("runsheet.toml", TOML);
+    let folder = desk.project.path().join("backups");
+    let dump = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.extension().is_some_and(|ending| ending == "dump"))
+        .unwrap();
+    let dump = dump.to_string_lossy().into_owned();
+    desk.project.run(&["rehearse", "it", "--from", &dump]).exits(0);
+    let origin = |desk: &Desk| {
+        let text = std::fs::read_to_string(receipts(desk).pop().unwrap()).unwrap();
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()["origin"].clone()
+    };
+    let known = desk.value("SELECT system_identifier::text FROM pg_control_system()");
+    assert_eq!(origin(&desk)["system_identifier"], known.as_str());
+    // Without its manifest.
+    let bare = desk.project.path().join("bare.dump");
+    std::fs::copy(&dump, &bare).unwrap();
+    let bare = bare.to_string_lossy().into_owned();
+    desk.project.run(&["rehearse", "it", "--from", &bare]).exits(0);
+    assert_eq!(origin(&desk)["database"], "shop");
+    assert!(origin(&desk)["system_identifier"].is_null());
+    let ran = run(&desk, &[]);
+    ran.exits(0).shows("by its name alone (shop)");
+}

@@ -33,6 +33,7 @@ since = 2026-01-02
 sql = "sql/003.sql"
 [commands]
 allow = ["pm2", "docker"]
+risk = { pm2 = "low" }
 [files]
 allow = ["/var/www/shop", "../shared"]
 [policy]
@@ -108,6 +109,7 @@ fn every_key_of_the_file_arrives() {
     assert_eq!(config.params["since"], json!("2026-01-02"));
     assert_eq!(config.playbook_params["normalize"]["sql"], json!("sql/003.sql"));
     assert_eq!(config.commands, ["pm2", "docker"]);
+    assert_eq!(config.command_risks, [("pm2".to_string(), Risk::Low)].into());
     assert_eq!(config.files, [Path::new("/var/www/shop"), Path::new("/p/../shared")]);
     assert_eq!(
         config.policy.rule(Risk::Medium),
