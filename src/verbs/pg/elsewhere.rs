@@ -176,11 +176,13 @@ impl Elsewhere {
         self.execute(&format!("COMMENT ON DATABASE {name} IS {text}"))
     }
 
-    /// Drops a database of ours and whatever is still connected to it.
+    /// Drops a database of ours and whatever is still connected to it, also after Ctrl-C and at
+    /// the end of an item's time: nobody else would.
     pub(super) fn drop_database(&self, name: &str) -> Result<(), Trouble> {
         // FORCE is younger than the oldest server that we know.
         let force = if self.server >= 130_000 { " WITH (FORCE)" } else { "" };
-        self.execute(&format!("DROP DATABASE IF EXISTS {}{force}", quote_ident(name)))
+        let sql = format!("DROP DATABASE IF EXISTS {}{force}", quote_ident(name));
+        self.host.tidying(|| self.execute(&sql))
     }
 
     /// Gives a new database what belongs to a database and not to its contents: owner, rights,
