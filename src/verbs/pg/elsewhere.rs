@@ -166,14 +166,16 @@ impl Elsewhere {
             )),
             _ => {}
         }
-        self.execute(&create)?;
+        // Not torn by Ctrl-C: one without its mark would be nobody's.
+        self.host.tidying(|| self.execute(&create))?;
         self.comment(name, &format!("{SCRATCH} of {}", self.host.run_id()))
     }
 
-    /// Sets a database's comment.
+    /// Sets a database's comment, also after Ctrl-C.
     pub(super) fn comment(&self, name: &str, text: &str) -> Result<(), Trouble> {
         let (name, text) = (quote_ident(name), quote_literal(text));
-        self.execute(&format!("COMMENT ON DATABASE {name} IS {text}"))
+        let sql = format!("COMMENT ON DATABASE {name} IS {text}");
+        self.host.tidying(|| self.execute(&sql))
     }
 
     /// Drops a database of ours and whatever is still connected to it, also after Ctrl-C and at
