@@ -50,7 +50,7 @@ pub use failpoint::reach;
 pub use flight::{Flight, GUARD, Landed};
 pub use gate::{Host, HostSetup, Mode, OnFailure, Wishes};
 pub use inputs::call_text;
-pub use options::{ItemOptions, options, wrong_option};
+pub use options::{ItemOptions, bad_span, options, wrong_option};
 pub use planned::{Planned, register_planned};
 pub use policy::{ForeseenCommand, Foresight, Foretold, makes_backup};
 pub use rehearsed::Rehearsal;

@@ -165,7 +165,8 @@ impl ItemOptions {
     }
 }
 
-pub(super) fn bad_span(verb: &str, option: &str, text: &str) -> Fault {
+/// An option that should be a duration.
+pub fn bad_span(verb: &str, option: &str, text: &str) -> Fault {
     wrong_option(verb, option)
         .detail(msg!("host.not-a-duration", text = text))
         .remedy(msg!("host.durations"))

@@ -202,3 +202,12 @@ fn no_such_table(table: &str) -> Fault {
 fn no_such(message: String) -> Fault {
     Fault::failed("no-such-name", message).remedy(msg!("postgres.no-such-name-remedy"))
 }
+
+/// One name (of a column, constraint, schema or role), whatever dots it has; it may be given in its
+/// quotes.
+fn unquoted(name: &str) -> String {
+    match name.strip_prefix('"').and_then(|name| name.strip_suffix('"')) {
+        Some(inner) => inner.replace("\"\"", "\""),
+        None => name.to_string(),
+    }
+}

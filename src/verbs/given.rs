@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::host::bad_span;
 use crate::model::{Fault, parse_span};
 use crate::msg;
 
@@ -16,11 +17,7 @@ pub(super) fn span(
     default: Duration,
 ) -> Result<Duration, Fault> {
     let Some(text) = text else { return Ok(default) };
-    parse_span(text).map_err(|text| {
-        Fault::usage("wrong-option", msg!("host.wrong-option", verb = verb, option = option))
-            .detail(msg!("host.not-a-duration", text = text))
-            .remedy(msg!("host.durations"))
-    })
+    parse_span(text).map_err(|text| bad_span(verb, option, &text))
 }
 
 /// Bytes: a number, or a text such as "2GiB", "500 MB".

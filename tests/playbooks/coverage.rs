@@ -54,7 +54,7 @@ fn an_item_that_nothing_carries_is_named_and_counts_as_a_finding() {
         .exits(1)
         .stdout_shows("나의 가이드")
         .stdout_shows("말 G1.03")
-        .stdout_shows("맡은 곳이 없습니다");
+        .stdout_shows("다루는 곳이 없습니다");
     let ran = project.run(&["coverage", "--json", "it"]);
     ran.exits(1);
     let page: serde_json::Value = serde_json::from_str(&ran.stdout).expect("JSON");

@@ -121,7 +121,7 @@ fn the_report_has_every_part_of_the_guides_document() {
         "| 변환 정확도                  | 100.0%",
         "## 백업",
         "| custom |",
-        "복원 후 비교 검증 완료",
+        "복원 확인: 복원해서 비교함",
         "pg_restore --exit-on-error",
         "### 롤백 검증",
         "✅ 구조와 모든 행이 실행 전과 같음",

@@ -7,7 +7,7 @@ use super::arguments::Matched;
 use super::declared::{PARAMETER_KEYS, RESERVED, is_spelled};
 use super::forms::Forms;
 use super::{secrets, tree, words};
-use crate::host::Verb;
+use crate::host::{Verb, bad_span, wrong_option};
 use crate::model::{Fault, Risk, nearest, parse_estimate, parse_span};
 use crate::msg;
 
@@ -70,8 +70,7 @@ impl Forms<'_> {
             let fault = if verb.name != "step" {
                 Fault::usage("wrong-option", msg!("verbs.undo-of-check", verb = verb.name))
             } else if literal {
-                let text = msg!("host.wrong-option", verb = verb.name, option = "undo");
-                Fault::usage("wrong-option", text).remedy(msg!("verbs.undo-is-a-body"))
+                wrong_option(verb.name, "undo").remedy(msg!("verbs.undo-is-a-body"))
             } else {
                 return;
             };
@@ -108,12 +107,8 @@ impl Forms<'_> {
     }
 
     fn bad_duration(&mut self, verb: &str, key: &str, given: &str, value: &Expr) {
-        self.findings.error(
-            Fault::usage("wrong-option", msg!("host.wrong-option", verb = verb, option = key))
-                .detail(msg!("host.not-a-duration", text = given))
-                .remedy(msg!("host.durations"))
-                .place(self.unit().place(value.start_position())),
-        );
+        let place = self.unit().place(value.start_position());
+        self.findings.error(bad_span(verb, key, given).place(place));
     }
 
     fn playbook_option(&mut self, key: &str, value: &Expr) {
@@ -126,8 +121,7 @@ impl Forms<'_> {
             ("takes", Some(other)) => self.bad_duration("playbook", key, &other.to_string(), value),
             ("risk", Some(given)) if serde_json::from_value::<Risk>(given.clone()).is_err() => {
                 let words = Risk::ALL.map(Risk::word);
-                let text = msg!("host.wrong-option", verb = "playbook", option = key);
-                let fault = Fault::usage("wrong-option", text)
+                let fault = wrong_option("playbook", key)
                     .detail(msg!("host.known-options", options = words.join(", ")));
                 let near = given.as_str().and_then(|given| nearest(given, words));
                 let fault = match near {

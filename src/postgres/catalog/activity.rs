@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::session::Session;
-use super::ask;
+use super::{ask, unquoted};
 use crate::model::{Fault, quote_ident, quote_name};
 
 /// One session of the server.
@@ -82,11 +82,7 @@ pub async fn orphans(
     parent: &str,
     key: &str,
 ) -> Result<Orphans, Fault> {
-    let plain = |name: &str| match name.strip_prefix('"').and_then(|n| n.strip_suffix('"')) {
-        Some(_) => quote_name(name),
-        // A column is one name, whatever dots it has.
-        None => quote_ident(name),
-    };
+    let plain = |name: &str| quote_ident(&unquoted(name));
     let sql = format!(
         "WITH orphan AS MATERIALIZED (SELECT c.{column} AS k FROM {child} AS c \
             WHERE c.{column} IS NOT NULL \

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::session::Session;
-use super::{ask, no_such_table};
+use super::{ask, no_such_table, unquoted};
 use crate::model::{Fault, quote_name};
 
 /// A column of a table.
@@ -80,9 +80,9 @@ pub async fn has_table(session: &Session, table: &str) -> Result<bool, Fault> {
 /// Those of the query.
 pub async fn has_column(session: &Session, table: &str, column: &str) -> Result<bool, Fault> {
     let sql = "SELECT to_json(EXISTS (SELECT FROM pg_attribute \
-        WHERE attrelid = to_regclass($1) AND attname = (parse_ident($2))[1] \
+        WHERE attrelid = to_regclass($1) AND attname = $2 \
         AND attnum > 0 AND NOT attisdropped))";
-    ask(session, sql, &[quote_name(table).into(), quote_name(column).into()]).await
+    ask(session, sql, &[quote_name(table).into(), unquoted(column).into()]).await
 }
 
 /// True where there is an index of this name, valid or not.
@@ -101,8 +101,8 @@ pub async fn has_index(session: &Session, index: &str) -> Result<bool, Fault> {
 /// Those of the query.
 pub async fn has_constraint(session: &Session, table: &str, name: &str) -> Result<bool, Fault> {
     let sql = "SELECT to_json(EXISTS (SELECT FROM pg_constraint \
-        WHERE conrelid = to_regclass($1) AND conname = (parse_ident($2))[1]))";
-    ask(session, sql, &[quote_name(table).into(), quote_name(name).into()]).await
+        WHERE conrelid = to_regclass($1) AND conname = $2))";
+    ask(session, sql, &[quote_name(table).into(), unquoted(name).into()]).await
 }
 
 /// True where there is a type of this name: one of the database's own (case kept), or an SQL name

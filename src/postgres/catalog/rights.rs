@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::super::session::Session;
-use super::{ask, no_such, no_such_table};
+use super::{ask, no_such, no_such_table, unquoted};
 use crate::model::{Fault, quote_name};
 use crate::msg;
 
@@ -73,14 +73,6 @@ pub async fn missing_privileges(
     let on_tables: Vec<&str> = ON_TABLES.to_vec();
     let [role, schema, quoted] = scope;
     ask(session, MISSING, &[role, schema, quoted, rights.into(), on_tables.into()]).await
-}
-
-/// A schema or role may be given in its quotes.
-fn unquoted(name: &str) -> String {
-    match name.strip_prefix('"').and_then(|name| name.strip_suffix('"')) {
-        Some(inner) => inner.replace("\"\"", "\""),
-        None => name.to_string(),
-    }
 }
 
 #[derive(Deserialize)]

@@ -4,7 +4,7 @@
 use rhai::Dynamic;
 use serde_json::Value;
 
-use crate::host::{Call, to_json};
+use crate::host::{Call, to_json, wrong_option};
 use crate::model::{Action, Effect, Fault};
 use crate::msg;
 
@@ -56,7 +56,7 @@ pub(super) fn words_of(value: &Value) -> Option<Vec<String>> {
 /// `wrong-option`.
 pub(super) fn listed(verb: &str, option: &str, value: &Value) -> Result<Vec<String>, Fault> {
     words_of(value).ok_or_else(|| {
-        Fault::usage("wrong-option", msg!("host.wrong-option", verb = verb, option = option))
+        wrong_option(verb, option)
             .detail(msg!("verbs.text-or-texts"))
             .remedy(msg!("host.see-verb", verb = verb))
     })

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::about::listed;
-use crate::host::{Call, External, Host, Repeat, Trouble, Verb};
+use crate::host::{Call, External, Host, Repeat, Trouble, Verb, wrong_option};
 use crate::model::{Action, Effect, EventKind, Fault, Risk, quote_ident, quote_name};
 use crate::msg;
 
@@ -83,11 +83,8 @@ impl Wish {
         let options: Options = call.options(0)?;
         let on = listed(call.verb.name, "on", &options.on)?;
         if on.is_empty() {
-            return Err(Fault::usage(
-                "wrong-option",
-                msg!("host.wrong-option", verb = call.verb.name, option = "on"),
-            )
-            .remedy(msg!("host.see-verb", verb = call.verb.name)));
+            return Err(wrong_option(call.verb.name, "on")
+                .remedy(msg!("host.see-verb", verb = call.verb.name)));
         }
         let parts: Vec<String> = on.iter().map(|part| column_or_expression(part)).collect();
         let mut how = String::new();

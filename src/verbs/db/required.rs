@@ -10,7 +10,7 @@ use super::about::{about, listed, texts};
 use crate::host::{Call, Host, Trouble, Verb};
 use crate::model::{Effect, Fault, quote_ident, quote_name};
 use crate::msg;
-use crate::postgres::catalog;
+use crate::postgres::catalog::{self, ForeignKey};
 
 /// `db::require_columns`
 pub(crate) static REQUIRE_COLUMNS: Verb = Verb {
@@ -265,11 +265,19 @@ verify("Orders belong to users", || db::require_foreign_key("orders",
                 .map(|text| text.trim().to_lowercase().replace('_', " "))
                 .filter(|text| !text.is_empty());
             let parent = quote_name(&wanted.references);
+            // A bare name means the table that the search path leads to, where it leads to one.
+            let sql = "SELECT n.nspname::text FROM pg_catalog.pg_class c \
+                JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+                WHERE c.oid = pg_catalog.to_regclass($1)";
+            let meant = host.query(sql, &[parent.clone().into()])?;
+            let meant = meant.first().and_then(Value::as_str);
+            let elsewhere =
+                |key: &ForeignKey| meant.is_some_and(|meant| meant != key.references_schema);
             let fits = there.iter().find(|key| {
                 let bare = quote_ident(&key.references);
                 let full = format!("{}.{bare}", quote_ident(&key.references_schema));
                 key.columns == columns
-                    && (parent == full || parent == bare)
+                    && (parent == full || parent == bare && !elsewhere(key))
                     && on_delete.as_ref().is_none_or(|wanted| *wanted == key.on_delete)
             });
             let wanted = format!("({}) -> {}", columns.join(", "), wanted.references);
@@ -289,8 +297,12 @@ verify("Orders belong to users", || db::require_foreign_key("orders",
                     let lines: Vec<String> = there
                         .iter()
                         .map(|key| {
+                            let schema = match elsewhere(key) {
+                                true => format!("{}.", key.references_schema),
+                                false => String::new(),
+                            };
                             format!(
-                                "{}: ({}) -> {} on delete {}",
+                                "{}: ({}) -> {schema}{} on delete {}",
                                 key.name,
                                 key.columns.join(", "),
                                 key.references,

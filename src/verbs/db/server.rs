@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::about::{about, fact};
-use crate::host::Verb;
+use crate::host::{Verb, bad_span};
 use crate::model::{Effect, Fault, parse_span};
 use crate::msg;
 use crate::postgres::catalog;
@@ -41,7 +41,9 @@ check("The database answers", || db::wait_ready(#{ tries: 60, every: "1s" }));
             let given: Patience = call.options(0)?;
             let usual = &host.setup.config.run;
             let every = match given.every {
-                Some(text) => parse_span(&text).map_err(|text| no_span(call.verb.name, &text))?,
+                Some(text) => {
+                    parse_span(&text).map_err(|text| bad_span(call.verb.name, "every", &text))?
+                }
                 None => usual.connect_every,
             };
             let tries = given.tries.unwrap_or(usual.connect_tries).max(1);
@@ -51,12 +53,6 @@ check("The database answers", || db::wait_ready(#{ tries: 60, every: "1s" }));
         })
     },
 };
-
-fn no_span(verb: &str, text: &str) -> Fault {
-    Fault::usage("wrong-option", msg!("host.wrong-option", verb = verb, option = "every"))
-        .detail(msg!("host.not-a-duration", text = text))
-        .remedy(msg!("host.durations"))
-}
 
 /// `db::identity`
 pub(crate) static IDENTITY: Verb = Verb {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::host::{Trouble, Verb};
+use crate::host::{Trouble, Verb, bad_span};
 use crate::model::{Action, Effect, EventKind, Fault, FaultKind, format_span, parse_span};
 use crate::msg;
 
@@ -40,13 +40,7 @@ lock("shop/migrations", #{ wait: "30s" });
     call: |host, call| {
         let options: LockOptions = call.options(1)?;
         let wait = match &options.wait {
-            Some(text) => parse_span(text).map_err(|text| {
-                Fault::usage(
-                    "wrong-option",
-                    msg!("host.wrong-option", verb = "lock", option = "wait"),
-                )
-                .detail(msg!("host.not-a-duration", text = text))
-            })?,
+            Some(text) => parse_span(text).map_err(|text| bad_span("lock", "wait", &text))?,
             None => host.setup.wishes.wait,
         };
         let (name, key) = match call.int(0) {

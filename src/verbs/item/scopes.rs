@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use rhai::{Dynamic, FnPtr, Map};
 
-use crate::host::{Call, Host, ItemOptions, Trouble, Verb, options};
+use crate::host::{Call, Host, ItemOptions, Trouble, Verb, options, wrong_option};
 use crate::model::{Effect, EventKind, Fault, ItemKind};
 use crate::msg;
 
@@ -119,11 +119,7 @@ pub(super) fn item_options(
         Some(value) => match value.try_cast::<FnPtr>() {
             Some(body) => Some(body),
             None => {
-                return Err(Fault::usage(
-                    "wrong-option",
-                    msg!("host.wrong-option", verb = verb, option = "undo"),
-                )
-                .remedy(msg!("verbs.undo-is-a-body")));
+                return Err(wrong_option(verb, "undo").remedy(msg!("verbs.undo-is-a-body")));
             }
         },
     };

@@ -166,21 +166,25 @@ impl Elsewhere {
             )),
             _ => {}
         }
-        self.execute(&create)?;
+        // Not torn by Ctrl-C: one without its mark would be nobody's.
+        self.host.tidying(|| self.execute(&create))?;
         self.comment(name, &format!("{SCRATCH} of {}", self.host.run_id()))
     }
 
-    /// Sets a database's comment.
+    /// Sets a database's comment, also after Ctrl-C.
     pub(super) fn comment(&self, name: &str, text: &str) -> Result<(), Trouble> {
         let (name, text) = (quote_ident(name), quote_literal(text));
-        self.execute(&format!("COMMENT ON DATABASE {name} IS {text}"))
+        let sql = format!("COMMENT ON DATABASE {name} IS {text}");
+        self.host.tidying(|| self.execute(&sql))
     }
 
-    /// Drops a database of ours and whatever is still connected to it.
+    /// Drops a database of ours and whatever is still connected to it, also after Ctrl-C and at
+    /// the end of an item's time: nobody else would.
     pub(super) fn drop_database(&self, name: &str) -> Result<(), Trouble> {
         // FORCE is younger than the oldest server that we know.
         let force = if self.server >= 130_000 { " WITH (FORCE)" } else { "" };
-        self.execute(&format!("DROP DATABASE IF EXISTS {}{force}", quote_ident(name)))
+        let sql = format!("DROP DATABASE IF EXISTS {}{force}", quote_ident(name));
+        self.host.tidying(|| self.execute(&sql))
     }
 
     /// Gives a new database what belongs to a database and not to its contents: owner, rights,

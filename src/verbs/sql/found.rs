@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use crate::host::Host;
+use crate::host::{Host, wrong_option};
 use crate::model::Fault;
-use crate::msg;
 use crate::playbook::{FileSource, resolve_sql};
 use crate::sql::{Script, ScriptOptions, Summary, validate_known};
 
@@ -106,10 +105,7 @@ pub(super) fn variables(
             Value::String(text) => Ok((name, text)),
             Value::Bool(flag) => Ok((name, flag.to_string())),
             Value::Number(number) => Ok((name, number.to_string())),
-            _ => Err(Fault::usage(
-                "wrong-option",
-                msg!("host.wrong-option", verb = "sql::run_file", option = format!("vars.{name}")),
-            )),
+            _ => Err(wrong_option("sql::run_file", &format!("vars.{name}"))),
         })
         .collect()
 }

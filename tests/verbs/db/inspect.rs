@@ -35,6 +35,16 @@ fn questions_about_objects_are_answered_in_run_and_plan() {
         assert_eq!(played.value("columns")[1]["nullable"], json!(false));
     }
     stage.run(r#"check("c", || db::columns("absent"));"#).fails("no-such-table");
+    // A dot in it makes no schema of a column.
+    cluster.sql(
+        "shop",
+        r#"ALTER TABLE users ADD "unit.price" int, ADD CONSTRAINT "more.than" CHECK (id > 0)"#,
+    );
+    let played = stage.run(
+        r#"check("dots", || [db::has_column("users", "unit.price"), db::has_column("users", "\"unit.price\""),
+            db::has_constraint("users", "more.than"), db::has_column("users", "unit")]);"#,
+    );
+    assert_eq!(played.value("dots"), json!([true, true, true, false]));
 }
 
 #[test]
@@ -96,14 +106,15 @@ fn indexes_and_foreign_keys_have_to_be_there_and_valid() {
         .run(r#"check("i", || db::require_indexes("users", ["users_pkey", "a", "b"]));"#)
         .fails("indexes-missing");
     assert_eq!(fault.detail.unwrap().lines().count(), 2);
-    for key in [
-        r#"#{ columns: ["loose"], references: "users" }"#,
-        r#"#{ columns: ["user_id"], references: "app.users" }"#,
-        r#"#{ columns: ["user_id"], references: "users", on_delete: "set null" }"#,
+    for (key, found) in [
+        (r#"#{ columns: ["loose"], references: "users" }"#, "users"),
+        (r#"#{ columns: ["user_id"], references: "app.users" }"#, "public.users"),
+        (r#"#{ columns: ["user_id"], references: "users", on_delete: "set null" }"#, "users"),
     ] {
         let text = format!(r#"check("k", || db::require_foreign_key("Order Items", {key}));"#);
         let fault = stage.run(&text).fails("no-such-foreign-key");
-        assert!(fault.detail.unwrap().contains("belongs: (user_id) -> users on delete cascade"));
+        let there = format!("belongs: (user_id) -> {found} on delete cascade");
+        assert!(fault.detail.unwrap().contains(&there));
     }
     cluster.sql(
         "shop",
@@ -115,6 +126,28 @@ fn indexes_and_foreign_keys_have_to_be_there_and_valid() {
         .run(r#"check("k", || db::require_foreign_key("Order Items", #{ columns: ["user_id"], references: "users" }));"#)
         .fails("not-validated");
     stage.run(r#"check("i", || db::require_index("by_email"));"#).fails("invalid-index");
+}
+
+/// A table of the same name in another schema is another table.
+#[test]
+fn a_foreign_key_into_another_schema_is_another_key() {
+    let (cluster, stage) = shop(SCHEMA);
+    cluster.sql(
+        "shop",
+        "CREATE SCHEMA archive; CREATE TABLE archive.users (id int PRIMARY KEY); \
+         CREATE TABLE archive.only (id int PRIMARY KEY); \
+         CREATE TABLE papers (who int CONSTRAINT of_old REFERENCES archive.users, a int REFERENCES archive.only)",
+    );
+    let key = |references: &str, column: &str| {
+        stage.run(&format!(
+            r#"check("k", || db::require_foreign_key("papers", #{{ columns: "{column}", references: "{references}" }}));"#
+        ))
+    };
+    let fault = key("users", "who").fails("no-such-foreign-key");
+    assert!(fault.detail.unwrap().contains("of_old: (who) -> archive.users"));
+    key("archive.users", "who").ok();
+    // Where the search path leads to no table of that name, there is only one to be meant.
+    key("only", "a").ok();
 }
 
 #[test]

@@ -50,6 +50,41 @@ fn a_restored_copy_beside_the_database_is_dropped_afterwards() {
     assert_eq!(databases(&cluster), before);
 }
 
+/// Ctrl-C while rows are put back: nothing of the passing database is left, whatever its name.
+#[test]
+fn an_interrupted_restore_leaves_no_database_behind() {
+    let cluster = shop();
+    cluster.sql(
+        "shop",
+        "CREATE FUNCTION slow(a int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN \
+            IF current_database() <> 'shop' THEN PERFORM pg_sleep(60); END IF; RETURN a; END $$; \
+         CREATE TABLE waits (a int); INSERT INTO waits VALUES (1); CREATE INDEX ON waits (slow(a))",
+    );
+    let before = databases(&cluster);
+    let restoring = "SELECT EXISTS (SELECT FROM pg_stat_activity \
+        WHERE datname <> 'shop' AND state = 'active' AND query LIKE 'CREATE INDEX%')";
+    for call in [
+        r#"step("back", || pg::restore(d, #{ into: "shop_back" }));"#,
+        r#"check("back", || pg::restore_test(d, #{ into: "shop_try" }));"#,
+    ] {
+        let stage = Stage::on(&cluster, "shop");
+        let (cancel, cluster) = (stage.cancel.clone(), &cluster);
+        let played = std::thread::scope(|scope| {
+            scope.spawn(move || {
+                let since = std::time::Instant::now();
+                while cluster.value("postgres", restoring) != "t" {
+                    assert!(since.elapsed().as_secs() < 60, "never restored");
+                    std::thread::sleep(std::time::Duration::from_millis(10));
+                }
+                cancel.cancel(runsheet::system::Reason::Interrupted);
+            });
+            stage.run(&format!("{DUMP} {call}"))
+        });
+        assert_eq!(played.exit, 130, "{:?}", played.faults());
+        assert_eq!(databases(cluster), before, "{call}");
+    }
+}
+
 #[test]
 fn a_dump_whose_rows_are_not_those_that_were_counted_is_not_verified() {
     let cluster = shop();
