@@ -186,14 +186,18 @@ impl Command {
             .take()
             .map(|source| drain(Stream::Err, source, lines, self.output_limit, listener));
         let tails = [out.transpose().map_err(failed)?, err.transpose().map_err(failed)?];
-        if let (Some((input, feeding)), Some(pipe)) = (input, group.child.stdin.take()) {
-            *feeding = Some(feed(input, pipe).map_err(failed)?);
-        } else if let (Some(input), Some(mut pipe)) = (self.stdin.take(), group.child.stdin.take())
-        {
-            // A child that does not read its input is its own affair: a broken pipe is no fault.
-            let _ = std::thread::Builder::new().name("input".into()).spawn(move || {
-                let _ = pipe.write_all(&input);
-            });
+        match (group.child.stdin.take(), input) {
+            (Some(pipe), Some((input, feeding))) => {
+                *feeding = Some(feed(input, pipe).map_err(failed)?);
+            }
+            (Some(mut pipe), None) => {
+                let input = self.stdin.take().unwrap_or_default();
+                // A child that does not read its input is its own affair: a broken pipe is no fault.
+                let _ = std::thread::Builder::new().name("input".into()).spawn(move || {
+                    let _ = pipe.write_all(&input);
+                });
+            }
+            (None, _) => {}
         }
 
         let mut listening = Listening { heard, open: 2 };
