@@ -263,6 +263,9 @@ fn hostile() -> Night {
     night
 }
 
+/// No characters.
+const NONE: [char; 0] = [];
+
 fn controls(text: &str) -> Vec<char> {
     let bad = |c: &char| (c.is_control() && *c != '\n' && *c != '\t') || *c == '\u{202e}';
     text.chars().filter(bad).collect()
@@ -273,12 +276,12 @@ fn no_escape_from_outside_reaches_a_terminal_a_log_or_the_report() {
     let night = hostile();
     for verbose in [false, true] {
         let (out, faults) = plain(&night.events, verbose);
-        assert_eq!(controls(&out), [], "plain");
-        assert_eq!(controls(&faults), [], "fault");
+        assert_eq!(controls(&out), NONE, "plain");
+        assert_eq!(controls(&faults), NONE, "fault");
     }
     let report = Report::from_events(&night.events);
-    assert_eq!(controls(&markdown(&report)), []);
-    assert_eq!(controls(&plan_text(&report)), []);
+    assert_eq!(controls(&markdown(&report)), NONE);
+    assert_eq!(controls(&plan_text(&report)), NONE);
     // The screen writes its own movements; none of the attack's may be among them.
     let (screen, _) = live(&night.events, true, true);
     assert!(!screen.contains("\u{1b}[2J\u{1b}"), "{screen:?}");
@@ -290,7 +293,7 @@ fn no_escape_from_outside_reaches_a_terminal_a_log_or_the_report() {
     let json = Paper::default();
     let mut sink = JsonSink::new(Box::new(json.clone()), Redactor::default());
     night.events.iter().for_each(|event| sink.event(event));
-    assert_eq!(controls(&json.text()), []);
+    assert_eq!(controls(&json.text()), NONE);
     for (line, event) in json.text().lines().zip(&night.events) {
         assert_eq!(&serde_json::from_str::<RunEvent>(line).unwrap(), event, "data is unchanged");
     }
