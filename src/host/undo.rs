@@ -27,6 +27,17 @@ pub struct Back {
     pub(super) undone: Vec<String>,
 }
 
+/// A thousand titles say no more than the first ones and how many there are.
+const NAMED: usize = 20;
+
+fn named(titles: &[String]) -> String {
+    let mut text = titles.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    if let Some(more) = titles.len().checked_sub(NAMED).filter(|more| *more > 0) {
+        text.push_str(&format!(" … (+{more})"));
+    }
+    text
+}
+
 impl Host {
     /// Undoes what stands, newest first.
     ///
@@ -38,7 +49,7 @@ impl Host {
         let missing: Vec<String> = self.titles_where(|entry| entry.undo.is_none());
         if !missing.is_empty() {
             let fault = Fault::failed("no-undo", msg!("host.no-undo"))
-                .detail(missing.join(", "))
+                .detail(named(&missing))
                 .cause(msg!("host.no-undo.cause"))
                 .remedy(msg!("host.no-undo.remedy"));
             return Err(self.next_rung(fault, None));

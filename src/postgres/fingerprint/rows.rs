@@ -15,10 +15,13 @@ const RELATIONS: &str = include_str!("rows.sql");
 const NAMED: &str = "SELECT 'ONLY ' || wanted, COLUMNS_OF_C FROM unnest($1::text[]) AS wanted \
     JOIN pg_class c ON c.oid = wanted::regclass";
 
-/// Quoted name, type (a domain's is the one below it) and modifier of each column of `c`, in order.
+/// Quoted name, type (a domain's is the one below it), modifier of each column of `c`, in order, and
+/// whether it may hold NULL; a NOT NULL that was never validated promises nothing.
 const COLUMNS: &str = "(SELECT coalesce(json_agg(json_build_array(quote_ident(a.attname), \
     CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END::int8, \
-    CASE WHEN t.typtype = 'd' THEN -1 ELSE a.atttypmod END) ORDER BY a.attnum), '[]') \
+    CASE WHEN t.typtype = 'd' THEN -1 ELSE a.atttypmod END, NOT a.attnotnull OR EXISTS (SELECT \
+    FROM pg_constraint k WHERE k.conrelid = a.attrelid AND k.contype = 'n' AND NOT k.convalidated \
+    AND a.attnum = ANY (k.conkey))) ORDER BY a.attnum), '[]') \
     FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid \
     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)";
 
@@ -26,6 +29,9 @@ const COLUMNS: &str = "(SELECT coalesce(json_agg(json_build_array(quote_ident(a.
 const LINKS: usize = 200;
 /// Bits of an integer that say which of the columns are NULL.
 const BITS: usize = 30;
+
+/// Name, type, modifier, and whether it may hold NULL.
+type Column = (String, u32, i32, bool);
 
 /// A relation whose rows count.
 #[derive(Debug)]
@@ -40,7 +46,7 @@ impl Relation {
     fn of(cells: &[Value]) -> Result<Self, DbError> {
         let (name, columns) = serde_json::from_value(json!(cells))
             .map_err(|error| DbError::own("internal", format!("columns of a table: {error}")))?;
-        let columns: Vec<(String, u32, i32)> = columns;
+        let columns: Vec<Column> = columns;
         Ok(Self { name, hash: row_hash(&columns) })
     }
 
@@ -77,21 +83,26 @@ async fn asked(session: &Session, sql: &str, given: &[Value]) -> Result<Vec<Rela
 /// The hash of a column is the seed of the next one's, so that a value counts for its row and for
 /// its column. Types whose equal values are one and the same are hashed as they are, all others by
 /// their text, in one link. The innermost seed says which columns are NULL.
-fn row_hash(columns: &[(String, u32, i32)]) -> String {
+fn row_hash(columns: &[Column]) -> String {
     let (mut own, mut others) = (Vec::new(), Vec::new());
-    for (name, kind, modifier) in columns {
+    for (name, kind, modifier, nullable) in columns {
         match link(name, *kind, *modifier).filter(|_| own.len() < LINKS) {
-            Some(link) => own.push((name, link)),
+            Some(link) => own.push((name, link, nullable)),
             None => others.push(name.as_str()),
         }
     }
     let mut hash = String::from("0");
     for part in own.chunks(BITS) {
-        let bits = part.iter().enumerate();
-        let bits = bits.map(|(at, (name, _))| format!("(({name} IS NULL)::int4 << {at})"));
-        hash = format!("hashint4extended({}, {hash})", bits.collect::<Vec<_>>().join(" | "));
+        // A column without NULLs has its place, and no bit to ask for.
+        let asked = part.iter().enumerate().filter(|(_, (_, _, nullable))| **nullable);
+        let bits = asked.map(|(at, (name, ..))| {
+            format!("CASE WHEN {name} IS NULL THEN {} ELSE 0 END", 1_u32 << at)
+        });
+        let bits = bits.collect::<Vec<_>>().join(" | ");
+        let bits = if bits.is_empty() { "0".into() } else { bits };
+        hash = format!("hashint4extended({bits}, {hash})");
     }
-    for (_, (function, rest)) in &own {
+    for (_, (function, rest), _) in &own {
         hash = format!("{function}, {hash}{rest})");
     }
     if !others.is_empty() || own.is_empty() {
@@ -119,8 +130,11 @@ fn link(name: &str, kind: u32, modifier: i32) -> Option<(String, String)> {
         }
         // int2, int4
         21 | 23 => of("hashint4extended", format!("coalesce({name}::int4, 0)")),
-        // text, varchar
-        25 | 1043 => of("hashtextextended", format!("coalesce({name}::text, '') COLLATE \"C\"")),
+        // name, text, varchar; json, float4, float8, time, interval, timetz, numeric, jsonb: whose
+        // cast is the text that the server writes, without the quotes of a row around it.
+        19 | 25 | 1043 | 114 | 700 | 701 | 1083 | 1186 | 1266 | 1700 | 3802 => {
+            of("hashtextextended", format!("coalesce({name}::text, '') COLLATE \"C\""))
+        }
         // char(n): all values have the same length, and their blanks say nothing.
         1042 if modifier >= 0 => {
             of("hashtextextended", format!("coalesce({name}::text, '') COLLATE \"C\""))
@@ -142,20 +156,26 @@ mod tests {
 
     #[test]
     fn a_value_is_the_seed_of_the_next_one() {
-        let columns = [("id".into(), 23, -1), ("name".into(), 25, -1), ("price".into(), 1700, -1)];
+        let columns = [
+            ("id".into(), 23, -1, false),
+            ("name".into(), 25, -1, true),
+            ("price".into(), 1700, -1, true),
+            ("mood".into(), 16_500, -1, true),
+        ];
         assert_eq!(
             row_hash(&columns),
-            "hashtextextended(ROW(price)::text COLLATE \"C\", \
+            "hashtextextended(ROW(mood)::text COLLATE \"C\", \
+             hashtextextended(coalesce(price::text, '') COLLATE \"C\", \
              hashtextextended(coalesce(name::text, '') COLLATE \"C\", \
              hashint4extended(coalesce(id::int4, 0), \
-             hashint4extended(((id IS NULL)::int4 << 0) | ((name IS NULL)::int4 << 1), 0))))"
+             hashint4extended(CASE WHEN name IS NULL THEN 2 ELSE 0 END | \
+             CASE WHEN price IS NULL THEN 4 ELSE 0 END, 0)))))"
         );
     }
 
     #[test]
     fn a_wide_row_does_not_nest_deeper_than_the_server_reads() {
-        let columns: Vec<(String, u32, i32)> =
-            (0..1600).map(|at| (format!("c{at}"), 23, -1)).collect();
+        let columns: Vec<Column> = (0..1600).map(|at| (format!("c{at}"), 23, -1, true)).collect();
         let hash = row_hash(&columns);
         assert!(hash.matches("extended(").count() <= LINKS + LINKS / BITS + 2, "{hash}");
         assert!(hash.contains("c1599"));
