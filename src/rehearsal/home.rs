@@ -24,7 +24,7 @@ pub(super) enum Home {
     /// Ours alone.
     Private(ScratchServer),
     /// Somebody's server, on which the role of the address may make databases.
-    Given(Given),
+    Given(Box<Given>),
 }
 
 /// A server that is given.

@@ -36,7 +36,7 @@ impl Copy {
         surroundings: Surroundings,
     ) -> Result<Self, Fault> {
         let home = match &wanted.on {
-            Some(target) => Home::Given(Given::open(target, &wanted.state)?),
+            Some(target) => Home::Given(Box::new(Given::open(target, &wanted.state)?)),
             None => Home::Private(private(wanted, programs, major, &surroundings)?),
         };
         let told = match &wanted.on {
