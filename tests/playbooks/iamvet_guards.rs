@@ -44,6 +44,22 @@ fn a_session_of_the_application_that_is_still_there_is_named() {
     web.open();
 }
 
+/// G1.06: a server that is too old for the playbook is named with its version before anything.
+#[test]
+fn a_server_of_the_wrong_version_is_named_before_anything_happens() {
+    let clinic = clinic();
+    let text = include_str!("../../playbooks/iamvet.rhai");
+    let newer =
+        text.replace("connection_and_version(\">=13\")", "connection_and_version(\">=99\")");
+    assert_ne!(newer, text);
+    clinic.project.playbook("iamvet", &newer);
+    let before = fingerprint(&clinic.cluster, "vet");
+    let ran = run(&clinic, &[]);
+    ran.exits(1).shows("G1.06").shows(">=99").shows(&clinic.cluster.major().to_string());
+    assert_eq!(fingerprint(&clinic.cluster, "vet"), before);
+    assert!(!clinic.project.path().join("backups").exists(), "no backup was begun");
+}
+
 /// G1.04: a log table of another shape; G1.06: rights that are missing; nothing is stopped.
 #[test]
 fn what_does_not_fit_is_found_before_the_application_is_stopped() {
