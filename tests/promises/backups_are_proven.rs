@@ -104,6 +104,20 @@ impl Damage<'_> {
         self.made
     }
 
+    /// One bit of a letter, in twenty rows of a dump that is not packed: the file stays one that can
+    /// be read, of whatever length what stands before the rows is.
+    fn misspelt(mut self) -> Vec<String> {
+        for part in 0..20 {
+            let mut bytes = self.whole.clone();
+            let from = bytes.len() * (50 + part * 2) / 100;
+            let row =
+                bytes[from..].windows(32).position(|text| text.iter().all(u8::is_ascii_hexdigit));
+            bytes[from + row.expect("rows stand behind the first half")] ^= 1;
+            self.add(bytes);
+        }
+        self.made
+    }
+
     /// A page of zeros, in twenty places.
     fn zeroed(mut self) -> Vec<String> {
         for part in 0..20 {
@@ -155,7 +169,7 @@ fn damaged(cluster: &Cluster, stage: &Stage, hidden: bool) -> Vec<(&'static str,
         ("packed, a bit", of(&files[0], "packed_bit").flipped()),
         ("packed, a page", of(&files[0], "packed_page").zeroed()),
         ("unpacked, cut", of(&unpacked, "unpacked_cut").truncated()),
-        ("unpacked, a bit", of(&unpacked, "unpacked_bit").flipped()),
+        ("unpacked, a bit", of(&unpacked, "unpacked_bit").misspelt()),
         ("folder, cut", of(&rows, "folder_cut").truncated()),
         ("folder, a bit", of(&rows, "folder_bit").flipped()),
     ]
