@@ -6,7 +6,7 @@ use crate::model::{Fault, quote_ident};
 use crate::msg;
 use crate::postgres::programs::Programs;
 use crate::postgres::{Access, Target, plain_command};
-use crate::system::{Cancel, Output, broken, plain_of};
+use crate::system::{Cancel, Output, plain_of};
 
 /// A dump waits so long for a table that somebody changes, and then says so.
 const LOCK_WAIT: &str = "--lock-wait-timeout=30s";
@@ -102,19 +102,9 @@ pub(super) fn restore(
         args.push(format!("--jobs={}", dump.1));
     }
     let plain = plain_of(dump.0, identity)?;
-    if plain.is_none() {
-        args.extend(["--".into(), dump.0.display().to_string()]);
-    }
     let mut command = access.command(&program, &args);
     command.output_limit = 4 << 20;
-    let output = match plain {
-        Some(plain) => {
-            let (output, read) = command.run_from(plain, cancel)?;
-            read.map_err(|error| broken(dump.0, &error))?;
-            output
-        }
-        None => command.run(cancel)?,
-    };
+    let output = command.run_on(dump.0, plain, cancel)?;
     if output.succeeded() {
         return Ok(Vec::new());
     }
@@ -160,21 +150,10 @@ impl Contents {
         cancel: &Cancel,
     ) -> Result<Self, Fault> {
         let program = programs.find("pg_restore", None)?;
-        let mut args = vec!["--list".to_string()];
         let plain = plain_of(dump, identity)?;
-        if plain.is_none() {
-            args.extend(["--".into(), dump.display().to_string()]);
-        }
-        let mut command = plain_command(&program, &args);
+        let mut command = plain_command(&program, &["--list".to_string()]);
         command.output_limit = 64 << 20;
-        let output = match plain {
-            Some(plain) => {
-                let (output, read) = command.run_from(plain, cancel)?;
-                read.map_err(|error| broken(dump, &error))?;
-                output
-            }
-            None => command.run(cancel)?,
-        };
+        let output = command.run_on(dump, plain, cancel)?;
         if !output.succeeded() {
             return Err(not_a_dump(dump, &output.stderr));
         }

@@ -19,6 +19,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 use crate::model::{Fault, format_span};
 use crate::msg;
 
+use super::cipher::broken;
 use super::drain::{Heard, Tail, Wanted, drain};
 use super::files::write_fault;
 use super::{CHILD_WORD, Cancel};
@@ -125,17 +126,30 @@ impl Command {
         self.run_with(None, None, stop)
     }
 
-    /// Runs it with standard input coming from a source, read on a thread of its own. Where the
-    /// child ends well before the source does, the rest is read as well: a file counts as sound
-    /// only to its last byte. Beside the output stands how reading went.
+    /// Runs it on a file: the path is its last argument, behind `--`, or `plain`, what is in the
+    /// file, is its standard input.
     ///
     /// # Errors
-    /// As [`Command::run`].
-    pub fn run_from(
-        self,
-        input: Input,
+    /// As [`Command::run`]; `backup-damaged` where `plain` cannot be read to its end.
+    pub fn run_on(
+        mut self,
+        file: &Path,
+        plain: Option<Input>,
         stop: &Cancel,
-    ) -> Result<(Output, std::io::Result<()>), Fault> {
+    ) -> Result<Output, Fault> {
+        let Some(plain) = plain else {
+            self.argv.extend(["--".into(), file.display().to_string()]);
+            return self.run(stop);
+        };
+        let (output, read) = self.run_from(plain, stop)?;
+        read.map_err(|error| broken(file, &error))?;
+        Ok(output)
+    }
+
+    /// With standard input coming from a source, read on a thread of its own. Where the child ends
+    /// well before the source does, the rest is read as well: a file counts as sound only to its
+    /// last byte. Beside the output stands how reading went.
+    fn run_from(self, input: Input, stop: &Cancel) -> Result<(Output, std::io::Result<()>), Fault> {
         let mut feeding = None;
         let output = self.run_with(None, Some((input, &mut feeding)), stop)?;
         let Some(Ok((mut input, mut read))) = feeding.map(Feeding::join) else {

@@ -14,7 +14,7 @@ mod state_dir;
 
 pub use cancel::{AbortHook, Cancel, Reason, on_abort};
 pub use child::{CHILD_WORD, child_main, offer_trampoline, trampoline};
-pub use cipher::{Sealing, belongs, broken, is_encrypted, open_encrypted, plain_of};
+pub use cipher::{Sealing, belongs, is_encrypted, open_encrypted, plain_of};
 pub use clock::{at_home, boot, moment, now};
 pub use command::{Command, Input, OnLine, Output, Stream};
 pub use files::{append_to, create_new, free_bytes, write_atomic, write_fault};

@@ -13,7 +13,7 @@ use crate::model::{Fault, quote_ident};
 use crate::msg;
 use crate::postgres::fingerprint::names_and_sums;
 use crate::postgres::{ConnectOptions, Session, Target, connect};
-use crate::system::{Output, broken};
+use crate::system::Output;
 
 /// Where a dump is loaded, and how much of it.
 pub(super) struct Load<'a> {
@@ -127,17 +127,9 @@ impl Load<'_> {
             args.push(format!("--jobs={jobs}"));
         }
         let plain = part.plain(self.host)?;
-        if plain.is_none() {
-            args.extend(["--".to_string(), part.path.display().to_string()]);
-        }
         let mut command = access.command(&program, &args);
         command.output_limit = 1 << 20;
-        let stop = self.host.stop_signal();
-        let (output, read) = match plain {
-            Some(plain) => command.run_from(plain, &stop)?,
-            None => (command.run(&stop)?, Ok(())),
-        };
-        read.map_err(|error| broken(&part.path, &error))?;
+        let output = command.run_on(&part.path, plain, &self.host.stop_signal())?;
         if output.succeeded() || (newer && only_the_unknown_setting(&output)) {
             return Ok(());
         }

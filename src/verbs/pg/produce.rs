@@ -16,9 +16,7 @@ use crate::host::{Host, Trouble};
 use crate::model::{EventKind, Fault, format_bytes, hex};
 use crate::msg;
 use crate::postgres::programs::Program;
-use crate::system::{
-    Cancel, Command, Input, Output, Sealing, broken, create_new, free_bytes, write_fault,
-};
+use crate::system::{Cancel, Command, Input, Output, Sealing, create_new, free_bytes, write_fault};
 use crate::verbs::fs::sum::{read_fault, sha256_of};
 
 /// How a dump is written.
@@ -294,18 +292,8 @@ pub(super) fn decode(
     if std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() == 0) {
         return Err(damaged(path, msg!("verbs.pg.empty-file")));
     }
-    let mut args = vec!["--file=/dev/null".to_string()];
-    let output = match plain {
-        Some(plain) => {
-            let (output, read) = plain_command(pg_restore, &args).run_from(plain, stop)?;
-            read.map_err(|error| broken(path, &error))?;
-            output
-        }
-        None => {
-            args.extend(["--".into(), path.display().to_string()]);
-            plain_command(pg_restore, &args).run(stop)?
-        }
-    };
+    let command = plain_command(pg_restore, &["--file=/dev/null".to_string()]);
+    let output = command.run_on(path, plain, stop)?;
     if output.succeeded() { Ok(()) } else { Err(damaged(path, output.last_lines(5))) }
 }
 
