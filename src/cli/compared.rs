@@ -7,7 +7,7 @@ use crate::model::Fault;
 use crate::msg;
 use crate::postgres::{Difference, Fingerprint, Look, Target, compare};
 use crate::rehearsal::lines;
-use crate::system::Cancel;
+use crate::system::{Cancel, runtime};
 
 /// More sessions than this are a load and no help.
 const MOST_JOBS: usize = 32;
@@ -111,10 +111,7 @@ pub(super) fn target(desk: &Desk, place: Option<&str>) -> Result<Target, Fault> 
 /// Waits for an answer, or for Ctrl-C.
 pub(super) fn waited<T>(work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
     let cancel = Cancel::install()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Fault::failed("internal", error.to_string()))?;
+    let runtime = runtime()?;
     runtime.block_on(async {
         tokio::select! {
             done = work => done,

@@ -9,6 +9,7 @@ use super::desk::Desk;
 use crate::journal::{KnownEpoch, Lease, LeaseWish, Ledger, TakeOver, started_by};
 use crate::model::Fault;
 use crate::postgres::{ConnectOptions, DbError, Session, connect};
+use crate::system::runtime;
 
 /// A session with the runtime that drives it.
 pub(super) struct Database {
@@ -25,10 +26,7 @@ impl Database {
     pub(super) fn open(desk: &Desk) -> Result<Self, Fault> {
         // Nothing is changed here: no address is too foreign to be looked at.
         let (_, target) = desk.target(true)?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| Fault::failed("internal", error.to_string()))?;
+        let runtime = runtime()?;
         let session = runtime.block_on(connect(&target, &ConnectOptions::default()))?;
         let ledger = Ledger::new(&desk.config.ledger_schema);
         Ok(Self { session, ledger, runtime })

@@ -14,7 +14,7 @@ use crate::postgres::programs::Programs;
 use crate::postgres::scratch::{ScratchOptions, ScratchServer};
 use crate::postgres::{ConnectOptions, Session, Target, connect};
 use crate::sql::{Follow, Script, ScriptOptions, Unit};
-use crate::system::{Cancel, StateDir, write_atomic, write_fault};
+use crate::system::{Cancel, StateDir, runtime, write_atomic, write_fault};
 
 /// The shipped playbook that is shown.
 const PLAYBOOK: &str = "iamvet";
@@ -96,10 +96,7 @@ fn file(url: &str) -> String {
 
 /// Schema and data of the playbook's folder.
 fn load(url: &str, shipped: &Path, rows: u32, cancel: &Cancel) -> Result<(), Fault> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Fault::failed("internal", error.to_string()))?;
+    let runtime = runtime()?;
     runtime.block_on(async {
         let target = Target::parse(url, &|_| None)?;
         let session = connect(&target, &ConnectOptions::default()).await?;

@@ -136,9 +136,7 @@ fn source(desk: &Desk, from: Option<&str>) -> Result<(Environment, Source), Faul
 fn given(desk: &Desk, place: &str) -> Result<Target, Fault> {
     let protected = desk.config.environments.get(place).is_some_and(|found| found.protected);
     if protected {
-        let text = msg!("rehearsal.on-protected", server = place);
-        return Err(Fault::usage("rehearsal-on-protected", text)
-            .remedy(msg!("rehearsal.on-protected.remedy")));
+        return Err(rehearsal::on_protected(place));
     }
     super::compared::target(desk, Some(place))
 }

@@ -27,7 +27,7 @@ use crate::model::{Action, Effect, EventKind, Fault, ItemKind, Redactor, RunId};
 use crate::msg;
 use crate::playbook::Playbook;
 use crate::postgres::Target;
-use crate::system::{Cancel, StateDir};
+use crate::system::{Cancel, StateDir, runtime};
 
 /// What the road is walked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -221,10 +221,7 @@ impl Host {
         recorder: Recorder,
         sources: Rc<Sources>,
     ) -> Result<Rc<Self>, Fault> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| Fault::failed("internal", error.to_string()))?;
+        let runtime = runtime()?;
         let remedies = setup.config.remedies.clone();
         let run = match &setup.wishes.resume {
             Some(run) => run.clone(),

@@ -6,13 +6,16 @@
 //! files all the others have is read once, and again behind a step that worked outside of its
 //! transaction or failed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use super::gate::Host;
 use super::scope::Transaction;
 use super::stop::Trouble;
-use crate::model::{EventKind, ItemKind, Measured, TableLock, TableRows, quote_literal};
+use crate::model::{
+    EventKind, ItemKind, LOCK_MODES, Measured, TableLock, TableRows, quote_literal, spoken_lock,
+    written_lock,
+};
 use crate::postgres::SimpleResult;
 
 /// What is known in front of a step.
@@ -26,23 +29,19 @@ pub struct Measuring {
     files: Option<HashMap<u32, u32>>,
 }
 
-/// Oid, file and name of the tables, partitioned tables and materialized views that are nobody's
-/// but the user's, and the rows written in them by this session: inserted, updated, deleted.
-const TABLE: &str = "c.oid, c.relfilenode, format('%I.%I', n.nspname, c.relname), \
-    pg_stat_get_xact_tuples_inserted(c.oid), pg_stat_get_xact_tuples_updated(c.oid), \
-    pg_stat_get_xact_tuples_deleted(c.oid)";
-const OURS: &str = "c.relkind IN ('r', 'p', 'm') AND n.nspname !~ '^pg_' \
-    AND n.nspname <> 'information_schema' AND n.nspname <> ";
-
-/// From the weakest to the strongest.
-const MODES: &str = "ARRAY['AccessShareLock', 'RowShareLock', 'RowExclusiveLock', \
-    'ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', \
-    'AccessExclusiveLock']";
-
 /// What this session wrote is told to the others when it is next idle, and not counted again.
 const TELL: &str = "SELECT pg_stat_force_next_flush()";
 /// The server from which on it can be asked to.
 const TELLS: u32 = 150_000;
+/// Oids below are the system's own (`FirstNormalObjectId`).
+const FIRST_OF_USERS: u32 = 16_384;
+
+/// A table's number and file, and the rows that this session wrote in it: inserted, updated, deleted.
+fn figures(oid: &str) -> String {
+    let written = ["inserted", "updated", "deleted"];
+    let written = written.map(|what| format!("pg_stat_get_xact_tuples_{what}({oid})"));
+    format!("{oid}, pg_relation_filenode({oid}), {}", written.join(", "))
+}
 
 impl Host {
     /// Before a step of a rehearsal.
@@ -77,19 +76,29 @@ impl Host {
         Ok(())
     }
 
-    /// The question for tables: all of them, or those that this session holds a lock on, with the
-    /// number of the strongest one.
+    /// The question for the tables, partitioned tables and materialized views that are nobody's but
+    /// the user's: all of them, or those that this session holds a lock on, once for each mode.
+    ///
+    /// It is asked before every COMMIT, and planning a join with `pg_class` would take longer than
+    /// all the rest of it. The functions give NULL for what was dropped, except that of the identity
+    /// on servers before 14; that of visibility does on all.
     fn tables(&self, which: Which) -> String {
-        let ours = format!("{OURS}{}", quote_literal(&self.setup.config.ledger_schema));
-        let from = "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace";
+        let ledger = quote_literal(&self.setup.config.ledger_schema);
         match which {
-            Which::All => format!("SELECT {TABLE}, NULL {from} WHERE {ours} ORDER BY 3"),
+            Which::All => format!(
+                "SELECT format('%I.%I', n.nspname, c.relname), NULL, {} FROM pg_class c \
+                 JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'm') \
+                 AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', {ledger})",
+                figures("c.oid")
+            ),
             Which::Locked => format!(
-                "SELECT {TABLE}, l.mode FROM (SELECT relation, \
-                 ({MODES})[max(array_position({MODES}, mode))] AS mode FROM pg_locks \
-                 WHERE locktype = 'relation' AND pid = pg_backend_pid() AND granted \
-                 GROUP BY relation) l JOIN pg_class c ON c.oid = l.relation \
-                 JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {ours} ORDER BY 3"
+                "SELECT o.identity, l.mode, {} FROM pg_lock_status() l, \
+                 pg_identify_object('pg_class'::regclass, l.relation, 0) o \
+                 WHERE l.locktype = 'relation' AND l.pid = pg_backend_pid() AND l.granted \
+                 AND l.relation >= {FIRST_OF_USERS} AND pg_table_is_visible(l.relation) IS NOT NULL \
+                 AND o.type IN ('table', 'materialized view') \
+                 AND o.schema NOT IN ('pg_temp', {ledger})",
+                figures("l.relation")
             ),
         }
     }
@@ -100,11 +109,10 @@ impl Host {
     /// The server's; `journal-write`.
     pub(super) fn measure_to_here(self: &Rc<Self>, title: &str) -> Result<(), Trouble> {
         let Some(wal) = self.measuring.borrow_mut().wal.take() else { return Ok(()) };
-        let within = self.frames.borrow().last().is_some_and(|frame| {
-            frame.transaction != Transaction::None && !frame.external && !frame.took_effect
+        let (open, within) = self.frames.borrow().last().map_or((false, false), |frame| {
+            let open = frame.transaction != Transaction::None;
+            (open, open && !frame.external && !frame.took_effect)
         });
-        let open =
-            self.frames.borrow().last().is_some_and(|frame| frame.transaction != Transaction::None);
         let session = self.session()?;
         // Outside of a transaction there are no locks left to ask for; the rest is the same.
         let mut sql = format!(
@@ -134,8 +142,8 @@ impl Host {
             let files = measuring.files.get_or_insert_default();
             let mut measured = Measured { wal_bytes, ..Measured::default() };
             for table in &locked {
-                if let (Some(mode), true) = (&table.lock, files.contains_key(&table.oid)) {
-                    let (table, mode) = (table.name.clone(), mode.clone());
+                if let (Some(mode), true) = (table.lock, files.contains_key(&table.oid)) {
+                    let (table, mode) = (table.name.clone(), written_lock(LOCK_MODES[mode]));
                     measured.locks.push(TableLock { table, mode });
                 }
             }
@@ -177,22 +185,31 @@ struct Table {
     name: String,
     /// Inserted, updated, deleted.
     rows: [u64; 3],
-    lock: Option<String>,
+    /// Its place in [`LOCK_MODES`].
+    lock: Option<usize>,
 }
 
 impl Table {
+    /// By name, each with its strongest lock.
     fn all(answer: &SimpleResult) -> Vec<Self> {
         let number = |line, at| cell(answer, line, at).and_then(|text| text.parse().ok());
-        let lines = 0..answer.cells.len();
-        lines
-            .map(|line| Self {
-                oid: number(line, 0).unwrap_or(0) as u32,
-                file: number(line, 1).unwrap_or(0) as u32,
-                name: cell(answer, line, 2).unwrap_or_default().into(),
-                rows: [3, 4, 5].map(|at| number(line, at).unwrap_or(0)),
-                lock: cell(answer, line, 6).map(String::from),
-            })
-            .collect()
+        let mut tables = BTreeMap::new();
+        for line in 0..answer.cells.len() {
+            let name = cell(answer, line, 0).unwrap_or_default();
+            let table = tables.entry(name).or_insert_with(|| Self {
+                oid: number(line, 2).unwrap_or(0) as u32,
+                file: number(line, 3).unwrap_or(0) as u32,
+                name: name.into(),
+                rows: [4, 5, 6].map(|at| number(line, at).unwrap_or(0)),
+                lock: None,
+            });
+            let mode = cell(answer, line, 1).and_then(|mode| {
+                let spoken = spoken_lock(mode);
+                LOCK_MODES.iter().position(|known| *known == spoken)
+            });
+            table.lock = table.lock.max(mode);
+        }
+        tables.into_values().collect()
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use tokio::runtime::Runtime;
 
+pub use self::made::on_protected;
 use self::made::{of_dump, of_server};
 use super::downtime::{Larger, larger, sizes};
 use super::home::Home;
@@ -16,7 +17,7 @@ use super::night::Wanted;
 use super::roles::{CUT_OFF, Surroundings};
 use super::shaped;
 use crate::journal::Origin;
-use crate::model::{Fault, quote_ident, quote_literal};
+use crate::model::{Fault, quote_literal};
 use crate::msg;
 use crate::postgres::programs::Programs;
 use crate::postgres::{Change, Fingerprint, Look, Target, objects};
@@ -150,17 +151,10 @@ impl Copy {
     /// `scratch-sql-failed`.
     pub(super) fn fresh(&self) -> Result<(), Fault> {
         self.alone()?;
-        let name = quote_ident(&self.database);
-        // FORCE is younger than the oldest server that we know; nobody else is here anyway.
-        let (major, admin) = (self.home.version().0, self.home.admin_name());
-        let force = if major >= 13 { " WITH (FORCE)" } else { "" };
-        self.execute(admin, &format!("DROP DATABASE IF EXISTS {name}{force}"))?;
-        let how = if major >= 15 { " STRATEGY FILE_COPY" } else { "" };
-        let start = quote_ident(&self.start);
-        let sql = format!("CREATE DATABASE {name} TEMPLATE {start}{how}");
-        self.home.create(&self.database, &sql)?;
+        self.home.remove(&self.database)?;
+        self.home.create_of(&self.database, &self.start)?;
         for sql in self.surroundings.dress(&self.database) {
-            self.execute(admin, &sql)?;
+            self.execute(self.home.admin_name(), &sql)?;
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use crate::model::{Fault, quote_ident, quote_literal};
 use crate::msg;
 use crate::postgres::scratch::ScratchServer;
 use crate::postgres::{ConnectOptions, DbError, Session, Target, connect};
-use crate::system::StateDir;
+use crate::system::{StateDir, apart, runtime};
 
 /// Commands of a private server itself are given here.
 const ADMIN: &str = "template1";
@@ -35,7 +35,7 @@ pub(super) struct Given {
     version: (u32, u32),
     system: Option<String>,
     /// Says by its name that this rehearsal is alive; the server tells everybody.
-    alive: Option<Session>,
+    alive: Session,
     runtime: Runtime,
     /// Databases that were made.
     made: std::cell::RefCell<Vec<String>>,
@@ -48,10 +48,7 @@ impl Given {
     /// Those of connecting; `rehearsal-on-refused` behind a pooler, on a standby, or where the role
     /// may make no databases.
     pub(super) fn open(target: &Target, state: &StateDir) -> Result<Self, Fault> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| Fault::failed("internal", error.to_string()))?;
+        let runtime = runtime()?;
         let token = crate::system::new_run_id().0;
         let mut target = target.clone();
         target.search_path = None;
@@ -80,7 +77,7 @@ impl Given {
             folder,
             version: (number / 10_000, number % 10_000),
             system: identity.system_identifier,
-            alive: Some(session),
+            alive: session,
             runtime,
             made: Vec::new().into(),
         };
@@ -97,19 +94,16 @@ impl Given {
              AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.application_name = c.description)",
             mark = quote_literal(MARK)
         );
-        let Some(session) = &self.alive else { return Ok(()) };
-        let left = self.runtime.block_on(session.query(&left, &[]))?;
+        let left = self.runtime.block_on(self.alive.query(&left, &[]))?;
         let left = left.first().cloned().unwrap_or_default();
         for name in serde_json::from_value::<Vec<String>>(left).unwrap_or_default() {
-            self.drop_database(&name)?;
+            self.remove(&name)?;
         }
         Ok(())
     }
 
-    fn drop_database(&self, name: &str) -> Result<(), Fault> {
-        let force = if self.version.0 >= 13 { " WITH (FORCE)" } else { "" };
-        let sql = format!("DROP DATABASE IF EXISTS {}{force}", quote_ident(name));
-        self.on(&self.target, &sql)
+    fn remove(&self, name: &str) -> Result<(), Fault> {
+        self.on(&self.target, &removing(name, self.version.0))
     }
 
     fn database(&self, name: &str) -> Target {
@@ -118,24 +112,14 @@ impl Given {
         target
     }
 
-    /// A thread of its own: a caller inside a runtime may not block on another one.
     fn on(&self, target: &Target, sql: &str) -> Result<(), Fault> {
         let options =
             ConnectOptions { application_name: "runsheet/rehearsal".into(), ..Default::default() };
-        let work = || -> Result<(), Fault> {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .map_err(|error| Fault::failed("internal", error.to_string()))?;
-            runtime.block_on(async {
-                let session = connect(target, &options).await?;
-                let quiet = "SET statement_timeout = 0; SET lock_timeout = '30s'";
-                session.batch(quiet).await?;
-                session.batch(sql).await.map_err(DbError::into_fault)
-            })
-        };
-        std::thread::scope(|scope| {
-            scope.spawn(work).join().unwrap_or_else(|_| Err(Fault::failed("internal", "panic")))
+        apart(|| async {
+            let session = connect(target, &options).await?;
+            let quiet = "SET statement_timeout = 0; SET lock_timeout = '30s'";
+            session.batch(quiet).await?;
+            session.batch(sql).await.map_err(DbError::into_fault)
         })
         .map_err(|fault| {
             Fault::failed("rehearsal-on-failed", msg!("rehearsal.on-failed", role = target.user))
@@ -145,6 +129,12 @@ impl Given {
                 })
         })
     }
+}
+
+/// FORCE is younger than the oldest server that we know; nobody else is there anyway.
+fn removing(name: &str, major: u32) -> String {
+    let force = if major >= 13 { " WITH (FORCE)" } else { "" };
+    format!("DROP DATABASE IF EXISTS {}{force}", quote_ident(name))
 }
 
 impl Home {
@@ -196,6 +186,24 @@ impl Home {
         let mark = quote_literal(&format!("{MARK}{}", given.token));
         let comment = format!("COMMENT ON DATABASE {} IS {mark}", quote_ident(name));
         self.execute(self.admin_name(), &comment)
+    }
+
+    /// Makes a database of another one's files.
+    ///
+    /// # Errors
+    /// As [`Home::execute`]; somebody is connected to the other one.
+    pub(super) fn create_of(&self, name: &str, template: &str) -> Result<(), Fault> {
+        let how = if self.version().0 >= 15 { " STRATEGY FILE_COPY" } else { "" };
+        let (new, template) = (quote_ident(name), quote_ident(template));
+        self.create(name, &format!("CREATE DATABASE {new} TEMPLATE {template}{how}"))
+    }
+
+    /// Removes a database, where it is there.
+    ///
+    /// # Errors
+    /// As [`Home::execute`].
+    pub(super) fn remove(&self, name: &str) -> Result<(), Fault> {
+        self.execute(self.admin_name(), &removing(name, self.version().0))
     }
 
     /// A database of it, as the role that made it sees it.
@@ -254,7 +262,7 @@ impl Drop for Given {
     fn drop(&mut self) {
         for name in self.made.take() {
             // What stays behind is marked, and the next rehearsal's to remove.
-            let _ = self.drop_database(&name);
+            let _ = self.remove(&name);
         }
         let _ = std::fs::remove_dir_all(&self.folder);
     }

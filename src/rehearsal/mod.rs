@@ -20,7 +20,7 @@ mod shaped;
 mod told;
 mod verdict;
 
-pub use copy::{Copy, Source};
+pub use copy::{Copy, Source, on_protected};
 pub use downtime::{Downtime, Estimate, LockDifference};
 pub use night::{Rehearsed, Wanted, rehearse};
 pub use paper::{markdown, text};

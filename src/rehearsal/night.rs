@@ -22,7 +22,7 @@ use crate::model::{
 use crate::msg;
 use crate::playbook::Playbook;
 use crate::postgres::{ConnectOptions, Fingerprint, Target, connect};
-use crate::system::{Cancel, StateDir, moment, new_run_id, write_atomic};
+use crate::system::{Cancel, StateDir, moment, new_run_id, runtime, write_atomic};
 
 /// What is to be rehearsed, and how.
 pub struct Wanted {
@@ -91,10 +91,7 @@ pub struct Rehearsed {
 /// # Errors
 /// No copy can be made, or Ctrl-C. How the playbook itself fares is in the outcome.
 pub fn rehearse(wanted: &Wanted) -> Result<Rehearsed, Fault> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Fault::failed("internal", error.to_string()))?;
+    let runtime = runtime()?;
     let started = moment();
     let copy = Copy::make(wanted, &runtime)?;
     copy.fresh()?;

@@ -11,6 +11,7 @@ mod drain;
 mod files;
 mod init;
 mod state_dir;
+mod waiting;
 
 pub use cancel::{AbortHook, Cancel, Reason, on_abort};
 pub use child::{CHILD_WORD, child_main, offer_trampoline, trampoline};
@@ -20,3 +21,4 @@ pub use command::{Command, Input, OnLine, Output, Stream};
 pub use files::{append_to, create_new, free_bytes, write_atomic, write_fault};
 pub use init::{init_main, is_init};
 pub use state_dir::{StateDir, is_run_id, new_run_id};
+pub use waiting::{apart, runtime};

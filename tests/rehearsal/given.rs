@@ -88,8 +88,10 @@ fn a_protected_server_and_a_role_without_the_right_are_refused() {
     ran.exits(2).shows("rehearsal-on-protected").shows("prod");
     // Under another name it is the same server.
     let on = desk.cluster.url("postgres");
-    let ran = desk.project.run(&["rehearse", "it", "--env", "prod", "--on", &on]);
-    ran.exits(2).shows("rehearsal-on-protected");
+    for from in [&[][..], &["--from", "schema-only"], &["--from", "generated"]] {
+        let words = [&["rehearse", "it", "--env", "prod", "--on", &on], from].concat();
+        desk.project.run(&words).exits(2).shows("rehearsal-on-protected");
+    }
     assert_eq!(desk.cluster.value("postgres", MADE), "0");
     desk.unchanged();
 }

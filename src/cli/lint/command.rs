@@ -16,7 +16,7 @@ use crate::model::{Fault, Risk};
 use crate::msg;
 use crate::postgres::catalog::{schema_statements, table_sizes};
 use crate::postgres::{ConnectOptions, connect};
-use crate::sql::{Around, Examiner, Finding, Level, Linted, lint_within};
+use crate::sql::{Around, Examiner, Finding, Level, Linted, lint_beside, lint_within};
 
 /// Files behind one thread; fewer are not worth starting one.
 const WORTH_A_THREAD: usize = 8;
@@ -126,9 +126,15 @@ fn without_parts(paths: &[Named], linted: Vec<Linted>) -> Vec<Linted> {
 fn read_all(paths: &[Named], known: &Examiner, places: &Places) -> Result<Vec<Linted>, Fault> {
     let one = |named: &Named| -> Result<Linted, Fault> {
         let path: &Path = &named.path;
+        let name = path.to_string_lossy();
+        let content = files::read(path)?;
+        // Where a file lies decides about what it includes only, and asking takes long.
+        if !content.windows(2).any(|pair| pair == br"\i") {
+            return Ok(lint_beside(&name, &content, known));
+        }
         let own = places.around(named);
         let around = own.as_ref().unwrap_or(&places.project);
-        Ok(lint_within((&path.to_string_lossy(), path), &files::read(path)?, known, around))
+        Ok(lint_within((&name, path), &content, known, around))
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = cores.min(paths.len() / WORTH_A_THREAD).max(1);

@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::model::{Fault, quote_ident};
 use crate::msg;
 use crate::postgres::programs::{Program, Programs};
-use crate::system::{AbortHook, on_abort, write_fault};
+use crate::system::{AbortHook, apart, on_abort, write_fault};
 
 use super::account::Account;
 use super::{owner, template};
@@ -213,30 +213,18 @@ impl ScratchServer {
             Fault::failed("scratch-sql-failed", msg!("system.scratch-sql-failed")).detail(said)
         };
         let config = self.url(database);
-        // A thread of its own: a caller inside a runtime may not block on another one.
-        let result = std::thread::scope(|scope| {
-            let thread = scope.spawn(|| -> Result<(), String> {
-                let runtime = tokio::runtime::Builder::new_current_thread()
-                    .enable_all()
-                    .build()
-                    .map_err(|error| error.to_string())?;
-                runtime.block_on(async {
-                    let (client, connection) =
-                        tokio_postgres::connect(&config, tokio_postgres::NoTls)
-                            .await
-                            .map_err(|error| said(&error))?;
-                    let work = async {
-                        let done = client.batch_execute(sql).await.map_err(|error| said(&error));
-                        drop(client);
-                        done
-                    };
-                    let (done, _) = tokio::join!(work, connection);
-                    done
-                })
-            });
-            thread.join().unwrap_or_else(|_| Err("panic".into()))
-        });
-        result.map_err(failed)
+        apart(|| async {
+            let (client, connection) = tokio_postgres::connect(&config, tokio_postgres::NoTls)
+                .await
+                .map_err(|error| failed(said(&error)))?;
+            let work = async {
+                let done = client.batch_execute(sql).await.map_err(|error| failed(said(&error)));
+                drop(client);
+                done
+            };
+            let (done, _) = tokio::join!(work, connection);
+            done
+        })
     }
 
     /// Stops it; its data stays until it is dropped.

@@ -113,13 +113,23 @@ impl Copy {
         }
     }
 
+    /// Does the copy lie on the very server that it is made of?
+    ///
+    /// # Errors
+    /// `rehearsal-on-protected` where it does, and the source is protected.
+    fn beside_its_source(&self, wanted: &Wanted) -> Result<bool, Fault> {
+        let of = self.origin.as_ref().and_then(|origin| origin.system_identifier.as_deref());
+        let beside = of.is_some() && of == self.home.system();
+        match &wanted.on {
+            Some(on) if beside && wanted.environment.protected => Err(on_protected(&on.display())),
+            _ => Ok(beside),
+        }
+    }
+
     /// The files of the source, copied by its own server; false where somebody is connected to it,
     /// or the role may not.
     fn of_template(&mut self, wanted: &Wanted, source: &Target) -> Result<bool, Fault> {
-        let how = if self.home.version().0 >= 15 { " STRATEGY FILE_COPY" } else { "" };
-        let (start, from) = (quote_ident(&self.start), quote_ident(&source.database));
-        let sql = format!("CREATE DATABASE {start} TEMPLATE {from}{how}");
-        if let Err(fault) = self.home.create(&self.start, &sql) {
+        if let Err(fault) = self.home.create_of(&self.start, &source.database) {
             let why = fault.detail.unwrap_or(fault.message);
             wanted.tell("copy", &msg!("rehearsal.no-template", why = why));
             return Ok(false);
@@ -174,6 +184,12 @@ fn harmless_part(sql: &str) -> &str {
     setting.map_or(sql, |(name, _)| name)
 }
 
+/// The fault of a server on which no rehearsal may make a database.
+pub fn on_protected(server: &str) -> Fault {
+    let text = msg!("rehearsal.on-protected", server = server);
+    Fault::usage("rehearsal-on-protected", text).remedy(msg!("rehearsal.on-protected.remedy"))
+}
+
 fn private(
     wanted: &Wanted,
     programs: &Programs,
@@ -223,7 +239,7 @@ pub(super) fn of_server(
             reason = wanted.cancel.cancelled() => Err(reason.fault()),
         }
     })?;
-    let (look, identity, surroundings, schema, sizes) = seen;
+    let (mut look, identity, surroundings, schema, sizes) = seen;
     let server = look.first().server_version();
     let size = surroundings.size;
     let libraries = surroundings.libraries.clone();
@@ -233,6 +249,7 @@ pub(super) fn of_server(
         Some(Origin { database: identity.database, system_identifier: identity.system_identifier });
     copy.schema = schema;
     copy.source_sizes = sizes;
+    let beside = copy.beside_its_source(wanted)?;
     if copy.surroundings.plain_postgres && copy.user == "postgres" {
         copy.left_out.push(msg!("rehearsal.left.superuser"));
     }
@@ -246,39 +263,21 @@ pub(super) fn of_server(
     } else if !wanted.generate {
         copy.left_out.push(msg!("rehearsal.left.rows"));
     }
-    let mut look = look;
-    if copy.home.system().is_some() && with_rows {
-        let here = runtime.block_on(crate::postgres::catalog::identity(look.first()))?;
-        if here.system_identifier.as_deref() == copy.home.system() {
-            if wanted.environment.protected {
-                let text = msg!("rehearsal.on-protected", server = target.display());
-                return Err(Fault::usage("rehearsal-on-protected", text)
-                    .remedy(msg!("rehearsal.on-protected.remedy")));
-            }
-            // A template may have no session, ours neither.
-            runtime.block_on(look.close());
-            if copy.of_template(wanted, target)? {
-                return Ok(copy);
-            }
-            look = runtime.block_on(Look::open(target, "runsheet/rehearsal", 1))?;
+    if beside && with_rows {
+        // A template may have no session, ours neither.
+        runtime.block_on(look.close());
+        if copy.of_template(wanted, target)? {
+            return Ok(copy);
         }
+        look = runtime.block_on(Look::open(target, "runsheet/rehearsal", 1))?;
     }
     copy.make_roles();
     copy.make_start()?;
     let dump_folder = copy.folder().join("dump");
     let tmp = copy.state.folder("tmp")?;
     wanted.tell("copy", &msg!("rehearsal.dumping", size = format_bytes(size)));
-    let mut alone = target.clone();
-    let index = look.first().host_index();
-    if target.hosts.len() > 1 {
-        // Two hosts of one address may be two servers, and a snapshot is known to one only.
-        let password = target.password_for(index);
-        alone.hosts = vec![target.hosts[index].clone()];
-        alone.addresses = vec![target.addresses.get(index).copied().flatten()];
-        alone.password = password.or(alone.password);
-    }
     let dump = Dump {
-        source: &alone,
+        source: &one_host(target, look.first().host_index()),
         server,
         direct: !look.first().behind_pooler(),
         snapshot: look.snapshot(),
@@ -305,6 +304,7 @@ pub(super) fn of_dump(wanted: &Wanted, programs: &Programs, path: &Path) -> Resu
         system_identifier: server_of_dump(path, &contents.database),
         database: contents.database.clone(),
     });
+    copy.beside_its_source(wanted)?;
     copy.database = copy.home.work_name(&contents.database);
     copy.room(bytes_of(path).saturating_mul(TIMES_OF_DUMP))?;
     copy.left_out.push(msg!("rehearsal.left.of-dump"));
@@ -313,6 +313,17 @@ pub(super) fn of_dump(wanted: &Wanted, programs: &Programs, path: &Path) -> Resu
     wanted.tell("copy", &msg!("rehearsal.restoring"));
     copy.fill(wanted, programs, path, path.is_dir())?;
     Ok(copy)
+}
+
+/// Two hosts of one address may be two servers, and a snapshot is known to one only.
+fn one_host(target: &Target, index: usize) -> Target {
+    let mut alone = target.clone();
+    if target.hosts.len() > 1 {
+        alone.hosts = vec![target.hosts[index].clone()];
+        alone.addresses = vec![target.addresses.get(index).copied().flatten()];
+        alone.password = target.password_for(index).or(alone.password);
+    }
+    alone
 }
 
 fn bytes_of(path: &Path) -> u64 {

@@ -12,7 +12,7 @@ use super::told::{PairTold, PairsTold, Schema, Word};
 use crate::model::Fault;
 use crate::postgres::programs::Programs;
 use crate::postgres::scratch::{ScratchOptions, ScratchServer};
-use crate::system::Cancel;
+use crate::system::{Cancel, runtime};
 
 /// What is to be walked, and where.
 pub struct Asked {
@@ -44,10 +44,7 @@ pub fn walk(asked: &Asked, tell: &mut dyn FnMut(&PairTold)) -> Result<PairsTold,
     options.settings = settings.map(|(name, value)| (name.into(), value.into())).into();
     let server = ScratchServer::start(&options)?;
     let (major, minor) = server.version();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Fault::failed("internal", error.to_string()))?;
+    let runtime = runtime()?;
     let pairs = runtime.block_on(async {
         tokio::select! {
             done = all(&server, asked, tell) => done,
