@@ -22,6 +22,8 @@ use serde_json::Value;
 const STEPS: usize = 1_000;
 /// Bits that are turned over, one at a time.
 const TRIALS: u64 = 1_000;
+/// Rows of the large table that is proven equal: 1.6 GB with its index.
+const WIDE: u64 = 11_000_000;
 /// Rows of each of the eight tables that are proven equal.
 const ROWS: u64 = 400_000;
 /// Rows of each of the four tables that are copied: 1.6 GB with their indexes.
@@ -96,30 +98,56 @@ impl Bench {
 
     /// Two databases are equal, every row looked at; counting the rows of one is 1.
     fn equal(&self) {
-        self.fresh("many");
-        let mut make = String::new();
-        let mut count = String::new();
+        let mut wide = format!(
+            "CREATE TABLE t0 (id int PRIMARY KEY, branch int, balance int, filler char(84)); \
+             INSERT INTO t0 SELECT n, n % 100, n % 7, 'row ' || n FROM generate_series(1, {WIDE}) n; \
+             VACUUM ANALYZE t0;"
+        );
+        for table in 1..=203 {
+            let _ = write!(
+                wide,
+                "CREATE TABLE t{table} (id int PRIMARY KEY, name text); INSERT INTO t{table} \
+                 SELECT n, 'name ' || n FROM generate_series(1, 100) n; VACUUM ANALYZE t{table};"
+            );
+        }
+        self.proven(("204 tables, 1.6 GB, one of them nearly all", &wide), 0..=203);
+        let mut narrow = String::new();
         for table in 1..=8 {
             let _ = write!(
-                make,
+                narrow,
                 "CREATE TABLE t{table} (id bigint PRIMARY KEY, name text, at timestamptz, \
                      price numeric(10,2), done boolean, note jsonb); \
                  INSERT INTO t{table} SELECT n, 'name ' || n, now() + n * interval '1 s', n / 7.0, \
                      n % 3 = 0, json_build_object('n', n) FROM generate_series(1, {ROWS}) n; \
-                 ANALYZE t{table};"
+                 VACUUM ANALYZE t{table};"
             );
-            let _ = write!(count, "SELECT count(*) FROM t{table};");
         }
-        self.server.execute("many", &make).unwrap();
+        self.proven(("8 tables, 3.2 million rows with a jsonb each", &narrow), 1..=8);
+    }
+
+    fn proven(&self, (title, make): (&str, &str), tables: std::ops::RangeInclusive<usize>) {
+        self.fresh("many");
+        // One statement a time: VACUUM runs alone.
+        let file = self.folder.path().join("make.sql");
+        std::fs::write(&file, make).unwrap();
+        took(self.psql("many", &["-f", &file.display().to_string()]), 0);
         self.server.execute("postgres", "DROP DATABASE IF EXISTS same").unwrap();
         self.server.execute("postgres", "CREATE DATABASE same TEMPLATE many").unwrap();
         let (many, same) = (self.server.url("many"), self.server.url("same"));
-        let serial = "SET max_parallel_workers_per_gather = 0;";
-        let count = format!("{serial}{count}");
-        let jobs: [Job<'_>; 3] = [
+        let of_each = |workers: u8, what: &str| {
+            let each = tables.clone().map(|table| format!("SELECT {what} FROM t{table} AS t;"));
+            format!("SET max_parallel_workers_per_gather = {workers}; {}", each.collect::<String>())
+        };
+        let count = of_each(0, "count(*)");
+        let server = of_each(2, "count(*), sum(hash_record_extended(t, 0))");
+        let jobs: [Job<'_>; 4] = [
             (
                 "count(*) of each table",
                 Box::new(|| took(self.psql("many", &["-At", "-c", &count]), 0)),
+            ),
+            (
+                "the server's own hash of a record, two workers",
+                Box::new(|| took(self.psql("many", &["-At", "-c", &server]), 0)),
             ),
             ("runsheet fingerprint", Box::new(|| took(self.ours(&["fingerprint", &many]), 0))),
             (
@@ -127,7 +155,7 @@ impl Bench {
                 Box::new(|| took(self.ours(&["diff", &many, &same]), 0)),
             ),
         ];
-        self.compare("8 tables, 3.2 million rows", &jobs);
+        self.compare(title, &jobs);
         self.server.execute("postgres", "DROP DATABASE many").unwrap();
         self.server.execute("postgres", "DROP DATABASE same").unwrap();
     }

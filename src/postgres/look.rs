@@ -96,7 +96,10 @@ impl Look {
             return Ok(Fingerprint::of(schema, Vec::new()));
         }
         let names = relations(self.first(), Value::Null, ledger).await?;
-        let left = RefCell::new((0..names.len()).rev().collect::<Vec<usize>>());
+        // The largest first, so that no session is left with one while all others have nothing.
+        let mut order: Vec<usize> = (0..names.len()).collect();
+        order.sort_by_key(|at| names[*at].bytes);
+        let left = RefCell::new(order);
         let next = || left.borrow_mut().pop();
         let (names, next) = (&names, &next);
         let worked = try_join_all(self.sessions.iter().map(|session| async move {

@@ -1,6 +1,7 @@
 //! The copy: two databases, the start and the one that is worked on, on a private server or one that
 //! is given. The start is only read, and made the template of the other as often as it is needed.
 
+mod analyze;
 mod made;
 
 use std::collections::BTreeMap;
@@ -9,6 +10,7 @@ use std::time::Instant;
 
 use tokio::runtime::Runtime;
 
+use self::analyze::analyze;
 pub use self::made::on_protected;
 use self::made::{of_dump, of_server};
 use super::downtime::{Larger, larger, sizes};
@@ -90,9 +92,10 @@ impl Copy {
         for server in &copy.surroundings.foreign {
             copy.left_out.push(msg!("rehearsal.left.foreign", server = server));
         }
-        // Plans as they are on the source; a restore brings no statistics along.
-        copy.execute(&copy.start, "ANALYZE")?;
         let start = copy.start()?;
+        // Plans as they are on the source; a restore brings no statistics along.
+        runtime.block_on(analyze(&start, &wanted.cancel))?;
+        copy.home.settle()?;
         let there = runtime.block_on(async {
             let look = Look::open(&start, "runsheet/rehearsal", 1).await?;
             let print = look.fingerprint(&wanted.config.ledger_schema, false).await?;

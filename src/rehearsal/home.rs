@@ -138,6 +138,17 @@ fn removing(name: &str, major: u32) -> String {
 }
 
 impl Home {
+    /// Everything is in it: from now on it runs as the source does.
+    ///
+    /// # Errors
+    /// `scratch-start-failed`.
+    pub(super) fn settle(&mut self) -> Result<(), Fault> {
+        match self {
+            Self::Private(server) if server.is_at_first() => server.restart(),
+            _ => Ok(()),
+        }
+    }
+
     /// The name for the database that is only read.
     pub(super) fn start_name(&self) -> String {
         match self {

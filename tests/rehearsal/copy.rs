@@ -43,6 +43,40 @@ fn roles_rights_and_settings_are_on_the_copy_too() {
     assert_eq!(report(&desk)["left_out"].to_string(), "[]");
 }
 
+#[test]
+fn every_kind_of_table_has_statistics_on_the_copy() {
+    let desk = Desk::new(
+        r#"check("statistics", || expect_equal("tables", db::value(`SELECT string_agg(DISTINCT
+               tablename || ' ' || inherited, ', ') FROM pg_stats WHERE schemaname = 'public'`),
+               "items false, part true, part_1 false, seen false"));
+        step("nothing", #{ undo: || () }, || ());"#,
+    );
+    desk.sql(
+        "CREATE TABLE part (id int) PARTITION BY RANGE (id); \
+         CREATE TABLE part_1 PARTITION OF part FOR VALUES FROM (0) TO (100); \
+         INSERT INTO part SELECT generate_series(1, 50); \
+         CREATE MATERIALIZED VIEW seen AS SELECT id FROM items",
+    );
+    rehearse(&desk, &[]).exits(0);
+}
+
+#[test]
+fn a_large_copy_is_filled_fast_and_then_runs_as_the_source_does() {
+    let desk = Desk::new(
+        r#"check("settings", || {
+            for one in [["wal_level", "replica"], ["autovacuum", "on"], ["max_wal_senders", "10"]] {
+                expect_equal(one[0], db::value(`SHOW ${one[0]}`), one[1]);
+            }
+        });
+        step("nothing", #{ undo: || () }, || ());"#,
+    );
+    desk.sql(
+        "CREATE TABLE large (data text); ALTER TABLE large ALTER data SET STORAGE EXTERNAL; \
+         INSERT INTO large SELECT repeat('runsheet', 500000) FROM generate_series(1, 64)",
+    );
+    rehearse(&desk, &[]).exits(0);
+}
+
 /// As it is with servers that somebody else runs: there `postgres` is a role like others.
 #[test]
 fn a_superuser_on_the_copy_that_is_none_on_the_source_is_said() {

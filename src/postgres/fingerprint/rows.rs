@@ -12,7 +12,7 @@ use crate::postgres::{DbError, Session};
 const RELATIONS: &str = include_str!("rows.sql");
 
 /// Of relations that are named: $1 their names.
-const NAMED: &str = "SELECT 'ONLY ' || wanted, COLUMNS_OF_C FROM unnest($1::text[]) AS wanted \
+const NAMED: &str = "SELECT 'ONLY ' || wanted, COLUMNS_OF_C, BYTES_OF_C FROM unnest($1::text[]) AS wanted \
     JOIN pg_class c ON c.oid = wanted::regclass";
 
 /// Quoted name, type (a domain's is the one below it), modifier of each column of `c`, in order, and
@@ -24,6 +24,9 @@ const COLUMNS: &str = "(SELECT coalesce(json_agg(json_build_array(quote_ident(a.
     AND a.attnum = ANY (k.conkey))) ORDER BY a.attnum), '[]') \
     FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid \
     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)";
+
+/// Of `c`; nothing where it was dropped meanwhile.
+const BYTES: &str = "coalesce(pg_relation_size(c.oid), 0)";
 
 /// Columns that have a link of their own in the chain; more would nest too deep for the server.
 const LINKS: usize = 200;
@@ -40,14 +43,16 @@ pub(crate) struct Relation {
     pub(crate) name: String,
     /// The hash of one of its rows, as an expression.
     hash: String,
+    /// How large its rows are, in bytes.
+    pub(crate) bytes: u64,
 }
 
 impl Relation {
     fn of(cells: &[Value]) -> Result<Self, DbError> {
-        let (name, columns) = serde_json::from_value(json!(cells))
+        let (name, columns, bytes) = serde_json::from_value(json!(cells))
             .map_err(|error| DbError::own("internal", format!("columns of a table: {error}")))?;
         let columns: Vec<Column> = columns;
-        Ok(Self { name, hash: row_hash(&columns) })
+        Ok(Self { name, hash: row_hash(&columns), bytes })
     }
 
     /// The number of rows, and the sum of their hashes. A sum, not XOR: a row that is there twice
@@ -76,7 +81,8 @@ pub(crate) async fn named(
 }
 
 async fn asked(session: &Session, sql: &str, given: &[Value]) -> Result<Vec<Relation>, DbError> {
-    let found = session.query(&sql.replace("COLUMNS_OF_C", COLUMNS), given).await?;
+    let sql = sql.replace("COLUMNS_OF_C", COLUMNS).replace("BYTES_OF_C", BYTES);
+    let found = session.query(&sql, given).await?;
     found.rows.iter().map(|cells| Relation::of(cells)).collect()
 }
 
@@ -130,13 +136,13 @@ fn link(name: &str, kind: u32, modifier: i32) -> Option<(String, String)> {
         }
         // int2, int4
         21 | 23 => of("hashint4extended", format!("coalesce({name}::int4, 0)")),
+        // char(n): all values have the same length, and their blanks say nothing.
+        1042 if modifier >= 0 => {
+            of("hashbpcharextended", format!("coalesce({name}::bpchar, '') COLLATE \"C\""))
+        }
         // name, text, varchar; json, float4, float8, time, interval, timetz, numeric, jsonb: whose
         // cast is the text that the server writes, without the quotes of a row around it.
         19 | 25 | 1043 | 114 | 700 | 701 | 1083 | 1186 | 1266 | 1700 | 3802 => {
-            of("hashtextextended", format!("coalesce({name}::text, '') COLLATE \"C\""))
-        }
-        // char(n): all values have the same length, and their blanks say nothing.
-        1042 if modifier >= 0 => {
             of("hashtextextended", format!("coalesce({name}::text, '') COLLATE \"C\""))
         }
         1082 => sent("date_send"),

@@ -42,6 +42,8 @@ pub struct ScratchOptions {
     pub name: String,
     /// Settings for postgresql.conf, as (name, value).
     pub settings: Vec<(String, String)>,
+    /// The same, in front of those, until the server is restarted.
+    pub at_first: Vec<(String, String)>,
     /// Listens on a free port of 127.0.0.1 too; else on the socket alone.
     pub tcp: bool,
     /// Runs `initdb` instead of copying the template: copies share one system identifier.
@@ -57,6 +59,7 @@ impl ScratchOptions {
             dir: dir.into(),
             name: name.into(),
             settings: Vec::new(),
+            at_first: Vec::new(),
             tcp: false,
             fresh: false,
         }
@@ -80,6 +83,7 @@ pub struct ScratchServer {
     sockets: PathBuf,
     port: u16,
     tcp: bool,
+    at_first: Vec<(String, String)>,
     account: Account,
     postgres: Program,
     child: Arc<Mutex<Option<Child>>>,
@@ -132,6 +136,7 @@ impl ScratchServer {
             sockets,
             port: 5432,
             tcp: options.tcp,
+            at_first: options.at_first.clone(),
             account,
             postgres,
             child,
@@ -232,12 +237,19 @@ impl ScratchServer {
         end(&self.child, mode);
     }
 
-    /// Stops it (fast, where it still runs) and starts it again on the same data and port.
+    /// Does it still have settings that a restart takes away?
+    pub fn is_at_first(&self) -> bool {
+        !self.at_first.is_empty()
+    }
+
+    /// Stops it (fast, where it still runs) and starts it again on the same data and port, without
+    /// the settings that it had at first.
     ///
     /// # Errors
     /// `scratch-start-failed` with the end of the server's log.
     pub fn restart(&mut self) -> Result<(), Fault> {
         self.stop(StopMode::Fast);
+        self.at_first.clear();
         self.launch()
     }
 
@@ -304,6 +316,7 @@ impl ScratchServer {
             .arg("-D")
             .arg(&data)
             .args(["-p", &self.port.to_string()])
+            .args(self.at_first.iter().map(|(name, value)| format!("--{name}={value}")))
             // The caller's folder may be closed to the account.
             .current_dir("/")
             .env_clear()

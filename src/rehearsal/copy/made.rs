@@ -25,6 +25,11 @@ use crate::verbs::{server_of_dump, sound_dump};
 const TIMES: u64 = 3;
 /// A dump is packed: so many times its size may be needed.
 const TIMES_OF_DUMP: u64 = 12;
+/// From this size on, in bytes, a server is worth starting twice.
+const LARGE: u64 = 256 << 20;
+/// While it is filled nothing has to be written twice, and nobody else looks after its tables.
+const FILLED_FAST: [(&str, &str); 3] =
+    [("wal_level", "minimal"), ("max_wal_senders", "0"), ("autovacuum", "off")];
 /// The server itself.
 const SERVER_BYTES: u64 = 128 << 20;
 
@@ -200,6 +205,9 @@ fn private(
     let mut options = ScratchOptions::new(programs.clone(), folder, "rehearsal");
     options.major = Some(major);
     options.settings.clone_from(&surroundings.settings);
+    if surroundings.size > LARGE {
+        options.at_first = FILLED_FAST.map(|(name, value)| (name.into(), value.into())).into();
+    }
     ScratchServer::start(&options)
 }
 
@@ -298,7 +306,8 @@ pub(super) fn of_dump(wanted: &Wanted, programs: &Programs, path: &Path) -> Resu
     let contents = Contents::read(programs, path, identity, &wanted.cancel)?;
     // What is damaged must not become a copy without some of its rows.
     sound_dump(programs, path, identity, &wanted.cancel)?;
-    let surroundings = Surroundings { roles: contents.roles, ..Surroundings::default() };
+    let size = bytes_of(path);
+    let surroundings = Surroundings { roles: contents.roles, size, ..Surroundings::default() };
     let mut copy = Copy::begin(wanted, programs, contents.major, surroundings)?;
     copy.origin = Some(Origin {
         system_identifier: server_of_dump(path, &contents.database),
@@ -306,7 +315,7 @@ pub(super) fn of_dump(wanted: &Wanted, programs: &Programs, path: &Path) -> Resu
     });
     copy.beside_its_source(wanted)?;
     copy.database = copy.home.work_name(&contents.database);
-    copy.room(bytes_of(path).saturating_mul(TIMES_OF_DUMP))?;
+    copy.room(size.saturating_mul(TIMES_OF_DUMP))?;
     copy.left_out.push(msg!("rehearsal.left.of-dump"));
     copy.make_roles();
     copy.make_start()?;
@@ -334,7 +343,7 @@ fn bytes_of(path: &Path) -> u64 {
 }
 
 /// As many at a time as the machine has processors, and no more than the source is asked for.
-fn jobs() -> usize {
+pub(super) fn jobs() -> usize {
     std::thread::available_parallelism().map_or(1, |count| count.get().min(4))
 }
 

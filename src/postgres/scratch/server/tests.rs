@@ -24,12 +24,22 @@ fn a_server_answers_and_leaves_nothing_behind() {
     let mut options = options(parent.path());
     options.tcp = true;
     options.settings = vec![("application_name".into(), "it's".into())];
+    options.at_first = vec![("wal_level".into(), "minimal".into())];
+    options.at_first.push(("max_wal_senders".into(), "0".into()));
     let mut server = ScratchServer::start(&options).unwrap();
+    let minimal = |server: &ScratchServer| {
+        server.execute(
+            "postgres",
+            "DO $$ BEGIN ASSERT current_setting('wal_level') = 'minimal'; END $$",
+        )
+    };
+    minimal(&server).unwrap();
     server.create_database("Shop \"1\"").unwrap();
     server.execute("Shop \"1\"", "CREATE TABLE t AS SELECT 1").unwrap();
     assert!(server.socket_dir().join(format!(".s.PGSQL.{}", server.port())).exists());
     assert!(server.tcp_url("x").unwrap().contains("127.0.0.1"));
     server.restart().unwrap();
+    assert!(minimal(&server).is_err());
     server.execute("Shop \"1\"", "SELECT * FROM t").unwrap();
     let fault = server.execute("postgres", "SELECT * FROM missing").unwrap_err();
     assert!(fault.detail.unwrap().contains("missing"));
