@@ -191,14 +191,17 @@ fn carriers(playbook: &Playbook) -> Vec<Carrier> {
     found
 }
 
-/// `let dump = step("Back up", ..` is a step with its title.
+/// `let dump = step("Back up", ..` is a step with its title, and so is `if p.backup { step("Back up", ..`.
 fn beginning(code: &str) -> Option<(&'static str, String)> {
     let call = match code.strip_prefix("let ") {
         Some(rest) => rest.split_once('=')?.1.trim_start(),
         None => code,
     };
-    let (word, rest) = call.split_once('(')?;
-    let kind = CARRIERS.into_iter().find(|known| *known == word)?;
+    let in_blocks = call.match_indices("{ ").map(|(at, brace)| &call[at + brace.len()..]);
+    let (kind, rest) = std::iter::once(call).chain(in_blocks).find_map(|call| {
+        let (word, rest) = call.split_once('(')?;
+        Some((CARRIERS.into_iter().find(|known| *known == word)?, rest))
+    })?;
     let mut parts = rest.split(['"', '`']);
     let title = match parts.next() {
         Some("") => parts.next().unwrap_or_default(),
@@ -259,5 +262,18 @@ mod tests {
         assert_eq!(beginning("let a = verify(`G2.05 ${x}`, || 1);").unwrap().1, "G2.05 ${x}");
         assert_eq!(beginning("lock(p.number);").unwrap(), ("lock", "p.number".into()));
         assert!(beginning("checked(\"a\");").is_none());
+    }
+
+    #[test]
+    fn an_item_in_a_block_of_one_line_is_found() {
+        let found = |code: &str| beginning(code).map(|(kind, title)| format!("{kind} {title}"));
+        assert_eq!(found("if p.git { step(\"G3.17 new\", || 1); }").unwrap(), "step G3.17 new");
+        let otherwise = "let saved = if p.none { () } else { step(\"G0.05 kept\", || 1) };";
+        assert_eq!(found(otherwise).unwrap(), "step G0.05 kept");
+        assert_eq!(
+            found("for t in all() { verify(`G1.11 ${t}`, || 1); }").unwrap(),
+            "verify G1.11 ${t}"
+        );
+        assert_eq!(found("if p.git { note(\"G3.17\"); }"), None);
     }
 }

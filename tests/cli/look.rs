@@ -1,5 +1,7 @@
 //! init, new, list, show, check, doctor: what needs no run.
 
+use std::path::Path;
+
 use serde_json::Value;
 
 use crate::support::{Cluster, Project};
@@ -38,6 +40,28 @@ fn a_shipped_playbook_is_taken_over() {
     project.run(&["new", "users", "--from", "iamvet"]).exits(0).stdout_shows("users.rhai");
     assert!(project.read("playbooks/users.rhai").contains("playbook(\"users\""));
     project.run(&["new", "other", "--from", "iamvte"]).exits(2).stderr_shows("iamvet");
+}
+
+/// Each shipped playbook, with everything that lies beside it, `parts.rhai` included.
+#[test]
+fn every_shipped_playbook_is_taken_over_whole_and_passes_the_check() {
+    let project = Project::new();
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("playbooks");
+    for entry in std::fs::read_dir(&shipped).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|ending| ending != "rhai") {
+            continue;
+        }
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let mine = format!("my-{name}");
+        project.run(&["new", &mine, "--from", &name]).exits(0);
+        let beside = std::fs::read_to_string(shipped.join(&name).join("parts.rhai"));
+        if let Ok(parts) = beside {
+            assert_eq!(project.read(&format!("playbooks/{name}/parts.rhai")), parts);
+        }
+        project.run(&["check", &mine]).exits(0);
+        project.run(&["show", &mine]).exits(0).stdout_shows(&mine);
+    }
 }
 
 #[test]

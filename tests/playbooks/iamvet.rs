@@ -130,3 +130,40 @@ fn an_empty_database_is_no_trouble() {
     clinic.run("vet").exits(0);
     clinic.counts_are_equal("vet");
 }
+
+/// Taken over, it brings its lists and its SQL along, and runs under its own name.
+#[test]
+fn taken_over_it_brings_its_lists_along() {
+    let clinic = Clinic::new();
+    clinic.database("vet", 37);
+    let ran = clinic.project.run(&["new", "mine", "--from", "iamvet"]);
+    ran.exits(0).stdout_shows("playbooks/iamvet/parts.rhai");
+    let lists = clinic.project.read("playbooks/iamvet/parts.rhai");
+    assert_eq!(lists, include_str!("../../playbooks/iamvet/parts.rhai"));
+    clinic.project.run(&["show", "mine"]).exits(0).stdout_shows("iamvet/parts");
+    // The row of the log has the playbook's name.
+    let forward = "playbooks/iamvet/sql/003_normalize_users_schema.sql";
+    let text = clinic.project.read(forward).replace("'003_normalize_users_schema'", "'mine'");
+    clinic.project.file(forward, &text);
+    clinic.call("vet", &["plan", "mine"]).exits(0).shows("veterinarians");
+    clinic.call("vet", &["run", "mine", "--yes"]).exits(0);
+    clinic.counts_are_equal("vet");
+    assert_eq!(clinic.value("vet", "SELECT playbook FROM runsheet.run"), "mine");
+}
+
+/// A file of the project at the same place is used instead of the shipped lists.
+#[test]
+fn a_projects_own_lists_replace_the_shipped_ones() {
+    let clinic = Clinic::new();
+    clinic.database("vet", 37);
+    let shipped = include_str!("../../playbooks/iamvet/parts.rhai");
+    let own = shipped.replace("이름 없는 활성 회원", "우리 병원의 규칙").replace(
+        "WHERE \"isActive\" AND \"realName\" IS NULL",
+        "WHERE \"isActive\" AND \"realName\" IS NOT NULL",
+    );
+    assert_ne!(own, shipped);
+    clinic.project.file("playbooks/iamvet/parts.rhai", &own);
+    let before = fingerprint(&clinic.cluster, "vet");
+    clinic.run("vet").exits(1).shows("G1.14").shows("우리 병원의 규칙");
+    assert_eq!(fingerprint(&clinic.cluster, "vet"), before);
+}

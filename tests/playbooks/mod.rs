@@ -3,13 +3,17 @@
 pub mod alembic;
 pub mod application;
 pub mod auto_trader;
+pub mod auto_trader_guards;
+pub mod auto_trader_staged;
 pub mod container_start;
 pub mod coverage;
 pub mod ground;
 pub mod iamvet;
 pub mod iamvet_guards;
+pub mod library;
 pub mod misopin;
 pub mod prisma;
+pub mod trading_floor;
 pub mod videoplanet;
 
 use std::path::Path;
