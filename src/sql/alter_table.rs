@@ -143,7 +143,7 @@ pub(super) fn new_column_rewrites(action: &SyntaxNode, seen: &Seen) -> bool {
         below(K::GENERATED_IDENTITY) || below(K::GENERATED_STORED) && !below(K::VIRTUAL)
     });
     let kind = action.children().find(|child| child.kind() == K::PATH_TYPE);
-    let kind = kind.map(|kind| kind.text().to_string().to_ascii_lowercase()).unwrap_or_default();
+    let kind = kind.map(|kind| tree::source(&kind).to_ascii_lowercase()).unwrap_or_default();
     volatile || made || kind.contains("serial") || seen.checks(&kind)
 }
 
@@ -260,7 +260,7 @@ const STRICT_OPTIONS: &[&str] = &[
 
 /// The lock of `SET (..)` and `RESET (..)`: the strongest that one of the options needs.
 pub(super) fn option_lock(options: &SyntaxNode) -> &'static str {
-    let strict = super::lex::meaningful(&options.text().to_string())
+    let strict = super::lex::meaningful(&tree::source(options))
         .any(|token| STRICT_OPTIONS.iter().any(|name| token.is(name)));
     if strict { "ACCESS EXCLUSIVE" } else { "SHARE UPDATE EXCLUSIVE" }
 }

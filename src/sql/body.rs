@@ -8,6 +8,7 @@ use squawk_syntax::ast::{self, AstNode};
 use squawk_syntax::{SourceFile, SyntaxKind as K, SyntaxNode};
 
 use super::lex::{Kind, tokens};
+use super::tree;
 
 /// What stands in a body.
 #[derive(Debug, Default)]
@@ -30,14 +31,14 @@ pub(super) fn of(stmt: &SyntaxNode) -> Option<Body> {
     let (text, language) = match stmt.kind() {
         K::DO => {
             let literal = stmt.children().find(|child| child.kind() == K::LITERAL)?;
-            (literal.text().to_string(), language(stmt).unwrap_or_else(|| "plpgsql".into()))
+            (tree::source(&literal), language(stmt).unwrap_or_else(|| "plpgsql".into()))
         }
         K::CREATE_FUNCTION | K::CREATE_PROCEDURE => {
             if let Some(atomic) = stmt.descendants().find(|node| node.kind() == K::ATOMIC_BODY) {
                 return Some(Body { statements: atomic.children().collect(), ..Body::default() });
             }
             let definition = stmt.descendants().find(|node| node.kind() == K::AS_DEFINITION)?;
-            (definition.text().to_string(), language(stmt)?)
+            (tree::source(&definition), language(stmt)?)
         }
         _ => return None,
     };
@@ -53,7 +54,7 @@ fn language(stmt: &SyntaxNode) -> Option<String> {
     let name = stmt
         .descendants()
         .find(|node| matches!(node.kind(), K::DO_LANGUAGE | K::LANGUAGE_FUNC_OPTION))?;
-    let text = name.text().to_string();
+    let text = tree::source(&name);
     let last = super::lex::meaningful(&text).last()?.text.to_string();
     Some(last.trim_matches(['"', '\'']).to_ascii_lowercase())
 }
@@ -108,7 +109,7 @@ fn plain(text: &str) -> Body {
 fn walk(node: &SyntaxNode, body: &mut Body) {
     for child in node.children() {
         match child.kind() {
-            K::ERROR => body.unreadable.push(shortened(&child.text().to_string())),
+            K::ERROR => body.unreadable.push(shortened(&tree::source(&child))),
             K::PLPGSQL_DYN_EXECUTE_STMT
             | K::PLPGSQL_FOR_DYN_STMT
             | K::PLPGSQL_RETURN_QUERY_EXECUTE_STMT
@@ -142,7 +143,7 @@ fn executed(stmt: &SyntaxNode, body: &mut Body) {
             }
             inner = only;
         }
-        content(&inner.text().to_string())
+        content(&tree::source(&inner))
     });
     match literal {
         Some(text) => {
@@ -150,9 +151,9 @@ fn executed(stmt: &SyntaxNode, body: &mut Body) {
             body.statements.extend(inner.statements);
             body.unreadable.extend(inner.unreadable);
         }
-        None => body
-            .dynamic
-            .push(shortened(&expression.unwrap_or_else(|| stmt.clone()).text().to_string())),
+        None => {
+            body.dynamic.push(shortened(&tree::source(&expression.unwrap_or_else(|| stmt.clone()))))
+        }
     }
     for below in stmt.children().filter(|child| child.kind() == K::PLPGSQL_BODY) {
         walk(&below, body);

@@ -162,7 +162,7 @@ pub(super) fn of_body(body: &Body, quick: &Quick, seen: &Seen) -> StatementInfo 
     };
     let mut seen = seen.clone();
     for inner in &body.statements {
-        let info = describe(inner, &quick_kind(&inner.text().to_string()), &seen);
+        let info = describe(inner, &quick_kind(&tree::source(inner)), &seen);
         seen.learn(inner);
         sum.take_in(info);
     }
@@ -229,7 +229,7 @@ fn explain(stmt: &SyntaxNode, quick: &Quick, seen: &Seen) -> StatementInfo {
     });
     let runs = tree::has_word(stmt, "analyze");
     let Some(inner) = inner else { return unparsable(quick) };
-    let inside = describe(&inner, &quick_kind(&inner.text().to_string()), seen);
+    let inside = describe(&inner, &quick_kind(&tree::source(&inner)), seen);
     if runs {
         return StatementInfo { kind: "explain analyze".into(), ..inside };
     }

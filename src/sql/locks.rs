@@ -71,7 +71,7 @@ pub(super) fn merge(own: &mut Vec<Lock>, others: Vec<Lock>) {
 
 /// True for ALTER TABLE ONLY, TRUNCATE ONLY and their kin.
 pub(super) fn says_only(stmt: &SyntaxNode) -> bool {
-    let text = stmt.text().to_string();
+    let text = tree::source(stmt);
     super::lex::meaningful(&text).take(8).any(|token| token.is("only"))
 }
 
@@ -384,7 +384,7 @@ fn lock_mode(stmt: &SyntaxNode) -> String {
     mode.map_or_else(
         || "ACCESS EXCLUSIVE".to_string(),
         |mode| {
-            let text = mode.text().to_string();
+            let text = tree::source(&mode);
             text.split_whitespace().map(str::to_uppercase).collect::<Vec<_>>().join(" ")
         },
     )

@@ -1,8 +1,10 @@
 //! One statement to one tree, whatever its depth and whatever the parser does with it.
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use squawk_syntax::{SourceFile, SyntaxKind, SyntaxNode};
+use rowan::GreenNode;
+use squawk_syntax::{Parse, SourceFile, SyntaxKind, SyntaxNode};
 
 use super::lex::{Kind, meaningful};
 
@@ -14,6 +16,8 @@ const LONG: usize = 1000;
 /// Statements with more tokens than this are not parsed.
 const LONGEST: usize = 1_000_000;
 const LARGE_STACK: usize = 256 << 20;
+/// Bytes below which a text cannot be a tree deeper than an ordinary stack.
+pub(super) const SMALL: usize = 4 << 10;
 
 /// What the body makes of the tree of a statement; None where it does not parse as one statement.
 pub(super) fn with_tree<T: Send>(
@@ -45,6 +49,47 @@ pub(super) fn with_tree<T: Send>(
     .and_then(Result::ok)
     .and_then(Result::ok)
     .flatten()
+}
+
+/// A whole text, parsed at once: the trees of its statements, each at the byte where it begins.
+pub(super) struct Whole {
+    parse: Parse<SourceFile>,
+    statements: HashMap<usize, GreenNode>,
+}
+
+impl Whole {
+    /// None where not every statement of it parses, or where one of them would need care.
+    pub(super) fn of(text: &str) -> Option<Self> {
+        if text.len() > SMALL || text.bytes().filter(|byte| *byte == b'(').count() > DEEPEST {
+            return None;
+        }
+        let parse = || {
+            let parse = SourceFile::parse(text);
+            parse.errors().is_empty().then_some(parse)
+        };
+        let parse = catch_unwind(AssertUnwindSafe(parse)).ok().flatten()?;
+        let statements = parse.syntax_node().children();
+        let at = |node: &SyntaxNode| usize::from(node.text_range().start());
+        let statements = statements.map(|node| (at(&node), node.green().into_owned())).collect();
+        Some(Self { parse, statements })
+    }
+
+    /// The tree of the statement that is so many bytes long.
+    pub(super) fn at(&self, start: usize, length: usize) -> Option<SyntaxNode> {
+        let found = self.statements.get(&start)?;
+        let whole = usize::from(found.text_len()) == length;
+        whole.then(|| SyntaxNode::new_root(found.clone()))
+    }
+
+    /// The whole tree.
+    pub(super) fn parse(&self) -> &Parse<SourceFile> {
+        &self.parse
+    }
+}
+
+/// What the body makes of a tree that is there already; None where it gives up.
+pub(super) fn of_tree<T>(tree: &SyntaxNode, body: impl FnOnce(&SyntaxNode) -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(|| body(tree))).ok()
 }
 
 fn tree(statement: &str) -> Option<SyntaxNode> {

@@ -120,7 +120,7 @@ pub(super) fn probe_of(stmt: &SyntaxNode, quick: &Quick) -> Option<Probe> {
             let literal = added.children().find(|child| child.kind() == K::LITERAL)?;
             Some(Probe::AlterTypeAddValue {
                 type_name: tree::name(&child(K::TYPE_NAME_REF)?),
-                value: unquoted(&literal.text().to_string()),
+                value: unquoted(&tree::source(&literal)),
                 if_not_exists: added.children().any(|child| child.kind() == K::IF_NOT_EXISTS),
             })
         }

@@ -110,7 +110,7 @@ pub(crate) fn key(name: &str) -> String {
 
 /// The text of a node with single blanks.
 pub(crate) fn text(node: &SyntaxNode) -> String {
-    let text = node.text().to_string();
+    let text = tree::source(node);
     let comment = super::lex::tokens(&text).any(|token| {
         matches!(token.kind, super::lex::Kind::LineComment | super::lex::Kind::BlockComment)
     });

@@ -1,5 +1,6 @@
 //! Names in a parse tree: what a statement writes, what it reads, what it calls.
 
+use rowan::{GreenNodeData, NodeOrToken};
 use squawk_syntax::{SyntaxKind as K, SyntaxNode};
 
 use super::lex::{Kind, meaningful};
@@ -34,10 +35,25 @@ pub(super) fn render(parts: &[String]) -> String {
     parts.join(".")
 }
 
+/// What stands in the source at a node. The library's own way to it makes a cursor for every token.
+pub(super) fn source(node: &SyntaxNode) -> String {
+    fn push(node: &GreenNodeData, text: &mut String) {
+        for child in node.children() {
+            match child {
+                NodeOrToken::Node(node) => push(node, text),
+                NodeOrToken::Token(token) => text.push_str(token.text()),
+            }
+        }
+    }
+    let mut text = String::with_capacity(node.text_range().len().into());
+    push(&node.green(), &mut text);
+    text
+}
+
 /// The parts of the name that a node holds.
 pub(super) fn name_parts(node: &SyntaxNode) -> Vec<String> {
     let path = node.descendants().find(|inner| matches!(inner.kind(), K::PATH | K::PATH_REF));
-    parts(&path.as_ref().unwrap_or(node).text().to_string())
+    parts(&source(path.as_ref().unwrap_or(node)))
 }
 
 /// The name that a node holds.
@@ -47,7 +63,7 @@ pub(super) fn name(node: &SyntaxNode) -> String {
 
 /// True for a word outside of literals, in the statement's own text.
 pub(super) fn has_word(node: &SyntaxNode, word: &str) -> bool {
-    meaningful(&node.text().to_string()).any(|token| token.is(word))
+    meaningful(&source(node)).any(|token| token.is(word))
 }
 
 pub(super) fn is_dml(kind: K) -> bool {
@@ -74,11 +90,11 @@ pub(super) fn add(list: &mut Vec<String>, name: String) {
 /// The relations of a statement. Names of WITH queries are not relations.
 pub(super) fn relations(stmt: &SyntaxNode) -> Relations {
     let mut found = Relations::default();
-    let mut targets = Vec::new();
-    let mut local = Vec::new();
+    let (mut targets, mut local, mut named) = (Vec::new(), Vec::new(), Vec::new());
     for node in stmt.descendants() {
         match node.kind() {
             K::CTE_NAME => local.push(name(&node)),
+            kind if is_relation(kind) => named.push(node),
             K::INTO_CLAUSE => add(&mut found.written, name(&node)),
             kind if is_dml(kind) => {
                 if let Some(target) = dml_target(&node) {
@@ -89,7 +105,7 @@ pub(super) fn relations(stmt: &SyntaxNode) -> Relations {
             _ => {}
         }
     }
-    for node in stmt.descendants().filter(|node| is_relation(node.kind())) {
+    for node in named {
         let name = name(&node);
         if !targets.contains(&node) && !local.contains(&name) {
             add(&mut found.read, name);
@@ -221,7 +237,7 @@ fn commented(stmt: &SyntaxNode) -> Option<String> {
 pub(super) fn calls(stmt: &SyntaxNode) -> Vec<String> {
     let mut found = Vec::new();
     for node in stmt.descendants().filter(|node| node.kind() == K::CALL_EXPR) {
-        let function = node.children().next().map(|child| child.text().to_string());
+        let function = node.children().next().map(|child| source(&child));
         let last = function.as_deref().map(parts).unwrap_or_default().pop();
         if let Some(last) = last {
             add(&mut found, last);

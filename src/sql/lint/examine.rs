@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use squawk_syntax::SyntaxNode;
+
 use super::shape::{self, ForeignKey, Shape};
 use crate::model::{Risk, TableSize};
 use crate::msg;
 use crate::sql::classify::{StatementInfo, describe, of_body, unparsable};
 use crate::sql::insert::plain_insert;
-use crate::sql::parse::with_tree;
+use crate::sql::parse::{of_tree, with_tree};
 use crate::sql::quick::quick_kind;
 use crate::sql::seen::{Seen, key};
 use crate::sql::undo::{self, Undo};
@@ -71,6 +73,11 @@ impl Examiner {
 
     /// Judges the next statement.
     pub fn examine(&mut self, statement: &str) -> Examined {
+        self.examine_tree(statement, None)
+    }
+
+    /// The same of a statement whose tree may be there already.
+    pub(super) fn examine_tree(&mut self, statement: &str, tree: Option<&SyntaxNode>) -> Examined {
         let quick = quick_kind(statement);
         if quick.verb == "insert"
             && let Some(mut info) = plain_insert(statement)
@@ -81,7 +88,7 @@ impl Examiner {
             return Examined::of(info, Undo::Unknown, None, new);
         }
         let seen = &mut self.seen;
-        let examined = with_tree(statement, |stmt| {
+        let judge = |stmt: &SyntaxNode| {
             let info = describe(stmt, &quick, seen);
             let new = !info.objects.is_empty()
                 && quick.verb != "create"
@@ -111,7 +118,11 @@ impl Examiner {
                 examined.keys = shape::new_keys(&table, &before, seen);
             }
             examined
-        });
+        };
+        let examined = match tree {
+            Some(tree) => of_tree(tree, judge),
+            None => with_tree(statement, judge),
+        };
         let mut examined = examined.unwrap_or_else(|| {
             let mut unknown = Examined::of(unparsable(&quick), Undo::Unknown, None, false);
             unknown.parsed = false;

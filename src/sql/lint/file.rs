@@ -15,6 +15,7 @@ use super::squawk;
 use crate::model::Risk;
 use crate::msg;
 use crate::sql::lex::{Kind, tokens};
+use crate::sql::parse::Whole;
 use crate::sql::split::{Meta, Piece, Splitter, Statement};
 
 /// How much of a statement is kept.
@@ -65,13 +66,17 @@ struct Sheet<'a> {
     /// The SQL alone, every byte in its place.
     text: Vec<u8>,
     allows: Vec<Allow>,
+    /// The trees of its statements, where all of it is SQL that parses.
+    whole: Option<Whole>,
 }
 
 impl<'a> Sheet<'a> {
     fn new(name: &str, content: &'a [u8]) -> Self {
         let blank = |byte: &u8| if matches!(byte, b'\n' | b'\r') { *byte } else { b' ' };
         let text = content.iter().map(blank).collect();
-        Self { name: name.into(), content, text, allows: Vec::new() }
+        let sql = std::str::from_utf8(content).ok();
+        let whole = sql.filter(|sql| !sql.contains('\\')).and_then(Whole::of);
+        Self { name: name.into(), content, text, allows: Vec::new(), whole }
     }
 
     fn spot(&self, line: u32, column: u32) -> Spot {
@@ -102,6 +107,8 @@ struct Done {
     name: String,
     text: Vec<u8>,
     allows: Vec<Allow>,
+    /// Where the SQL is the file as it stands.
+    whole: Option<Whole>,
 }
 
 struct Reader<'a> {
@@ -120,10 +127,11 @@ impl Reader<'_> {
         if anew {
             // Its place is before those that it includes.
             let name = sheet.name.clone();
-            self.sheets.push(Done { name, text: Vec::new(), allows: Vec::new() });
+            self.sheets.push(Done { name, text: Vec::new(), allows: Vec::new(), whole: None });
         }
         self.pieces(&mut sheet);
         if let Some(done) = self.sheets.get_mut(at).filter(|_| anew) {
+            done.whole = sheet.whole.filter(|_| sheet.text == sheet.content);
             (done.text, done.allows) = (sheet.text, sheet.allows);
         }
     }
@@ -191,7 +199,9 @@ impl Reader<'_> {
         let spot = sheet.spot(statement.line, statement.column);
         sheet.allows.extend(allow::comments(&statement.text, statement.line));
         let text = with_stand_ins(&statement.text);
-        let one = self.examiner.examine(&text);
+        let whole = sheet.whole.as_ref().filter(|_| text == statement.text);
+        let tree = whole.and_then(|whole| whole.at(statement.offset as usize, text.len()));
+        let one = self.examiner.examine_tree(&text, tree.as_ref());
         self.out.findings.extend(self.rules.look(&spot, &text, &one));
         let start = statement.offset as usize;
         if one.parsed
@@ -229,7 +239,7 @@ impl Reader<'_> {
     fn ask_squawk(&mut self, sheet: &Done) {
         let text = String::from_utf8_lossy(&sheet.text).into_owned();
         let mut lines = Lines::new(&text);
-        for one in squawk::violations(&text) {
+        for one in squawk::violations(&text, sheet.whole.as_ref().map(Whole::parse)) {
             let (line, column) = lines.of(&text, one.offset);
             let spot = Spot { file: sheet.name.clone(), line, column };
             self.out.findings.push(spot.finding(&one.rule, Level::Warning, one.message, one.help));

@@ -3,7 +3,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use squawk_linter::Linter;
-use squawk_syntax::SourceFile;
+use squawk_syntax::{Parse, SourceFile};
+
+use crate::sql::parse::SMALL;
 
 /// What a rule found, at a byte of the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,15 +19,17 @@ pub(super) struct Violation {
 /// A file above this is data; its rows break no rule.
 const LARGEST: usize = 32 << 20;
 const LARGE_STACK: usize = 256 << 20;
-/// Below this a file cannot hold a tree that is deeper than an ordinary stack.
-const SMALL: usize = 4 << 10;
 
 /// What squawk's usual rules find in a text of SQL alone. Nothing where the parser gives up.
-pub(super) fn violations(text: &str) -> Vec<Violation> {
+pub(super) fn violations(text: &str, parsed: Option<&Parse<SourceFile>>) -> Vec<Violation> {
     if text.len() > LARGEST {
         return Vec::new();
     }
-    let ask = || catch_unwind(AssertUnwindSafe(|| ask(text))).unwrap_or_default();
+    if let Some(parsed) = parsed {
+        return catch_unwind(AssertUnwindSafe(|| ask(text, parsed))).unwrap_or_default();
+    }
+    let ask = || ask(text, &SourceFile::parse(text));
+    let ask = || catch_unwind(AssertUnwindSafe(ask)).unwrap_or_default();
     if text.len() < SMALL {
         return ask();
     }
@@ -36,9 +40,8 @@ pub(super) fn violations(text: &str) -> Vec<Violation> {
     })
 }
 
-fn ask(text: &str) -> Vec<Violation> {
-    let parse = SourceFile::parse(text);
-    let found = Linter::with_default_rules().lint(&parse, text);
+fn ask(text: &str, parsed: &Parse<SourceFile>) -> Vec<Violation> {
+    let found = Linter::with_default_rules().lint(parsed, text);
     found
         .into_iter()
         .map(|one| Violation {
