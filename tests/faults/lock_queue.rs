@@ -18,6 +18,7 @@ fn readers_behind_a_waiting_alter_wait_no_longer_than_twice_the_lock_timeout() {
     let desk = Desk::new(
         r#"step("alter", || db::exec("ALTER TABLE items ADD COLUMN more int, ADD COLUMN most int"));"#,
     );
+    desk.project.file("runsheet.toml", "[run]\nlock_timeout = \"2s\"\n");
     let long_reader = Gate::holding(&desk.url(), "psql", "SELECT count(*) FROM items");
     let (over, url) = (AtomicBool::new(false), desk.url());
     let reads: [AtomicU32; 4] = Default::default();
