@@ -9,7 +9,7 @@ use super::played;
 use super::proxy::Proxy;
 use crate::support::cluster::query;
 use crate::support::project::Running;
-use crate::support::{Cluster, Project, Ran};
+use crate::support::{Cluster, Project, Ran, comes, soon};
 
 /// So many processes may be needed to end a run; more means that it is stuck.
 const MOST_PROCESSES: usize = 12;
@@ -147,10 +147,7 @@ impl Arena {
     /// Waits until no session of a dead runner is left; how long that took.
     pub fn ghost(&self) -> Duration {
         let since = Instant::now();
-        while self.value(check::SESSIONS) != "0" {
-            assert!(since.elapsed() < Duration::from_secs(20), "a dead runner's session stays");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        soon("a dead runner's session ends", || self.value(check::SESSIONS) == "0");
         since.elapsed()
     }
 
@@ -197,15 +194,10 @@ impl Arena {
     pub fn clean(&self) {
         let left = check::left_over(&self.cluster, DATABASE, self.crashed);
         assert!(left.is_empty(), "left over: {left}");
-        let since = Instant::now();
-        loop {
+        comes("no child is left", || {
             let children = check::children(self.project.path());
-            if children.is_empty() {
-                break;
-            }
-            assert!(since.elapsed() < Duration::from_secs(3), "children: {children:?}");
-            std::thread::sleep(Duration::from_millis(10));
-        }
+            if children.is_empty() { Ok(()) } else { Err(format!("{children:?}")) }
+        });
     }
 
     /// Holds a snapshot, so that whatever waits for old ones waits until this is dropped.

@@ -151,15 +151,7 @@ pub fn at_signal(
 pub fn asleep(arena: &Arena, point: &str, nth: u32, outcome: &mut Outcome) {
     arena.reset();
     let first = arena.start(&["run"], &arena.url(), &format!("{point}:{nth}:STOP"));
-    let stopped = || {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", first.id()));
-        stat.is_ok_and(|stat| stat.contains(") T "))
-    };
-    let since = std::time::Instant::now();
-    while !stopped() {
-        assert!(since.elapsed() < Duration::from_secs(20), "{point}:{nth} is never reached");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    first.wait_until_it_stands_still();
     outcome.hits += 1;
     let second = arena.start(&["run", "it", "--take-over"], &arena.url(), "").wait();
     arena.report_is_true(&second, outcome);

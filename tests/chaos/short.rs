@@ -4,6 +4,7 @@
 use super::arena::{Arena, Outcome};
 use super::dice::Dice;
 use super::{drills, played};
+use crate::support::AT_ONCE;
 
 const SEED: u64 = 20_261_121;
 
@@ -16,7 +17,7 @@ fn a_run_killed_at_every_crash_point_ends_like_one_that_was_not() {
         assert!(drills::at_point(&arena, point, 1, &mut outcome), "{point} is never reached");
     }
     assert_eq!(outcome.hits, runsheet::host::POINTS.len() as u64);
-    assert!(outcome.ghost.as_secs() < 5, "{:?}", outcome.ghost);
+    assert!(outcome.ghost < AT_ONCE, "{:?}", outcome.ghost);
 }
 
 /// F02, P1, P4, P14.
@@ -24,10 +25,15 @@ fn a_run_killed_at_every_crash_point_ends_like_one_that_was_not() {
 fn a_run_killed_at_random_moments_ends_like_one_that_was_not() {
     let arena = Arena::new();
     let mut outcome = Outcome::default();
-    for trial in 0..6 {
+    // How many moments fall into a run hangs on how long it takes today.
+    for trial in 0.. {
+        assert!(trial < 60, "hardly any run is hit: {outcome:?}");
         drills::at_random(&arena, &mut Dice::new(SEED, trial), &mut outcome);
+        if trial >= 5 && outcome.hits >= 2 {
+            break;
+        }
     }
-    assert!(outcome.hits >= 2 && outcome.ghost.as_secs() < 5, "{outcome:?}");
+    assert!(outcome.ghost < AT_ONCE, "{outcome:?}");
 }
 
 /// F03, F04, F05, P1, P14.
@@ -61,7 +67,7 @@ fn a_run_that_is_asked_to_stop_says_how_the_database_stands_and_can_be_gone_on_w
     for (point, signal) in runsheet::host::POINTS.into_iter().zip(signals) {
         drills::at_signal(&arena, point, 1, signal, &mut outcome);
     }
-    assert!(outcome.hits >= 10 && outcome.ghost.as_secs() < 5, "{outcome:?}");
+    assert!(outcome.hits >= 10 && outcome.ghost < AT_ONCE, "{outcome:?}");
 }
 
 /// F36, F37, P2, P4.

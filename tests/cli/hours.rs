@@ -23,19 +23,20 @@ fn rules(project: &Project, hours: &str) {
     project.file("runsheet.toml", &text);
 }
 
-/// A window of one day of the week that is neither today nor beside it.
-fn elsewhere() -> String {
+/// A window of one day of the week that is neither today nor beside it, also where midnight comes
+/// while a test runs; and when it opens.
+fn elsewhere() -> (String, String) {
     let day = Zoned::now().with_time_zone(jiff::tz::TimeZone::UTC).date();
     let later = day.checked_add(3.days()).unwrap();
-    format!("windows = [\"{} 02:00-05:00 UTC\"]\n", later.strftime("%a"))
+    let window = format!("windows = [\"{} 02:00-05:00 UTC\"]\n", later.strftime("%a"));
+    (window, later.strftime("%Y-%m-%d 02:00").to_string())
 }
 
 #[test]
 fn outside_of_its_windows_a_run_does_not_begin_and_says_when_it_may() {
     let cluster = Cluster::start();
-    let project = project(&cluster, &elsewhere());
-    let opens = Zoned::now().with_time_zone(jiff::tz::TimeZone::UTC).date();
-    let opens = opens.checked_add(3.days()).unwrap().strftime("%Y-%m-%d 02:00").to_string();
+    let (elsewhere, opens) = elsewhere();
+    let project = project(&cluster, &elsewhere);
     let ran = project.run(&["run", "fill"]);
     ran.exits(4)
         .stderr_shows("outside-window")
@@ -48,7 +49,7 @@ fn outside_of_its_windows_a_run_does_not_begin_and_says_when_it_may() {
     // back is open.
     rules(&project, "windows = [\"daily 00:00-24:00 UTC\"]\n");
     project.run(&["run", "fill"]).exits(0);
-    rules(&project, &elsewhere());
+    rules(&project, &elsewhere);
     project.run(&["run", "fill"]).exits(0);
     let run = project.run(&["history", "--json"]);
     let run: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
@@ -73,7 +74,7 @@ fn frozen_days_close_every_window() {
 #[test]
 fn a_plan_says_that_the_window_is_closed_and_a_rehearsal_does_not_care() {
     let cluster = Cluster::start();
-    let project = project(&cluster, &elsewhere());
+    let project = project(&cluster, &elsewhere().0);
     project.run(&["plan", "fill"]).exits(0).shows("02:00-05:00 UTC").shows("02:00 UTC");
     project.run(&["rehearse", "fill"]).exits(0);
     rules(&project, "windows = [\"daily 00:00-24:00 UTC\"]\n");

@@ -6,9 +6,7 @@ use crate::support::Ran;
 /// A desk whose database is the protected environment `live`.
 fn live(policy: &str, body: &str) -> Desk {
     let mut desk = Desk::new(body);
-    let url = desk.url();
-    desk.project.env("LIVE", &url);
-    rules(&desk, policy);
+    desk.live(&format!("protected = true\n{policy}"));
     desk
 }
 
@@ -19,15 +17,13 @@ fn rules(desk: &Desk, policy: &str) {
 
 /// The code of the plan as it is now.
 pub fn code(desk: &Desk) -> String {
-    let plan = desk.project.run(&["plan", "it"]);
-    plan.stdout.split("approval code: ").nth(1).expect("a code")[..12].to_string()
+    desk.project.run(&["plan", "it"]).approval_code()
 }
 
 /// The same, signed.
 pub fn signed(desk: &Desk, by: &str) -> String {
     let ran = desk.project.run(&["approve", "it", "--by", by, "--because", "ticket 12"]);
-    ran.exits(0).shows(&format!("approved by {by}"));
-    ran.stdout.split("approval code: ").nth(1).expect("a code")[..12].to_string()
+    ran.exits(0).shows(&format!("approved by {by}")).approval_code()
 }
 
 fn run(desk: &Desk, code: &str) -> Ran {

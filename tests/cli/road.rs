@@ -110,9 +110,9 @@ fn ctrl_c_ends_a_long_statement_and_leaves_nothing() {
         r#"playbook("long"); step("s", || { db::exec("CREATE TABLE t ()"); db::exec("SELECT pg_sleep(600)"); });"#,
     );
     let running = project.spawn(&["run", "long"]);
-    let sleeping = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active'
+    let sleeping = "SELECT count(*) = 1 FROM pg_stat_activity WHERE state = 'active'
         AND query LIKE '%pg_sleep(600)%' AND pid <> pg_backend_pid()";
-    while cluster.value("shop", sleeping) != "1" {}
+    cluster.wait_until("shop", sleeping);
     // Meanwhile nobody else may.
     project.run(&["lock"]).exits(0).stdout_shows("run");
     project.run(&["run", "shop", "--no-wait"]).exits(3);

@@ -6,6 +6,10 @@ use crate::support::Ran;
 
 const ALTER: &str = r#"step("alter", || db::exec("ALTER TABLE items ADD COLUMN more int"));"#;
 
+/// Where nobody but the server knows who holds the lock: a second session connects and asks within
+/// this time, on a busy machine too.
+const TIME_TO_ASK: &str = "[run]\nlock_timeout = \"1200ms\"\n";
+
 fn desk(body: &str) -> Desk {
     let desk = Desk::new(body);
     desk.project.file("runsheet.toml", "[run]\nlock_timeout = \"300ms\"\n");
@@ -14,14 +18,9 @@ fn desk(body: &str) -> Desk {
 
 /// A session of that name which has done this, and keeps its transaction open.
 fn holder(desk: &Desk, name: &str, sql: &str) -> (Gate, String) {
-    let mut holder = Gate::idle(desk);
-    holder.tell(&format!("SET application_name = '{name}'; BEGIN; {sql};\n"));
-    let there = format!(
-        "FROM pg_stat_activity WHERE application_name = '{name}' AND state = 'idle in transaction'
-            AND query NOT LIKE 'BEGIN%'"
-    );
-    desk.wait_until(&format!("SELECT EXISTS (SELECT {there})"));
-    let pid = desk.value(&format!("SELECT pid {there}"));
+    let holder = Gate::holding(&desk.url(), name, sql);
+    let pid = format!("SELECT pid FROM pg_stat_activity WHERE application_name = '{name}'");
+    let pid = desk.value(&pid);
     (holder, pid)
 }
 
@@ -121,6 +120,7 @@ fn f28_who_holds_a_row_or_a_table_inside_of_a_function_is_named() {
         ),
     ] {
         let desk = desk(&format!("step(\"it\", || db::exec(`{step}`));"));
+        desk.project.file("runsheet.toml", TIME_TO_ASK);
         let (gate, pid) = holder(&desk, "shop web", held);
         let ran = desk.run();
         ran.exits(1).shows(relation).shows(&format!("process {pid}, shop web, user postgres"));
@@ -134,7 +134,7 @@ fn f28_who_holds_a_row_or_a_table_inside_of_a_function_is_named() {
 #[test]
 fn f42_a_prepared_transaction_that_holds_the_lock_is_named_with_its_end() {
     let desk = Desk::with(&[("max_prepared_transactions", "2")], ALTER);
-    desk.project.file("runsheet.toml", "[run]\nlock_timeout = \"300ms\"\n");
+    desk.project.file("runsheet.toml", TIME_TO_ASK);
     desk.sql("BEGIN; SELECT 1 FROM items; PREPARE TRANSACTION 'it''s left'");
     desk.sql("BEGIN; SELECT 1; PREPARE TRANSACTION 'of no concern'");
     let ran = desk.run();

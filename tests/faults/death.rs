@@ -1,18 +1,7 @@
 //! Lost connections, sleeping runners, standbys that do not answer, commands that outlive.
 
-use std::time::{Duration, Instant};
-
 use super::Desk;
-
-/// Waits until something is true of the machine, not of the database.
-#[track_caller]
-fn soon(what: &str, mut holds: impl FnMut() -> bool) {
-    let since = Instant::now();
-    while !holds() {
-        assert!(since.elapsed() < Duration::from_secs(20), "never: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
+use crate::support::{Gate, soon};
 
 /// F11: the script swallows the error of a connection that was ended, and goes on: it does not go
 /// on in another session.
@@ -56,7 +45,7 @@ step("after", || db::exec("INSERT INTO items SELECT 103, current_setting('synchr
     );
     desk.sql("ALTER ROLE postgres SET synchronous_commit = off");
     desk.sql("ALTER SYSTEM SET wal_writer_delay = '10s'");
-    desk.sql("SELECT pg_reload_conf()");
+    desk.cluster.reload();
     desk.run().exits(0);
     desk.cluster.crash();
     desk.cluster.restart();
@@ -81,8 +70,7 @@ fn a_command_does_not_go_on_after_its_runner_was_killed() {
     desk.project.file("runsheet.toml", "[commands]\nallow = [\"psql\"]\n");
     let run = desk.start(&["run", "it", "--yes"]);
     desk.wait_for_statement("pg_sleep(1.5)");
-    run.signal("KILL");
-    run.wait().exits(137);
+    run.kill();
     desk.call(&["resume", "--yes"]).exits(0);
     // Once: that of the second process. The first one's would have come before it.
     assert_eq!(desk.value("SELECT count(*) FROM items WHERE id = 101"), "1");
@@ -118,7 +106,7 @@ fn an_interrupted_build_of_an_index_is_cleared_away() {
     let desk = Desk::new(
         r#"step("index", || db::exec("CREATE INDEX CONCURRENTLY items_name ON items (name)"));"#,
     );
-    desk.sql("CREATE FUNCTION slow(t text) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT t FROM (SELECT pg_sleep(0.2)) s'");
+    desk.sql("CREATE FUNCTION slow(t text) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT t FROM (SELECT pg_sleep(120)) s'");
     desk.body(
         r#"step("index", || db::exec("CREATE INDEX CONCURRENTLY items_slow ON items (slow(name))"));"#,
     );
@@ -145,11 +133,34 @@ step("two", || db::exec("INSERT INTO items VALUES (102, 'two')"));"#;
         let mut command = desk.project.command(&["run", "it", "--yes", "--url", url]);
         command.env("RUNSHEET_FAILPOINT", format!("{point}:STOP"));
         let run = Running::start(command, desk.project.path().to_path_buf());
-        soon("the run falls asleep", || {
-            std::fs::read_to_string(format!("/proc/{}/stat", run.id()))
-                .is_ok_and(|stat| stat.contains(") T "))
-        });
+        run.wait_until_it_stands_still();
         run
+    }
+
+    /// From now on every COMMIT waits for a standby that does not exist. It is the checkpointer that
+    /// makes the setting hold: a COMMIT of somebody else shows when it does.
+    fn wait_for_a_standby(desk: &Desk) {
+        desk.sql("CREATE TABLE probe (n int)");
+        desk.sql("ALTER SYSTEM SET synchronous_standby_names = 'nosuch'");
+        desk.cluster.reload();
+        let mut other = Gate::connected(&desk.url(), "probe");
+        let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity
+            WHERE application_name = 'probe' AND wait_event = 'SyncRep')";
+        let rows = "SELECT count(*) FROM probe";
+        let mut committed = 0;
+        other.tell("INSERT INTO probe VALUES (1);\n");
+        soon("a COMMIT waits for the standby", || {
+            if desk.value(rows) != committed.to_string() {
+                committed += 1;
+                other.tell("INSERT INTO probe VALUES (1);\n");
+            }
+            desk.value(waits) == "t"
+        });
+        desk.sql(
+            "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'probe'",
+        );
+        other.done();
+        other.open();
     }
 
     /// F06: COMMIT waits for a standby that does not exist. It is said, it can be left, and what
@@ -158,8 +169,7 @@ step("two", || db::exec("INSERT INTO items VALUES (102, 'two')"));"#;
     fn a_commit_that_waits_for_a_standby_is_durable_and_not_called_failed() {
         let desk = Desk::new(TWO);
         let run = asleep(&desk, "before-commit:1", &desk.url());
-        desk.sql("ALTER SYSTEM SET synchronous_standby_names = 'nosuch'");
-        desk.sql("SELECT pg_reload_conf()");
+        wait_for_a_standby(&desk);
         run.signal("CONT");
         desk.wait_until(
             "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep')",
@@ -172,7 +182,7 @@ step("two", || db::exec("INSERT INTO items VALUES (102, 'two')"));"#;
         assert_eq!(desk.value(ADDED), "one");
         assert_eq!(desk.value("SELECT state FROM runsheet.run"), "failed");
         desk.sql("ALTER SYSTEM RESET synchronous_standby_names");
-        desk.sql("SELECT pg_reload_conf()");
+        desk.cluster.reload();
         desk.call(&["resume", "--yes"]).exits(0);
         assert_eq!(desk.value(ADDED), "one two");
         desk.nothing_is_left();
@@ -199,6 +209,7 @@ step("two", || db::exec("INSERT INTO items VALUES (102, 'two')"));"#;
     #[test]
     fn a_commit_that_arrives_late_counts_once() {
         use crate::chaos::proxy::{Cut, Proxy};
+        use std::time::Duration;
         let desk = Desk::new(TWO);
         let proxy = Proxy::start(desk.cluster.port());
         let url = proxy.url("shop");

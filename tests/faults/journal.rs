@@ -312,8 +312,7 @@ fn a_run_killed_before_its_first_step_ended_is_taken_up_by_the_next() {
     desk.sql("CREATE TABLE log (step int); CREATE TABLE slow AS SELECT 1 AS n");
     let run = desk.start(&["run", "it", "--yes"]);
     desk.wait_for_statement("pg_sleep(120)");
-    run.signal("KILL");
-    run.wait().exits(137);
+    run.kill();
     desk.nothing_is_left();
     desk.sql("TRUNCATE slow");
     desk.run().exits(0).shows("going on with run");

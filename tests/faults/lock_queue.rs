@@ -1,64 +1,63 @@
 //! Locks that somebody else has: how long others are kept waiting, and what is tried again.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use super::Desk;
 use super::lease::Gate;
 use crate::support::cluster;
+use crate::support::wait::{SOON, soon};
 use runsheet::postgres::programs::Programs;
 
 /// F28, P5: a long reader has the table; an ALTER waits behind it, and everybody else behind the
 /// ALTER. Nobody waits longer than lock_timeout for it, and in the end it is done.
 #[test]
 fn readers_behind_a_waiting_alter_wait_no_longer_than_twice_the_lock_timeout() {
-    const LOCK_TIMEOUT: Duration = Duration::from_millis(400);
+    // Long beside what a busy machine needs to connect: that is measured too.
+    const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
     let desk = Desk::new(
         r#"step("alter", || db::exec("ALTER TABLE items ADD COLUMN more int, ADD COLUMN most int"));"#,
     );
-    desk.project.file("runsheet.toml", "[run]\nlock_timeout = \"400ms\"\n");
-    let mut long_reader = Gate::closed(&desk);
-    long_reader.tell("BEGIN; SELECT count(*) FROM items;\n");
-    desk.wait_until(
-        "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'items'::regclass AND granted)",
-    );
+    desk.project.file("runsheet.toml", "[run]\nlock_timeout = \"2s\"\n");
+    let long_reader = Gate::holding(&desk.url(), "psql", "SELECT count(*) FROM items");
     let (over, url) = (AtomicBool::new(false), desk.url());
-    let limit = Instant::now() + Duration::from_secs(60);
+    let reads: [AtomicU32; 4] = Default::default();
+    let limit = Instant::now() + SOON;
     let run = desk.start(&["run", "it", "--yes"]);
-    let (ran, worst, reads) = std::thread::scope(|scope| {
-        let readers: Vec<_> = (0..4)
-            .map(|_| {
-                scope.spawn(|| {
-                    let (mut worst, mut reads) = (Duration::ZERO, 0);
+    let (ran, worst) = std::thread::scope(|scope| {
+        let readers: Vec<_> = reads
+            .iter()
+            .map(|reads| {
+                let (over, url) = (&over, &url);
+                scope.spawn(move || {
+                    let mut worst = Duration::ZERO;
                     while !over.load(Ordering::SeqCst) && Instant::now() < limit {
                         let since = Instant::now();
-                        cluster::query(&url, "SELECT count(*) FROM items").unwrap();
+                        cluster::query(url, "SELECT count(*) FROM items").unwrap();
                         worst = worst.max(since.elapsed());
-                        reads += 1;
+                        reads.fetch_add(1, Ordering::SeqCst);
                     }
-                    (worst, reads)
+                    worst
                 })
             })
             .collect();
-        // Two tries have failed behind the long reader before it ends.
-        let tries = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name LIKE
-            'runsheet%' AND wait_event_type = 'Lock' AND query LIKE '%ALTER TABLE%')";
-        for _ in 0..2 {
-            desk.wait_until(tries);
-            desk.wait_until(&format!("SELECT NOT ({})", tries.trim_start_matches("SELECT ")));
+        // Two tries fail behind the long reader, and behind each of them everybody reads again.
+        for tries in 1..=2 {
+            desk.wait_for_events(tries, &["\"event\":\"retry\""]);
+            let before: Vec<u32> = reads.iter().map(|one| one.load(Ordering::SeqCst)).collect();
+            soon("every reader reads again", || {
+                reads.iter().zip(&before).all(|(one, before)| one.load(Ordering::SeqCst) > *before)
+            });
         }
         long_reader.open();
         let ran = run.wait();
         over.store(true, Ordering::SeqCst);
-        let found: Vec<(Duration, u32)> = readers.into_iter().map(|r| r.join().unwrap()).collect();
-        let worst = found.iter().map(|f| f.0).max().unwrap();
-        (ran, worst, found.iter().map(|f| f.1).sum::<u32>())
+        (ran, readers.into_iter().map(|reader| reader.join().unwrap()).max().unwrap())
     });
     ran.exits(0).shows("attempt 2 of 5").shows("lock timeout");
+    let reads: u32 = reads.into_iter().map(AtomicU32::into_inner).sum();
     println!("lock_timeout {LOCK_TIMEOUT:?}: worst of {reads} reads {worst:.0?}");
-    assert!(reads > 20, "{reads}");
-    // The sums on a busy machine: the wait itself, and the time to connect.
-    assert!(worst < 2 * LOCK_TIMEOUT + Duration::from_millis(400), "{worst:?}");
+    assert!(worst < 2 * LOCK_TIMEOUT, "{worst:?}");
     assert_eq!(
         desk.value("SELECT count(*) FROM information_schema.columns WHERE table_name = 'items'"),
         "4"
@@ -71,11 +70,7 @@ fn readers_behind_a_waiting_alter_wait_no_longer_than_twice_the_lock_timeout() {
 fn a_lock_that_never_comes_ends_the_run_with_the_database_as_it_was() {
     let desk = Desk::new(r#"step("alter", || db::exec("ALTER TABLE items ADD COLUMN more int"));"#);
     desk.project.file("runsheet.toml", "[run]\nlock_timeout = \"100ms\"\n");
-    let mut dump = Gate::closed(&desk);
-    dump.tell("BEGIN ISOLATION LEVEL REPEATABLE READ; LOCK TABLE items IN ACCESS SHARE MODE;\n");
-    desk.wait_until(
-        "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'items'::regclass AND granted)",
-    );
+    let dump = Gate::reading(&desk.url(), "LOCK TABLE items IN ACCESS SHARE MODE");
     desk.run().exits(1).shows("55P03").shows("5");
     dump.open();
     desk.unchanged().nothing_is_left();
@@ -116,11 +111,11 @@ fn a_deadlocked_step_is_tried_again_as_a_whole() {
     db::exec("UPDATE items SET name = name || '!' WHERE id = 2");
 });"#,
     );
-    desk.project.file("runsheet.toml", "[run]\nlock_timeout = \"20s\"\n");
+    desk.project.file("runsheet.toml", "[run]\nlock_timeout = \"60s\"\n");
     let mut gate = Gate::closed(&desk);
     let mut other = Gate::idle(&desk);
     // The other one is patient, so that the run is the victim.
-    other.tell("SET deadlock_timeout = '30s'; BEGIN; UPDATE items SET name = 'x' WHERE id = 2;\n");
+    other.tell("SET deadlock_timeout = '120s'; BEGIN; UPDATE items SET name = 'x' WHERE id = 2;\n");
     desk.wait_until(
         "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'items'::regclass AND granted
             AND mode = 'RowExclusiveLock')",
@@ -150,7 +145,7 @@ fn a_step_that_could_not_be_serialized_is_tried_again_as_a_whole() {
     db::exec("UPDATE items SET name = name || '!' WHERE id = 1");
 });"#,
     );
-    desk.project.file("runsheet.toml", "[run]\nlock_timeout = \"20s\"\n");
+    desk.project.file("runsheet.toml", "[run]\nlock_timeout = \"60s\"\n");
     let gate = Gate::closed(&desk);
     let run = desk.start(&["run", "it", "--yes"]);
     desk.wait_for_statement("pg_advisory_xact_lock(42)");

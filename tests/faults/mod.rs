@@ -24,10 +24,8 @@ mod takeover;
 mod together;
 mod watch;
 
-use std::time::{Duration, Instant};
-
 use crate::support::project::Running;
-use crate::support::{Cluster, Project, Ran};
+use crate::support::{Cluster, Project, Ran, comes};
 
 /// A database with something in it, and a project beside it.
 pub struct Desk {
@@ -65,6 +63,16 @@ impl Desk {
         let text =
             if body.contains("playbook(") { body.into() } else { format!("{begin}{body}\n") };
         self.project.playbook("it", &text);
+        self
+    }
+
+    /// The database is that of the environment `live` too, whose address `LIVE` gives; with more
+    /// lines, the first ones of which are the environment's own.
+    pub fn live(&mut self, lines: &str) -> &mut Self {
+        let url = self.url();
+        self.project.env("LIVE", &url);
+        let text = format!("[environments.live]\nurl_env = \"LIVE\"\n{lines}");
+        self.project.file("runsheet.toml", &text);
         self
     }
 
@@ -126,11 +134,23 @@ impl Desk {
     /// Asks until the answer is true.
     #[track_caller]
     pub fn wait_until(&self, question: &str) {
-        let since = Instant::now();
-        while self.value(question) != "t" {
-            assert!(since.elapsed() < Duration::from_secs(20), "never true: {question}");
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        self.cluster.wait_until(self.database, question);
+    }
+
+    /// The newest run's file has so many lines that hold all of these words.
+    #[track_caller]
+    pub fn wait_for_events(&self, count: usize, words: &[&str]) {
+        comes(&format!("{count} lines with {words:?}"), || {
+            // Nothing is there before the run has begun.
+            let runs = std::fs::read_dir(self.project.path().join(".runsheet/runs"));
+            let newest = runs.into_iter().flatten().filter_map(|run| Some(run.ok()?.path())).max();
+            let file = newest.map(|run| run.join("events.jsonl"));
+            let journal = file.and_then(|file| std::fs::read_to_string(file).ok());
+            let journal = journal.unwrap_or_default();
+            let meant = |line: &&str| words.iter().all(|word| line.contains(word));
+            let found = journal.lines().filter(meant).count();
+            if found >= count { Ok(()) } else { Err(journal) }
+        });
     }
 
     /// A statement of the run that holds this word is being executed now.
@@ -152,8 +172,7 @@ impl Desk {
     /// the wait.
     #[track_caller]
     pub fn kill(&self, run: Running) {
-        run.signal("KILL");
-        run.wait().exits(137);
+        run.kill();
         self.sql(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
              WHERE application_name LIKE 'runsheet%'",
@@ -163,12 +182,7 @@ impl Desk {
 
     /// The newest run.
     pub fn newest_run(&self) -> String {
-        let mut runs: Vec<String> = std::fs::read_dir(self.project.path().join(".runsheet/runs"))
-            .expect("runs")
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        runs.sort();
-        runs.pop().expect("a run")
+        self.project.newest_run()
     }
 
     /// A file of the newest run.

@@ -10,13 +10,7 @@ const INDEXES: &str = "SELECT string_agg(c.relname, ' ' ORDER BY c.relname) FROM
 
 /// An old snapshot: whatever is built beside running sessions waits for it.
 fn reader(desk: &Desk) -> Gate {
-    let mut reader = Gate::idle(desk);
-    reader.tell("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM items;\n");
-    desk.wait_until(
-        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE state = 'idle in transaction'
-            AND query LIKE 'SELECT count%')",
-    );
-    reader
+    Gate::reading(&desk.url(), "SELECT count(*) FROM items")
 }
 
 /// F36, F37, P2: killed while it waits with its copies built; the next run leaves none of them, of
@@ -43,13 +37,13 @@ fn f36_a_killed_reindex_of_a_schema_or_database_leaves_no_copies() {
         let before = desk.value(INDEXES);
         let mut reader = reader(&desk);
         reader.tell("SELECT count(*) FROM part;\n");
+        reader.done();
         let run = desk.start(&["run", "it", "--yes"]);
         desk.wait_until(
             "SELECT EXISTS (SELECT FROM pg_stat_progress_create_index
                 WHERE phase LIKE 'waiting for%' AND lockers_total > 0)",
         );
-        run.signal("KILL");
-        run.wait().exits(137);
+        run.kill();
         desk.end_the_dead().nothing_is_left();
         assert_ne!(desk.value(INVALID), "0", "{step}: nothing was left behind");
         reader.open();

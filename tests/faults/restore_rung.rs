@@ -1,6 +1,7 @@
 //! The last rung: the run's dump takes the place of its database, or nothing changes.
 
 use super::Desk;
+use crate::support::Gate;
 
 /// A dump, then a step that no undo takes back.
 const ONE_WAY: &str = r#"
@@ -18,32 +19,6 @@ fn done() -> (Desk, String) {
 fn databases(desk: &Desk) -> Vec<String> {
     let sql = "SELECT datname FROM pg_database WHERE datname LIKE 'shop%' ORDER BY 1";
     desk.cluster.query("postgres", sql).into_iter().filter_map(|mut row| row.remove(0)).collect()
-}
-
-/// A psql session that stays.
-struct Guest(std::process::Child);
-
-impl Guest {
-    fn of(desk: &Desk) -> Self {
-        let programs = runsheet::postgres::programs::Programs::new(None, None);
-        let child = std::process::Command::new(programs.find("psql", None).unwrap().path)
-            .args(["-X", "-q", &desk.url()])
-            .stdin(std::process::Stdio::piped())
-            .stdout(std::process::Stdio::null())
-            .spawn()
-            .expect("psql");
-        desk.wait_until(
-            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'psql')",
-        );
-        Self(child)
-    }
-}
-
-impl Drop for Guest {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 /// F52, F53: nothing is restored over data. The dump gets a database of its own, which takes the
@@ -95,7 +70,7 @@ fn f52_f53_the_dump_takes_the_place_of_the_database_which_is_kept_aside() {
 fn f52_other_sessions_are_listed_and_nothing_is_renamed() {
     let (mut desk, run) = done();
     desk.remember();
-    let guest = Guest::of(&desk);
+    let guest = Gate::connected(&desk.url(), "psql");
     let ran = desk.call(&["rollback", &run, "--restore", "--yes"]);
     ran.exits(5)
         .shows("psql")
@@ -105,7 +80,7 @@ fn f52_other_sessions_are_listed_and_nothing_is_renamed() {
     let names = databases(&desk);
     assert!(names.len() == 2 && names[1].starts_with("shop_restored_2"), "{names:?}");
     assert_eq!(desk.value("SELECT state FROM runsheet.run"), "done");
-    drop(guest);
+    guest.open();
     desk.call(&["rollback", &run, "--restore", "--yes"]).exits(0).shows("is used");
     assert_eq!(desk.value("SELECT count(*) FROM items"), "20");
     assert!(databases(&desk)[1].starts_with("shop_old_2"));
@@ -211,8 +186,7 @@ fn a_restore_that_was_killed_is_begun_again() {
     desk.cluster.sql("postgres", "ALTER ROLE postgres SET app.slow = '60'");
     let back = desk.start(&["rollback", &run, "--restore", "--yes"]);
     desk.wait_for_statement("CREATE INDEX by_slow");
-    back.signal("KILL");
-    back.wait().exits(137);
+    back.kill();
     desk.cluster.sql("postgres", "ALTER ROLE postgres RESET app.slow");
     desk.sql(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity

@@ -1,6 +1,7 @@
 //! Runs that ended early, and what going on does.
 
 use super::Desk;
+use crate::support::Gate;
 
 const THREE: &str = r#"step("one", || db::exec("INSERT INTO items VALUES (101, 'one')"));
 step("two", || { db::exec("INSERT INTO items VALUES (102, 'two')"); sql::run_file("sql/wait.sql") });
@@ -18,8 +19,7 @@ fn killed() -> Desk {
     desk.sql("ALTER TABLE items ADD UNIQUE (name)");
     let run = desk.start(&["run", "it", "--yes"]);
     desk.wait_for_statement("pg_sleep(120)");
-    run.signal("KILL");
-    run.wait().exits(137);
+    run.kill();
     // The server notices that its client is gone; then nothing waits any more.
     desk.end_the_dead().nothing_is_left();
     assert_eq!(desk.value(ADDED), "one");
@@ -123,50 +123,16 @@ fn an_index_built_outside_of_transactions_and_killed_half_way_becomes_one_valid_
         "INSERT INTO items VALUES (101, 'one');\nCREATE INDEX CONCURRENTLY items_name ON items (name);\n",
     );
     // An old snapshot: the build waits for it.
-    let reader = Reader::begin(&desk);
+    let reader = Gate::reading(&desk.url(), "SELECT count(*) FROM items");
     let run = desk.start(&["run", "it", "--yes"]);
     desk.wait_for_statement("CREATE INDEX CONCURRENTLY");
     desk.wait_until("SELECT EXISTS (SELECT FROM pg_stat_progress_create_index)");
-    run.signal("KILL");
-    run.wait().exits(137);
+    run.kill();
     desk.end_the_dead().nothing_is_left();
-    drop(reader);
+    reader.open();
     desk.call(&["resume", "--yes"]).exits(0);
     let indexes = "SELECT string_agg(indexrelid::regclass || ' ' || indisvalid, ', ') FROM pg_index
         WHERE indrelid = 'items'::regclass AND NOT indisprimary";
     assert_eq!(desk.value(indexes), "items_name true");
     assert_eq!(desk.value(ADDED), "one");
-}
-
-/// A session with a snapshot that is kept until it is dropped.
-struct Reader(std::process::Child);
-
-impl Reader {
-    fn begin(desk: &Desk) -> Self {
-        use std::io::Write;
-        let psql = runsheet::postgres::programs::Programs::new(None, None)
-            .find("psql", None)
-            .unwrap()
-            .path;
-        let mut child = std::process::Command::new(psql)
-            .args(["-X", "-q", &desk.url()])
-            .stdin(std::process::Stdio::piped())
-            .stdout(std::process::Stdio::null())
-            .spawn()
-            .expect("psql");
-        let text = b"BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM items;\n";
-        child.stdin.as_mut().unwrap().write_all(text).unwrap();
-        desk.wait_until(
-            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'psql'
-             AND state = 'idle in transaction' AND query LIKE 'SELECT%')",
-        );
-        Self(child)
-    }
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }

@@ -22,11 +22,7 @@ pub fn desk(body: &str) -> Desk {
         "CREATE ROLE clerk LOGIN SUPERUSER PASSWORD '{}'",
         PASSWORD.replace("%2F", "/")
     ));
-    let hba = desk.cluster.data_dir().join("pg_hba.conf");
-    let rules = std::fs::read_to_string(&hba).unwrap();
-    std::fs::write(&hba, format!("host all clerk 127.0.0.1/32 scram-sha-256\n{rules}")).unwrap();
-    desk.sql("SELECT pg_reload_conf()");
-    desk.wait_until("SELECT EXISTS (SELECT FROM pg_hba_file_rules WHERE user_name = '{clerk}')");
+    desk.cluster.admit("host all clerk 127.0.0.1/32 scram-sha-256");
     desk.project.env("SHOP_TOKEN", SECRET);
     desk
 }

@@ -144,7 +144,7 @@ step("cut", #{ optional: true }, || db::exec("SELECT pg_sleep(120) FROM log"));
 step("two", || db::exec("INSERT INTO log VALUES (2)"));"#,
     );
     desk.sql("CREATE TABLE log (step int)");
-    desk.project.file("runsheet.toml", "[run]\nconnect_tries = 400\nconnect_every = \"50ms\"\n");
+    desk.project.file("runsheet.toml", "[run]\nconnect_tries = 1000\nconnect_every = \"50ms\"\n");
     let run = desk.start(&["run", "it", "--yes"]);
     desk.wait_for_statement("pg_sleep(120)");
     desk.cluster.crash();

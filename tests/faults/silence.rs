@@ -7,19 +7,20 @@ use std::time::{Duration, Instant};
 use super::Desk;
 use crate::chaos::proxy::{Cut, Lost, Proxy};
 use crate::support::Ran;
+use crate::support::wait::SOON;
 
-/// The second step may take two seconds, and takes one where nothing is lost.
+/// The second step may take three seconds; how long its statement works, `pace` says.
 const STEPS: &str = r#"step("one", || db::exec("INSERT INTO items VALUES (101, 'one')"));
-step("two", #{ timeout: "2s" }, || {
+step("two", #{ timeout: "3s" }, || {
     db::exec("INSERT INTO items VALUES (102, 'two')");
-    db::exec("SELECT pg_sleep(1), 'long'");
+    db::exec("SELECT pg_sleep(seconds), 'long' FROM pace");
 });"#;
 const ADDED: &str =
     "SELECT coalesce(string_agg(name, ' ' ORDER BY id), '') FROM items WHERE id > 100";
-const LONG: &[&str] = &["pg_sleep(1), 'long'"];
+const LONG: &[&str] = &["pg_sleep(seconds), 'long'"];
 const COMMIT: &[&str] = &["COMMIT", "'two'"];
 /// What a run may need beyond its limits: to ask, to be left unanswered, to look.
-const BEYOND: Duration = Duration::from_secs(60);
+const BEYOND: Duration = SOON;
 
 /// In every direction, all at once: most of the time is waited.
 fn in_every_direction(test: impl Fn(Lost) + Sync) {
@@ -39,6 +40,8 @@ struct Silent {
 /// A run whose connection goes silent at that message.
 fn run(at: &'static [&'static str], cut: Cut) -> Silent {
     let desk = Desk::new(STEPS);
+    let seconds = if at == LONG { 1 } else { 0 };
+    desk.sql(&format!("CREATE TABLE pace AS SELECT {seconds} AS seconds"));
     desk.project.file("runsheet.toml", "[run]\nconnect_tries = 2\nconnect_every = \"100ms\"\n");
     let proxy = Proxy::start(desk.cluster.port());
     proxy.plan_at(at, cut);
@@ -54,6 +57,8 @@ fn run(at: &'static [&'static str], cut: Cut) -> Silent {
 impl Silent {
     /// Whoever goes on finds each step done once, and nothing in the way.
     fn goes_on(&self, words: &[&str]) {
+        // Whoever goes on has all of the time for it.
+        self.desk.sql("UPDATE pace SET seconds = 0");
         self.desk.call(words).exits(0);
         assert_eq!(self.desk.value(ADDED), "one two");
         self.desk.call(&["run", "it", "--yes"]).exits(0);

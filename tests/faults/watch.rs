@@ -1,7 +1,5 @@
 //! What is seen of a run while one of its statements works for long (G0.20, G3.11, G4.14).
 
-use std::time::{Duration, Instant};
-
 use super::Desk;
 use super::lease::Gate;
 use crate::support::Ran;
@@ -15,18 +13,7 @@ fn desk(body: &str) -> Desk {
 /// Waits until the run's journal has a look in it that holds all of these.
 #[track_caller]
 fn wait_until_seen(desk: &Desk, words: &[&str]) {
-    let since = Instant::now();
-    loop {
-        let journal = desk.of_run("events.jsonl");
-        let seen = |line: &&str| {
-            line.contains("\"event\":\"watched\"") && words.iter().all(|word| line.contains(word))
-        };
-        if journal.lines().any(|line| seen(&line)) {
-            return;
-        }
-        assert!(since.elapsed() < Duration::from_secs(20), "never seen: {words:?} in {journal}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    desk.wait_for_events(1, &[&["\"event\":\"watched\""], words].concat());
 }
 
 fn report(desk: &Desk, ran: &Ran) -> String {
@@ -112,26 +99,30 @@ fn a_copy_says_how_many_rows_it_has_taken() {
     desk.nothing_is_left();
 }
 
-/// Nobody is watched who works for a moment only, or where the project does not want it.
+/// Who works for long is watched, except where the project does not want it.
 #[test]
 fn a_project_may_do_without_the_watch() {
-    let desk = Desk::with(
-        &[("log_connections", "on")],
-        r#"step("slow", || db::exec("SELECT pg_sleep(0.5)"));"#,
-    );
-    let sessions = || desk.cluster.scratch().log().matches("connection authorized").count();
-    let mut counts = Vec::new();
-    for (name, watch) in [("off", "0s"), ("on", "50ms")] {
-        let body = format!(
-            "let p = playbook(\"{name}\", #{{}});\nstep(\"slow\", || db::exec(\"SELECT pg_sleep(0.5)\"));"
+    let desk = Desk::new(r#"step("slow", || db::exec("SELECT pg_advisory_xact_lock(42)"));"#);
+    let sessions = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'runsheet%'";
+    for (watch, wanted) in [("0s", "1"), ("50ms", "2")] {
+        let toml = format!("[run]\nlock_timeout = \"60s\"\nwatch = \"{watch}\"\n");
+        desk.project.file("runsheet.toml", &toml);
+        let gate = Gate::closed(&desk);
+        let run = desk.start(&["run", "it", "--yes", "--again"]);
+        // Long after a watch would have begun.
+        desk.wait_until(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE state = 'active'
+             AND query LIKE '%xact_lock(42)%' AND application_name LIKE 'runsheet%'
+             AND clock_timestamp() > query_start + interval '500 ms')",
         );
-        desk.project.playbook(name, &body);
-        desk.project.file("runsheet.toml", &format!("[run]\nwatch = \"{watch}\"\n"));
-        let before = sessions();
-        desk.call(&["run", name, "--yes"]).exits(0);
-        counts.push(sessions() - before);
+        if watch != "0s" {
+            desk.wait_until(&format!("SELECT ({sessions}) = {wanted}"));
+        }
+        assert_eq!(desk.value(sessions), wanted, "{watch}");
+        gate.open();
+        run.wait().exits(0);
+        desk.nothing_is_left();
     }
-    assert!(counts[1] > counts[0], "{counts:?}");
 }
 
 /// Whoever waits for the lease does nothing that could be looked at, and there may be fifty of them.

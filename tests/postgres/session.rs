@@ -4,8 +4,9 @@ use runsheet::model::FaultKind;
 use runsheet::postgres::SimpleResult;
 use serde_json::json;
 
-use super::{open, wait};
+use super::{cancel_its_sleep, open, wait};
 use crate::support::Cluster;
+use crate::support::wait::SOON;
 
 #[test]
 fn rows_come_with_their_columns_and_execute_counts() {
@@ -129,22 +130,10 @@ fn a_running_statement_can_be_cancelled_from_another_thread() {
     let cluster = Cluster::start();
     wait(async {
         let session = open(&cluster.url("postgres")).await;
-        let canceller = session.canceller();
-        let watched = cluster.url("postgres");
-        let pid = session.backend_pid();
-        let helper = std::thread::spawn(move || {
-            wait(async {
-                let watcher = open(&watched).await;
-                let sql = "SELECT state = 'active' FROM pg_stat_activity WHERE pid = $1";
-                while watcher.query(sql, &[pid.into()]).await.unwrap().first() != Some(&json!(true))
-                {
-                }
-                canceller.cancel().await
-            })
-        });
-        let error = session.simple("SELECT pg_sleep(30)").await.unwrap_err();
+        let other = cancel_its_sleep(&cluster, &session);
+        let error = session.simple("SELECT pg_sleep(120)").await.unwrap_err();
         assert!(error.is("57014") && !error.connection_lost);
-        helper.join().unwrap().unwrap();
+        other.join().unwrap();
         assert!(!session.is_closed());
     });
 }
@@ -158,8 +147,13 @@ fn a_terminated_session_says_so_and_stays_closed() {
         let pid: serde_json::Value = session.backend_pid().into();
         let kill = "SELECT pg_terminate_backend($1)";
         killer.query(kill, std::slice::from_ref(&pid)).await.unwrap();
+        // Asked in this thread: meanwhile the session hears why it was ended.
         let there = "SELECT 1 FROM pg_stat_activity WHERE pid = $1";
-        while killer.query(there, std::slice::from_ref(&pid)).await.unwrap().first().is_some() {}
+        let gone = async {
+            while killer.query(there, std::slice::from_ref(&pid)).await.unwrap().first().is_some() {
+            }
+        };
+        tokio::time::timeout(SOON, gone).await.expect("it is gone");
         let error = session.query("SELECT 1", &[]).await.unwrap_err();
         assert!(error.connection_lost, "{error:?}");
         assert_eq!(error.clone().into_fault().kind, FaultKind::NoConnection);

@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::support::{Cluster, Stage};
+use crate::support::{Cluster, Stage, noise};
 
 /// Two tables with enough in them that most of a dump is rows.
 fn shop() -> Cluster {
@@ -93,11 +93,20 @@ impl Damage<'_> {
         self.made
     }
 
+    /// Twenty places where rows are, from the first ones to nearly the last ones.
+    fn places(&self) -> Vec<usize> {
+        let rows = match &self.within {
+            // A file of rows and nothing else: behind its head, before its sum.
+            Some(_) => 64..self.whole.len() - 64,
+            None => noise::packed_rows(&self.whole),
+        };
+        (0..20).map(|part| noise::at(&rows, part * 5)).collect()
+    }
+
     /// One bit, in twenty places where rows are.
     fn flipped(mut self) -> Vec<String> {
-        for part in 0..20 {
+        for at in self.places() {
             let mut bytes = self.whole.clone();
-            let at = bytes.len() * (50 + part * 2) / 100;
             bytes[at] ^= 1;
             self.add(bytes);
         }
@@ -120,9 +129,8 @@ impl Damage<'_> {
 
     /// A page of zeros, in twenty places.
     fn zeroed(mut self) -> Vec<String> {
-        for part in 0..20 {
+        for at in self.places() {
             let mut bytes = self.whole.clone();
-            let at = bytes.len() * (50 + part * 2) / 100;
             let end = (at + 4096).min(bytes.len());
             bytes[at..end].fill(0);
             self.add(bytes);

@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::support::project::holds;
 use crate::support::{Cluster, Project};
 
 /// What stands in files that no playbook may read.
@@ -378,7 +379,8 @@ fn play(
             "{name}: outside was read"
         );
     }
-    assert!(!holds(&root.join(".runsheet"), OUTSIDE), "{name}: outside was read");
+    let kept = holds(&root.join(".runsheet"), OUTSIDE.as_bytes());
+    assert!(kept.is_none(), "{name}: outside was read, see {kept:?}");
     assert!(!exists_below(project.path(), "pwned"), "{name}: a program was started");
     let left = cluster.value(database, "SELECT count(*) FROM items");
     assert_eq!(left, "20", "{name}: rows are gone\n{}\n{told}", ran.code);
@@ -400,11 +402,6 @@ fn files(folder: &Path) -> Vec<std::path::PathBuf> {
             _ => vec![entry.path()],
         })
         .collect()
-}
-
-fn holds(folder: &Path, text: &str) -> bool {
-    let reads = |path: std::path::PathBuf| std::fs::read(path).unwrap_or_default();
-    files(folder).into_iter().any(|path| String::from_utf8_lossy(&reads(path)).contains(text))
 }
 
 fn exists_below(folder: &Path, name: &str) -> bool {

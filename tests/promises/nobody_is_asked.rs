@@ -4,8 +4,8 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::faults::Desk;
-use crate::support::Ran;
 use crate::support::project::Running;
+use crate::support::{AT_ONCE, Ran};
 
 /// What would ask a person: the playbook, what was called before, the call, its exit code, and a
 /// word of the answer.
@@ -171,7 +171,7 @@ fn every_prompt_without_a_terminal_ends_at_once() {
         PROMPTS.len()
     );
     // The promise is one second; the tests of a busy machine get more.
-    assert!(slowest.0 < Duration::from_secs(3), "{slowest:?}");
+    assert!(slowest.0 < AT_ONCE, "{slowest:?}");
 }
 
 /// `closed`: not even an empty input is there.

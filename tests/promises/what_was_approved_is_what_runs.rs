@@ -91,15 +91,11 @@ fn mutation_stride() -> usize {
 #[test]
 fn f66_an_approval_code_is_bound_to_playbook_sql_parameters_and_address() {
     let mut desk = Desk::new(BODY);
-    desk.project
-        .file("runsheet.toml", "[environments.live]\nurl_env = \"LIVE\"\nprotected = true\n");
-    let url = desk.url();
-    desk.project.env("LIVE", &url);
+    desk.live("protected = true\n");
     desk.project.file("playbooks/tool.rhai", "fn number() { 103 }\n");
     desk.project.file("sql/up.sql", "INSERT INTO items VALUES (102, 'file');\n");
     desk.sql("CREATE TABLE go ()");
-    let plan = desk.project.run(&["plan", "it"]);
-    let code = plan.stdout.split("approval code: ").nth(1).unwrap()[..12].to_string();
+    let code = desk.project.run(&["plan", "it"]).approval_code();
     let run = |more: &[&str]| desk.project.run(&[&["run", "it"], more].concat());
     run(&[]).exits(4).shows("protected");
     run(&["--approve", "000000000000"]).exits(4).shows("000000000000").shows("runsheet plan it");
@@ -120,8 +116,7 @@ step("file", || sql::run_file("sql/up.sql"));"#,
     );
     desk.sql("CREATE TABLE go (n int)");
     desk.project.file("sql/up.sql", "INSERT INTO items VALUES (101, 'read');\n");
-    let plan = desk.call(&["plan", "it"]);
-    let code = plan.stdout.split("approval code: ").nth(1).unwrap()[..12].to_string();
+    let code = desk.call(&["plan", "it"]).approval_code();
     let run = desk.start(&["run", "it", "--yes", "--approve", &code]);
     desk.wait_for_statement("FROM go");
     desk.project.file("sql/up.sql", "INSERT INTO items VALUES (666, 'not read');\n");

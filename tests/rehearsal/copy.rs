@@ -2,11 +2,11 @@
 
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use super::{GOOD, rehearse, report};
 use crate::faults::Desk;
 use crate::support::project::Running;
+use crate::support::{comes, lives};
 
 #[test]
 fn a_source_that_does_not_answer_is_told_with_7() {
@@ -95,9 +95,7 @@ fn a_superuser_on_the_copy_that_is_none_on_the_source_is_said() {
 fn a_dump_or_the_schema_alone_can_be_rehearsed_on() {
     let desk = Desk::new(r#"step("dump", || pg::dump());"#);
     desk.run().exits(0);
-    let folder = desk.project.path().join("backups");
-    let mut dumps = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let dump = dumps.find(|path| path.extension().is_some_and(|e| e == "dump")).unwrap();
+    let dump = desk.project.dump();
     desk.body(&format!("let p = playbook(\"other\", #{{ database: \"shop\" }});\n{GOOD}"));
     let words = ["rehearse", "it", "--from", dump.to_str().unwrap()];
     desk.project.run(&words).exits(0).stdout_shows("proven");
@@ -114,9 +112,7 @@ fn a_dump_or_the_schema_alone_can_be_rehearsed_on() {
 fn a_copy_without_programs_of_its_version_is_refused_by_name() {
     let desk = Desk::new(r#"step("dump", || pg::dump());"#);
     desk.run().exits(0);
-    let folder = desk.project.path().join("backups");
-    let mut dumps = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let dump = dumps.find(|path| path.extension().is_some_and(|e| e == "dump")).unwrap();
+    let dump = desk.project.dump();
     let mut bytes = std::fs::read(&dump).unwrap();
     let major = format!("{}.", desk.cluster.major());
     for at in 0..200 {
@@ -155,35 +151,29 @@ fn server_of(state: &Path, pid: u32) -> Option<PathBuf> {
 }
 
 /// A rehearsal that is at work on its copy, and the folder and process of its server.
-fn at_work(desk: &Desk) -> (Running, PathBuf, PathBuf) {
+fn at_work(desk: &Desk) -> (Running, PathBuf, u32) {
     let state = desk.project.path().join(".runsheet");
     let running = desk.start(&["rehearse", "it"]);
-    let started = Instant::now();
-    let server = loop {
+    let server = comes("a rehearsal at work", || {
         let server = server_of(&state, running.id());
-        if let Some(server) = server.filter(|server| server.join("work/state-1/runs").is_dir()) {
-            break server;
-        }
-        assert!(started.elapsed() < Duration::from_secs(60), "never at work");
-        std::thread::sleep(Duration::from_millis(10));
-    };
+        let begun = |server: &PathBuf| server.join("work/state-1/runs").is_dir();
+        server.filter(begun).ok_or_else(|| format!("{:?}", servers(&state)))
+    });
     let pid = std::fs::read_to_string(server.join("data/postmaster.pid")).unwrap();
-    let process = Path::new("/proc").join(pid.lines().next().unwrap());
-    (running, server, process)
+    (running, server, pid.lines().next().unwrap().parse().unwrap())
 }
 
-const LONG: &str = r#"step("wait", #{ undo: || () }, || db::query("SELECT pg_sleep(60)"));"#;
+const LONG: &str = r#"step("wait", #{ undo: || () }, || db::query("SELECT pg_sleep(600)"));"#;
 
 #[test]
 fn a_killed_rehearsal_leaves_nothing_behind_the_next_one() {
     let desk = Desk::new(LONG);
     let (running, server, process) = at_work(&desk);
-    running.signal("KILL");
-    assert_eq!(running.wait().code, 137);
-    assert!(server.exists() && process.exists());
+    running.kill();
+    assert!(server.exists() && lives(process));
     desk.body(GOOD);
     rehearse(&desk, &[]).exits(0);
-    assert!(!server.exists() && !process.exists(), "{}", server.display());
+    assert!(!server.exists() && !lives(process), "{}", server.display());
 }
 
 #[test]
@@ -192,7 +182,7 @@ fn an_interrupted_rehearsal_takes_its_copy_along() {
     let (running, server, process) = at_work(&desk);
     running.signal("INT");
     running.wait().exits(130);
-    assert!(!server.exists() && !process.exists(), "{}", server.display());
+    assert!(!server.exists() && !lives(process), "{}", server.display());
     desk.unchanged().nothing_is_left();
 }
 

@@ -133,7 +133,7 @@ fn a_killed_runner_is_resumed_to_the_same_end() {
     let mut desk = Desk::new(
         r#"check("path", || expect_equal("path", db::value("SHOW search_path"), "app"));
         step("one", #{ undo: || db::exec("DROP TABLE t") }, || db::exec("CREATE TABLE t (a int, at timestamptz DEFAULT now())"));
-        step("two", #{ undo: || db::exec("DELETE FROM t") }, || { db::exec("INSERT INTO t SELECT generate_series(1, 500)"); db::query("SELECT pg_sleep(0.2)"); });
+        step("two", #{ undo: || db::exec("DELETE FROM t") }, || { db::exec("INSERT INTO t SELECT generate_series(1, 500)"); db::query("SELECT pg_sleep(1)"); });
         step("three", #{ undo: || db::exec("DELETE FROM t WHERE a = 0") }, || { db::exec("INSERT INTO t VALUES (0)"); db::query("SELECT pg_sleep(0.2)"); });"#,
     );
     // What the address says of sessions counts for the runner that is killed as well.

@@ -4,16 +4,13 @@ use super::{GOOD, receipts, rehearse};
 use crate::faults::Desk;
 use crate::support::Ran;
 
-const LIVE: &str = "[environments.live]\nurl_env = \"LIVE\"\nprotected = true\n";
-const TOML: &str = "[environments.live]\nurl_env = \"LIVE\"\nprotected = true\n\
+const RULES: &str = "protected = true\n\
     [policy]\nhigh = { backup = \"optional\" }\nvery_high = { backup = \"optional\" }\n";
 
 /// A protected environment, and a playbook that calls itself dangerous.
 fn protected(body: &str) -> Desk {
     let mut desk = Desk::new("");
-    desk.project.file("runsheet.toml", TOML);
-    let url = desk.url();
-    desk.project.env("LIVE", &url);
+    desk.live(RULES);
     let begin = "let p = playbook(\"it\", #{ risk: \"high\", params: #{ size: 5 } });\n";
     desk.body(&format!("{begin}{body}"));
     desk
@@ -21,8 +18,7 @@ fn protected(body: &str) -> Desk {
 
 fn run(desk: &Desk, more: &[&str]) -> Ran {
     let plan = desk.project.run(&[&["approve", "it", "--by", "somebody"], set_of(more)].concat());
-    let code = plan.stdout.split("approval code: ").nth(1).expect("a code")[..12].to_string();
-    desk.project.run(&[&["run", "it", "--approve", &code], more].concat())
+    desk.project.run(&[&["run", "it", "--approve", &plan.approval_code()], more].concat())
 }
 
 /// A reason is the run's, parameters are the plan's too.
@@ -75,9 +71,7 @@ fn a_stale_receipt_says_exactly_what_has_changed() {
 #[test]
 fn an_sql_file_gives_a_playbook_its_risk_and_binds_the_receipt() {
     let mut desk = Desk::new("");
-    desk.project.file("runsheet.toml", TOML);
-    let url = desk.url();
-    desk.project.env("LIVE", &url);
+    desk.live(RULES);
     desk.project.file("sql/more.sql", "DROP TABLE items;\n");
     desk.project.file("sql/up.sql", "CREATE TABLE before_it (a int);\n\\ir more.sql\n");
     desk.body(r#"step("x", #{ undo: || () }, || sql::run_file("sql/up.sql"));"#);
@@ -117,9 +111,11 @@ fn an_edited_receipt_is_refused() {
 
 #[test]
 fn the_policy_decides_which_risk_needs_a_rehearsal() {
-    let desk = protected(GOOD);
-    desk.project
-        .file("runsheet.toml", &format!("{LIVE}[policy]\nhigh = {{ rehearsal = false, backup = \"optional\" }}\nvery_high = {{ rehearsal = false, backup = \"optional\" }}\n"));
+    let mut desk = protected(GOOD);
+    desk.live(
+        "protected = true\n[policy]\nhigh = { rehearsal = false, backup = \"optional\" }\n\
+         very_high = { rehearsal = false, backup = \"optional\" }\n",
+    );
     run(&desk, &[]).exits(0);
     // Where nothing is protected nobody asks.
     let desk = Desk::new("");
@@ -148,21 +144,15 @@ fn a_receipt_of_another_database_is_refused() {
 /// A dump knows by its manifest where it was made; any other one has the name of its database alone.
 #[test]
 fn a_receipt_of_a_dump_knows_the_database_by_its_manifest() {
-    let desk = protected(GOOD);
+    let mut desk = protected(GOOD);
     desk.project
         .playbook("backup", "let p = playbook(\"backup\");\nstep(\"dump\", || pg::dump());\n");
     desk.call(&["run", "backup", "--yes"]);
     desk.project.file("runsheet.toml", "");
     desk.call(&["run", "backup", "--yes"]).exits(0);
     desk.sql("DROP SCHEMA runsheet CASCADE");
-    desk.project.file("runsheet.toml", TOML);
-    let folder = desk.project.path().join("backups");
-    let dump = std::fs::read_dir(&folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .find(|path| path.extension().is_some_and(|ending| ending == "dump"))
-        .unwrap();
-    let dump = dump.to_string_lossy().into_owned();
+    desk.live(RULES);
+    let dump = desk.project.dump().to_string_lossy().into_owned();
     desk.project.run(&["rehearse", "it", "--from", &dump]).exits(0);
     let origin = |desk: &Desk| {
         let text = std::fs::read_to_string(receipts(desk).pop().unwrap()).unwrap();

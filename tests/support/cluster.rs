@@ -3,10 +3,11 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
 
 use runsheet::postgres::programs::Programs;
 use runsheet::postgres::scratch::{ScratchOptions, ScratchServer, StopMode};
+
+use super::wait::{comes, soon};
 
 /// A running server. Its superuser is `postgres`, without a password.
 pub struct Cluster {
@@ -134,11 +135,42 @@ impl Cluster {
     /// Asks until the answer is true.
     #[track_caller]
     pub fn wait_until(&self, database: &str, question: &str) {
-        let since = Instant::now();
-        while self.value(database, question) != "t" {
-            assert!(since.elapsed() < Duration::from_secs(30), "never true: {question}");
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        comes(question, || match self.value(database, question) {
+            answer if answer == "t" => Ok(()),
+            answer => Err(answer),
+        });
+    }
+
+    /// Asks until no session of a runner or of its commands is left.
+    #[track_caller]
+    pub fn wait_for_no_runner(&self, database: &str) {
+        self.wait_until(
+            database,
+            "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name LIKE 'runsheet%')",
+        );
+    }
+
+    /// Has the server read its settings and its rules of access again. It is told by a signal:
+    /// sessions that begin before it has come are let in by the old rules. A session takes the
+    /// time of the last reading from the server as it begins.
+    #[track_caller]
+    pub fn reload(&self) {
+        let before = self.value("postgres", "SELECT pg_conf_load_time()");
+        self.sql("postgres", "SELECT pg_reload_conf()");
+        let newer = format!("SELECT pg_conf_load_time() > '{before}'");
+        soon("the settings are read again", || self.value("postgres", &newer) == "t");
+    }
+
+    /// Puts lines in front of pg_hba.conf; they hold when this returns.
+    #[track_caller]
+    pub fn admit(&self, lines: &str) {
+        let file = self.data_dir().join("pg_hba.conf");
+        let old = std::fs::read_to_string(&file).expect("the rules");
+        // As root in a test, the file stays the server's: it is written in place.
+        std::fs::write(&file, format!("{lines}\n{old}")).expect("the new rules");
+        self.reload();
+        let wrong = "SELECT count(*) FROM pg_hba_file_rules WHERE error IS NOT NULL";
+        assert_eq!(self.value("postgres", wrong), "0", "{lines}");
     }
 
     /// After a runner was killed in the middle of a statement: from 14 on the server notices it

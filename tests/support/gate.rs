@@ -3,7 +3,8 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+
+use super::wait::SOON;
 
 /// A psql that does what it is told; ended when dropped.
 pub struct Gate {
@@ -42,6 +43,22 @@ impl Gate {
         gate
     }
 
+    /// A session with a snapshot that is kept: what is built beside running sessions waits for it.
+    pub fn reading(url: &str, sql: &str) -> Self {
+        let mut gate = Self::to(url, "psql");
+        gate.tell(&format!("BEGIN ISOLATION LEVEL REPEATABLE READ;\n{sql};\n"));
+        gate.done();
+        gate
+    }
+
+    /// A session that is there when this returns, and does nothing.
+    pub fn connected(url: &str, application: &str) -> Self {
+        let mut gate = Self::to(url, application);
+        gate.tell("SELECT 1;\n");
+        gate.done();
+        gate
+    }
+
     /// Statements, with their line end; not waited for.
     pub fn tell(&mut self, text: &str) {
         self.hold.stdin.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
@@ -52,9 +69,7 @@ impl Gate {
     pub fn done(&mut self) {
         const MARK: &str = "-- done --";
         self.tell(&format!("\\echo '{MARK}'\n"));
-        while self.said.recv_timeout(Duration::from_secs(30)).expect("it does what it is told")
-            != MARK
-        {}
+        while self.said.recv_timeout(SOON).expect("it does what it is told") != MARK {}
     }
 
     /// Ends the session, and with it all that it holds.

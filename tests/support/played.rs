@@ -1,9 +1,11 @@
 //! What happened while a playbook was played.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use runsheet::model::{EventKind, Fault, ItemState, RunEvent, RunId};
 use serde_json::Value;
+
+use super::project::holds;
 
 /// What happened.
 pub struct Played {
@@ -142,20 +144,4 @@ impl Played {
         };
         self.events.iter().filter_map(action).collect()
     }
-}
-
-fn holds(folder: &Path, canary: &[u8]) -> Option<PathBuf> {
-    for entry in std::fs::read_dir(folder).ok()?.filter_map(Result::ok) {
-        let path = entry.path();
-        let found = match path.is_dir() {
-            true => holds(&path, canary),
-            false => std::fs::read(&path)
-                .is_ok_and(|bytes| bytes.windows(canary.len()).any(|part| part == canary))
-                .then(|| path.clone()),
-        };
-        if found.is_some() {
-            return found;
-        }
-    }
-    None
 }

@@ -3,7 +3,8 @@
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+
+use super::wait::comes;
 
 /// A running pgbouncer; ended when dropped.
 pub struct Pooler {
@@ -20,6 +21,12 @@ impl Pooler {
             eprintln!("SKIPPED: no pgbouncer on this machine (Debian: apt-get install pgbouncer)");
             return None;
         };
+        // A port is free when it is asked for, and may be somebody else's a moment later.
+        let listens = || Self::listening(&program, server_port, sessions);
+        Some(comes("a pooler on a port of its own", listens))
+    }
+
+    fn listening(program: &Path, server_port: u16, sessions: u32) -> Result<Self, String> {
         let folder = tempfile::Builder::new().prefix("pooler-").tempdir().expect("a folder");
         let free = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = free.local_addr().expect("its address").port();
@@ -32,14 +39,15 @@ impl Pooler {
         );
         let file = folder.path().join("pgbouncer.ini");
         std::fs::write(&file, text).expect("its settings");
-        let child = command(&program, &file, folder.path()).spawn().expect("pgbouncer starts");
-        let pooler = Self { child, port, _folder: folder };
-        let since = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(since.elapsed() < Duration::from_secs(10), "pgbouncer does not listen");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        Some(pooler)
+        let child = command(program, &file, folder.path()).spawn().expect("pgbouncer starts");
+        let mut pooler = Self { child, port, _folder: folder };
+        comes("pgbouncer listens or ends", || {
+            if let Some(status) = pooler.child.try_wait().expect("its status") {
+                return Ok(Err(format!("pgbouncer on port {port} ended: {status}")));
+            }
+            TcpStream::connect(("127.0.0.1", port)).map(|_| Ok(()))
+        })?;
+        Ok(pooler)
     }
 
     /// Connection string through it.

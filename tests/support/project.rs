@@ -8,8 +8,10 @@ use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::wait::{SOON, soon, state_of};
+
 /// No single call of the program takes longer in a test.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = SOON;
 
 /// The real program. The chaos harness is no test and has none beside it: it is the program itself.
 pub fn program() -> PathBuf {
@@ -91,19 +93,29 @@ impl Project {
         runs.map(name).max().expect("a run").into_string().unwrap()
     }
 
-    /// The dumps below `backups`.
+    /// The one dump below `backups`.
+    #[track_caller]
+    pub fn dump(&self) -> PathBuf {
+        let mut dumps = self.dumps();
+        assert_eq!(dumps.len(), 1, "{dumps:?}");
+        dumps.remove(0)
+    }
+
+    /// The dumps below `backups`, by name.
     pub fn dumps(&self) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(self.path().join("backups"));
         let paths = entries.into_iter().flatten().map(|entry| entry.unwrap().path());
-        paths.filter(|path| path.extension().is_some_and(|end| end == "dump")).collect()
+        let mut dumps: Vec<_> =
+            paths.filter(|path| path.extension().is_some_and(|end| end == "dump")).collect();
+        dumps.sort();
+        dumps
     }
 
     /// The code of `runsheet approve WORDS.. --by kim`.
     #[track_caller]
     pub fn approved(&self, words: &[&str]) -> String {
         let ran = self.run(&[&["approve"], words, &["--by", "kim"]].concat());
-        let code = ran.exits(0).stdout.split("approval code: ").nth(1).expect("a code");
-        code[..12].to_string()
+        ran.exits(0).approval_code()
     }
 
     /// The program with its arguments, ready to be changed and started.
@@ -186,21 +198,31 @@ impl Running {
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill").args(["-s", name, &self.id().to_string()]).status();
         assert!(sent.is_ok_and(|status| status.success()), "kill -s {name}");
-        // One thread takes the signal and stops the others: on a busy machine they go on meanwhile.
-        let started = Instant::now();
-        while name == "STOP" && !self.stands_still() {
-            assert!(started.elapsed() < LIMIT, "it does not stop");
-            std::thread::yield_now();
+        if name == "STOP" {
+            self.wait_until_it_stands_still();
         }
     }
 
-    fn stands_still(&self) -> bool {
-        let threads = std::fs::read_dir(format!("/proc/{}/task", self.id()));
-        threads.into_iter().flatten().flatten().all(|thread| {
-            let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
-            // "pid (name) T .."; a thread that is gone has none.
-            stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['T', 't']))
-        })
+    /// Waits until it is stopped, by others or by itself. One thread takes the signal and stops the
+    /// others: on a busy machine they go on meanwhile.
+    #[track_caller]
+    pub fn wait_until_it_stands_still(&self) {
+        let folder = format!("/proc/{}/task", self.id());
+        soon("every thread is stopped", || {
+            let threads = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+            let mut states = threads.filter_map(|one| {
+                // A thread that is gone has none.
+                state_of(one.path().join("stat").to_str()?)
+            });
+            states.all(|state| matches!(state, 'T' | 't'))
+        });
+    }
+
+    /// Kills it as nothing can prevent.
+    #[track_caller]
+    pub fn kill(self) {
+        self.signal("KILL");
+        self.wait().exits(137);
     }
 
     /// The same for a program that may have ended already.
@@ -318,6 +340,14 @@ impl Ran {
         self
     }
 
+    /// The approval code that was shown.
+    #[track_caller]
+    pub fn approval_code(&self) -> String {
+        let code = self.stdout.split("approval code: ").nth(1);
+        self.demand(code.is_some(), "stdout should show an approval code");
+        code.unwrap()[..12].to_string()
+    }
+
     #[track_caller]
     fn demand(&self, holds: bool, wanted: &str) -> &Self {
         assert!(
@@ -329,7 +359,8 @@ impl Ran {
     }
 }
 
-fn holds(folder: &Path, canary: &[u8]) -> Option<PathBuf> {
+/// The file in a folder, or below it, that holds the text.
+pub fn holds(folder: &Path, canary: &[u8]) -> Option<PathBuf> {
     let entries = std::fs::read_dir(folder).ok()?;
     for entry in entries.filter_map(Result::ok) {
         let path = entry.path();

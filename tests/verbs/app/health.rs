@@ -72,7 +72,7 @@ fn a_watch_counts_and_ends_at_the_first_failure_too_many() {
     let url = well.url("/");
     let played = stage
         .run(&format!(
-            r#"verify("stays", || app::watch_health("{url}", #{{ during: "500ms", every: "10ms" }}));"#
+            r#"verify("stays", || app::watch_health("{url}", #{{ during: "2s", every: "10ms" }}));"#
         ))
         .fine();
     let value = played.value("stays");

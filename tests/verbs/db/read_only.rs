@@ -1,12 +1,10 @@
 //! `db::read_only`.
 
-use std::time::{Duration, Instant};
-
 use serde_json::json;
 
 use super::shop;
 use crate::support::cluster::query;
-use crate::support::{Cluster, Project};
+use crate::support::{Gate, Project};
 
 const SETTING: &str = "SELECT count(*) FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase \
     WHERE d.datname = 'shop' AND s.setconfig::text LIKE '%default_transaction_read_only=on%'";
@@ -69,44 +67,20 @@ fn the_server_lifts_it_where_the_run_is_killed() {
     );
     let url = cluster.url("shop");
     let running = project.spawn(&["run", "freeze", "--url", &url, "--yes"]);
-    let sleeping = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(120)%' \
+    let sleeping = "SELECT count(*) = 1 FROM pg_stat_activity WHERE query LIKE '%pg_sleep(120)%' \
         AND state = 'active' AND pid <> pg_backend_pid()";
-    wait_for(&cluster, sleeping, "1");
+    cluster.wait_until("shop", sleeping);
     assert_eq!(cluster.value("shop", SETTING), "1");
-    running.signal("KILL");
-    assert_eq!(running.wait().code, 137);
+    running.kill();
     cluster.end_the_dead("shop");
-    wait_for(&cluster, SETTING, "0");
+    cluster.wait_until("shop", &format!("SELECT ({SETTING}) = 0"));
     assert_eq!(cluster.value("shop", "SELECT count(*) FROM runsheet.read_only"), "0");
-}
-
-fn wait_for(cluster: &Cluster, sql: &str, wanted: &str) {
-    let until = Instant::now() + Duration::from_secs(20);
-    while cluster.value("shop", sql) != wanted {
-        assert!(Instant::now() < until, "still not {wanted}: {sql}");
-    }
 }
 
 #[test]
 fn those_who_are_connected_already_are_named_or_ended() {
     let (cluster, stage) = shop("CREATE TABLE t (a int)");
-    let url = cluster.url("shop");
-    let (ready, is_ready) = std::sync::mpsc::channel::<()>();
-    let guest = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let mut config: tokio_postgres::Config = url.parse().unwrap();
-            config.application_name("guest");
-            let (client, connection) = config.connect(tokio_postgres::NoTls).await.unwrap();
-            let work = async {
-                client.batch_execute("SELECT 1").await.unwrap();
-                ready.send(()).unwrap();
-                client.batch_execute("SELECT pg_sleep(120)").await
-            };
-            tokio::join!(work, connection).0
-        })
-    });
-    is_ready.recv().unwrap();
+    let _guest = Gate::connected(&cluster.url("shop"), "guest");
     let played = stage.run(r#"step("frozen", || db::read_only(|| 1));"#);
     assert!(
         played.ok().remarks().iter().any(|text| text.contains("guest")),
@@ -114,5 +88,8 @@ fn those_who_are_connected_already_are_named_or_ended() {
         played.remarks()
     );
     stage.run(r#"step("frozen", || db::read_only(#{ end_sessions: true }, || 1));"#).ok();
-    assert!(guest.join().unwrap().is_err(), "the guest was ended");
+    cluster.wait_until(
+        "shop",
+        "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'guest')",
+    );
 }

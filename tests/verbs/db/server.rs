@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::{reader, shop};
+use crate::support::Gate;
 
 #[test]
 fn the_server_says_who_it_is() {
@@ -91,25 +92,7 @@ fn room_is_known_here_asked_for_elsewhere_and_never_guessed() {
 fn other_sessions_are_found_and_our_own_are_not() {
     let (cluster, stage) = shop("");
     stage.run(r#"check("none", || db::require_no_sessions());"#).ok();
-    let url = cluster.url("shop");
-    let (left, right) = std::sync::mpsc::channel::<()>();
-    let (ready, is_ready) = std::sync::mpsc::channel::<()>();
-    let guest = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let mut config: tokio_postgres::Config = url.parse().unwrap();
-            config.application_name("guest");
-            let (client, connection) = config.connect(tokio_postgres::NoTls).await.unwrap();
-            let work = async {
-                client.batch_execute("SELECT 1").await.unwrap();
-                ready.send(()).unwrap();
-                right.recv().unwrap();
-                drop(client);
-            };
-            let _ = tokio::join!(work, connection);
-        });
-    });
-    is_ready.recv().unwrap();
+    let guest = Gate::connected(&cluster.url("shop"), "guest");
     let fault = stage.run(r#"check("none", || db::require_no_sessions());"#).fails("sessions");
     assert!(fault.detail.unwrap().contains("postgres, guest, local"));
     let text = r#"check("some", || db::sessions().len());
@@ -117,6 +100,5 @@ fn other_sessions_are_found_and_our_own_are_not() {
     for played in [stage.run(text), stage.plan(text)] {
         assert_eq!(played.ok().value("some"), json!(1));
     }
-    left.send(()).unwrap();
-    guest.join().unwrap();
+    guest.open();
 }

@@ -1,5 +1,5 @@
 use super::shop;
-use crate::support::Stage;
+use crate::support::{SmallDisk, Stage, noise};
 use runsheet::model::EventKind;
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt;
@@ -151,10 +151,7 @@ fn older_dumps_are_removed_but_never_the_last_verified_one() {
 fn a_password_is_in_no_argument_event_or_file() {
     let cluster = shop();
     cluster.sql("postgres", "CREATE ROLE boss LOGIN SUPERUSER PASSWORD 'canary-77aa'");
-    let hba = cluster.data_dir().join("pg_hba.conf");
-    let rules = std::fs::read_to_string(&hba).unwrap();
-    std::fs::write(&hba, format!("host all boss 127.0.0.1/32 scram-sha-256\n{rules}")).unwrap();
-    cluster.sql("postgres", "SELECT pg_reload_conf()");
+    cluster.admit("host all boss 127.0.0.1/32 scram-sha-256");
     let url = cluster.tcp_url("shop").replace("postgres@", "boss:canary-77aa@");
     let stage = Stage::at(Some(url));
     let played = stage
@@ -172,29 +169,14 @@ fn a_password_is_in_no_argument_event_or_file() {
 #[test]
 fn a_full_disk_is_said_with_the_sizes_and_leaves_nothing() {
     let cluster = shop();
-    cluster.sql(
-        "shop",
-        "CREATE TABLE big AS SELECT md5(n::text) || md5((n * 7)::text) AS a \
-         FROM generate_series(1, 60000) n",
-    );
-    let stage = Stage::on(&cluster, "shop");
-    let small = stage.path().join("backups");
-    std::fs::create_dir(&small).unwrap();
-    let mounted = std::process::Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=1m", "none"])
-        .arg(&small)
-        .output();
-    if !mounted.is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: this account may not mount a small disk");
-        return;
-    }
-    struct Mounted(PathBuf);
-    impl Drop for Mounted {
-        fn drop(&mut self) {
-            let _ = std::process::Command::new("umount").arg(&self.0).status();
-        }
-    }
-    let _mounted = Mounted(small.clone());
+    // Nearly 2 MiB however it is packed.
+    noise::make(&cluster, "shop", 60_000);
+    let stage = Stage::on(&cluster, "shop").config("[backup]\ndir = \"small\"\n");
+    let all = r#"["custom", "plain", "directory"]"#;
+    let roomy = format!(r#"step("dump", || pg::dump(#{{ formats: {all}, dir: "roomy" }}));"#);
+    assert_eq!(stage.run(&roomy).fine().value("dump")["state"], "readable");
+    let small = stage.path().join("small");
+    let Some(_disk) = SmallDisk::at(&small, 1) else { return };
     for format in ["custom", "plain", "directory"] {
         let fault = stage
             .run(&format!(r#"step("dump", || pg::dump(#{{ formats: ["{format}"] }}));"#))

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::shop;
 use crate::faults::Desk;
-use crate::support::{Cluster, Played, Stage};
+use crate::support::{Cluster, Played, Stage, noise};
 
 /// A secret key and its public half.
 fn pair() -> (String, String) {
@@ -147,11 +147,7 @@ fn a_wrong_identity_is_named_before_anything_is_dumped_and_when_it_opens_nothing
 #[test]
 fn every_damage_to_an_encrypted_dump_is_found() {
     let cluster = shop();
-    cluster.sql(
-        "shop",
-        "CREATE TABLE noise AS SELECT md5(n::text) || md5((n * 7)::text) AS a \
-         FROM generate_series(1, 6000) n",
-    );
+    noise::make(&cluster, "shop", 6000);
     let (secret, public) = pair();
     let stage = stage(&cluster, &public, Some(&secret));
     let (path, _) = dumped(&stage);
