@@ -176,7 +176,10 @@ fn fill(pattern: &str, arguments: &[(&str, &dyn Display)]) -> String {
 }
 
 fn push_escaped(out: &mut String, text: &str) {
-    out.push_str(&text.replace("\\n", "\n"));
+    match text.contains('\\') {
+        true => out.push_str(&text.replace("\\n", "\n")),
+        false => out.push_str(text),
+    }
 }
 
 /// A sentence for people: `msg!("sql.nul-byte", file = name, line = 3)`.

@@ -77,8 +77,17 @@ impl Whole {
     /// The tree of the statement that is so many bytes long.
     pub(super) fn at(&self, start: usize, length: usize) -> Option<SyntaxNode> {
         let found = self.statements.get(&start)?;
-        let whole = usize::from(found.text_len()) == length;
-        whole.then(|| SyntaxNode::new_root(found.clone()))
+        // Here a statement has its semicolon, and what stands in front of that.
+        let (mut ends, mut kept) = (0, 0);
+        for child in found.children() {
+            if ends >= length {
+                break;
+            }
+            ends += usize::from(child.text_len());
+            kept += 1;
+        }
+        let alone = || found.splice_children(kept.., std::iter::empty());
+        (ends == length).then(|| SyntaxNode::new_root(alone()))
     }
 
     /// The whole tree.
@@ -129,4 +138,24 @@ pub(super) fn first_error(statement: &str) -> Option<(usize, String)> {
     }))
     .ok()
     .flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_text_that_parses_gives_the_tree_of_each_statement() {
+        let text = "-- one\nBEGIN;\nCREATE TABLE t (id int);\n\nDROP INDEX i -- two\n;\n";
+        let whole = Whole::of(text).unwrap();
+        for statement in ["BEGIN", "CREATE TABLE t (id int)", "DROP INDEX i"] {
+            let tree = whole.at(text.find(statement).unwrap(), statement.len());
+            let tree = tree.unwrap_or_else(|| panic!("{statement}: {:?}", whole.statements));
+            assert_eq!(tree.text(), statement);
+            assert_eq!(Some(tree.kind()), with_tree(statement, |alone| alone.kind()));
+        }
+        assert!(whole.at(0, 3).is_none());
+        assert!(Whole::of("SELECT 1; SELEC 2").is_none());
+    }
 }
