@@ -1,5 +1,5 @@
 //! What goes out behind a step's COMMIT: the session is set back, and asked for the snapshot and
-//! for the lease's lock.
+//! for the lease's lock; in a rehearsal for its place in the write-ahead log, too.
 //!
 //! Nobody waits for it: the server does it while the script goes on, and whatever is sent next
 //! stands behind it. Its answer is taken before the session is used again.
@@ -60,13 +60,14 @@ impl Host {
     pub(super) fn tidied(&self) -> Result<(), Trouble> {
         let Some(Behind { session, step, answer }) = self.behind.take() else { return Ok(()) };
         // Not `wait_out`: what was reported is told while the next message is on its way.
-        let answer = match self.runtime.block_on(answer) {
+        let mut answer = match self.runtime.block_on(answer) {
             Ok(results) => results,
             // Whoever needs the session next finds it closed, and makes a new one.
             Err(error) if error.connection_lost => return Ok(()),
             Err(error) => return Err(self.db_fault(error).into()),
         };
         self.notices(&session)?;
+        self.take_wal(&mut answer);
         let cell = |at: usize| answer.last()?.cells.first()?.get(at)?.clone();
         self.committed(step, cell(0));
         let lease = self.worker.borrow().as_ref().and_then(|worker| worker.lease.clone());

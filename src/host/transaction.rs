@@ -237,7 +237,7 @@ impl Host {
         let look = lease
             .as_ref()
             .and_then(|lease| lease.after_step_sql(&ledger, traced, self.lock_is_due()));
-        let behind = [Some(pin).filter(|pin| !pin.is_empty()), look];
+        let behind = [self.wal_sql(), Some(pin).filter(|pin| !pin.is_empty()), look];
         let behind: Vec<String> = behind.into_iter().flatten().collect();
         let more: String = more.iter().map(|sql| format!("{sql}; ")).collect();
         failpoint!("before-commit");
