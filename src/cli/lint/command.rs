@@ -136,10 +136,15 @@ fn read_all(paths: &[Named], known: &Examiner, places: &Places) -> Result<Vec<Li
         let around = own.as_ref().unwrap_or(&places.project);
         Ok(lint_within((&name, path), &content, known, around))
     };
+    on_all_cores(paths, one).into_iter().collect()
+}
+
+/// The same for each of many files, in their order.
+pub(super) fn on_all_cores<F: Sync, T: Send>(files: &[F], one: impl Fn(&F) -> T + Sync) -> Vec<T> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = cores.min(paths.len() / WORTH_A_THREAD).max(1);
+    let threads = cores.min(files.len() / WORTH_A_THREAD).max(1);
     if threads == 1 {
-        return paths.iter().map(one).collect();
+        return files.iter().map(one).collect();
     }
     let next = AtomicUsize::new(0);
     let language = language();
@@ -148,8 +153,8 @@ fn read_all(paths: &[Named], known: &Examiner, places: &Places) -> Result<Vec<Li
             let mut done = Vec::new();
             loop {
                 let at = next.fetch_add(1, Ordering::Relaxed);
-                let Some(path) = paths.get(at) else { return done };
-                done.push((at, one(path)));
+                let Some(file) = files.get(at) else { return done };
+                done.push((at, one(file)));
             }
         })
     };
@@ -158,7 +163,7 @@ fn read_all(paths: &[Named], known: &Examiner, places: &Places) -> Result<Vec<Li
         workers.into_iter().filter_map(|worker| worker.join().ok()).flatten().collect::<Vec<_>>()
     });
     all.sort_by_key(|(at, _)| *at);
-    all.into_iter().map(|(_, linted)| linted).collect()
+    all.into_iter().map(|(_, made)| made).collect()
 }
 
 /// Adds a finding for every statement above the level, unless a comment accepts it.

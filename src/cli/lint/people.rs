@@ -1,5 +1,8 @@
 //! Findings for people: the statements that matter with what is known of them, then the count.
 
+use std::collections::BTreeMap;
+
+use super::command::on_all_cores;
 use crate::cli::desk::Desk;
 use crate::model::{Risk, TableSize, format_bytes};
 use crate::msg;
@@ -8,33 +11,34 @@ use crate::sql::{Finding, Judged, Level, Linted, Undo};
 
 /// Shows every file; statements of low risk without a finding only with `--verbose`.
 pub(super) fn show(desk: &Desk, linted: &[Linted]) {
-    for file in linted {
-        let text = one(file, desk.common.verbose);
-        if !text.is_empty() {
-            desk.out(&text);
-        }
+    let texts = on_all_cores(linted, |file| one(file, desk.common.verbose));
+    for text in texts.iter().filter(|text| !text.is_empty()) {
+        desk.out(text);
     }
     desk.out(&format!("{}\n", total(linted)));
 }
 
 fn one(file: &Linted, all: bool) -> String {
     let mut out = String::new();
-    let mut shown: Vec<&Finding> = Vec::new();
+    // By file and line, each once: a file may have thousands of statements and findings.
+    let mut left: BTreeMap<(&str, u32), Vec<usize>> = BTreeMap::new();
+    for (number, finding) in file.findings.iter().enumerate() {
+        left.entry((&finding.file, finding.line)).or_default().push(number);
+    }
     for statement in &file.statements {
-        let own: Vec<&Finding> = file
-            .findings
-            .iter()
-            .filter(|finding| finding.file == statement.file)
-            .filter(|finding| (statement.line..=statement.last_line).contains(&finding.line))
-            .filter(|finding| !shown.contains(finding))
-            .collect();
+        let of = |line: u32| (statement.file.as_str(), line);
+        let lines = left.range(of(statement.line)..=of(statement.last_line));
+        let lines: Vec<(&str, u32)> = lines.map(|(place, _)| *place).collect();
+        let own = lines.iter().filter_map(|place| left.remove(place)).flatten();
+        let own: Vec<&Finding> = own.map(|number| &file.findings[number]).collect();
         if all || statement.risk > Risk::Low || own.iter().any(|one| one.level > Level::Note) {
             out.push_str(&told(file, statement));
             own.iter().for_each(|finding| out.push_str(&found(finding)));
         }
-        shown.extend(own);
     }
-    for finding in file.findings.iter().filter(|finding| !shown.contains(finding)) {
+    let mut others: Vec<usize> = left.into_values().flatten().collect();
+    others.sort_unstable();
+    for finding in others.into_iter().map(|number| &file.findings[number]) {
         out.push_str(&format!("{:>6}\n", at(file, &finding.file, finding.line)));
         out.push_str(&found(finding));
     }
