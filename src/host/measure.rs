@@ -16,7 +16,7 @@ use crate::model::{
     EventKind, ItemKind, LOCK_MODES, Measured, TableLock, TableRows, quote_literal, spoken_lock,
     written_lock,
 };
-use crate::postgres::SimpleResult;
+use crate::postgres::{Session, SimpleResult};
 
 /// What is known in front of a step.
 #[derive(Default)]
@@ -27,7 +27,10 @@ pub struct Measuring {
     next: Option<String>,
     /// What older servers had counted already.
     rows: Vec<TableRows>,
-    /// The file of each table by its oid; None where it has to be read again.
+    /// The step that was measured last, and the temporary files of the database until it began, in
+    /// bytes.
+    before: Option<(String, u64)>,
+    /// The file of each table and index by its oid; None where it has to be read again.
     files: Option<HashMap<u32, u32>>,
 }
 
@@ -35,7 +38,10 @@ pub struct Measuring {
 const TELL: &str = "SELECT pg_stat_force_next_flush()";
 /// The server from which on it can be asked to.
 const TELLS: u32 = 150_000;
-const WAL: &str = "SELECT pg_catalog.pg_current_wal_insert_lsn()";
+/// The place in the write-ahead log, and how large the database's temporary files have been.
+const WAL: &str = "SELECT pg_catalog.pg_current_wal_insert_lsn(), \
+    pg_catalog.pg_stat_get_db_temp_bytes(d.oid) FROM pg_catalog.pg_database d \
+    WHERE d.datname = pg_catalog.current_database()";
 /// Oids below are the system's own (`FirstNormalObjectId`).
 const FIRST_OF_USERS: u32 = 16_384;
 
@@ -75,6 +81,7 @@ impl Host {
             sql.push_str(TELL);
         }
         let results = self.wait(session.simple(&sql))?.map_err(|error| self.db_fault(error))?;
+        self.note_temporary(results.first(), tells)?;
         let mut measuring = self.measuring.borrow_mut();
         measuring.wal = results.first().and_then(|result| cell(result, 0, 0)).map(String::from);
         if let Some(tables) = results.get(1).map(Table::all) {
@@ -90,15 +97,37 @@ impl Host {
     }
 
     /// Takes the answer to it away.
-    pub(super) fn take_wal(&self, answer: &mut Vec<SimpleResult>) {
-        if self.setup.rehearsal.is_some() && !answer.is_empty() {
-            let asked = answer.remove(0);
-            self.measuring.borrow_mut().next = cell(&asked, 0, 0).map(String::from);
+    ///
+    /// # Errors
+    /// `journal-write`.
+    pub(super) fn take_wal(
+        &self,
+        session: &Session,
+        answer: &mut Vec<SimpleResult>,
+    ) -> Result<(), Trouble> {
+        if self.setup.rehearsal.is_none() || answer.is_empty() {
+            return Ok(());
+        }
+        let asked = answer.remove(0);
+        self.measuring.borrow_mut().next = cell(&asked, 0, 0).map(String::from);
+        self.note_temporary(Some(&asked), session.server_version() >= TELLS)
+    }
+
+    /// What was written since the last time is the last step's.
+    fn note_temporary(&self, asked: Option<&SimpleResult>, tells: bool) -> Result<(), Trouble> {
+        let now = asked.and_then(|asked| cell(asked, 0, 1)?.parse().ok()).unwrap_or(0);
+        let before = self.measuring.borrow_mut().before.replace((String::new(), now));
+        match before {
+            Some((item, before)) if tells && !item.is_empty() => {
+                let bytes = now.saturating_sub(before);
+                self.emit(EventKind::Temporary { item, bytes }).map_err(Into::into)
+            }
+            _ => Ok(()),
         }
     }
 
-    /// The question for the tables, partitioned tables and materialized views that are nobody's but
-    /// the user's: all of them, or those that this session holds a lock on, once for each mode.
+    /// The question for the tables, partitioned tables, materialized views and indexes that are
+    /// nobody's but the user's: all of them, or those that this session holds a lock on, once for each mode.
     ///
     /// It is asked before every COMMIT, and planning a join with `pg_class` would take longer than
     /// all the rest of it. The functions give NULL for what was dropped, except that of the identity
@@ -107,17 +136,20 @@ impl Host {
         let ledger = quote_literal(&self.setup.config.ledger_schema);
         match which {
             Which::All => format!(
-                "SELECT format('%I.%I', n.nspname, c.relname), NULL, {} FROM pg_class c \
-                 JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'm') \
+                "SELECT format('%I.%I', n.nspname, c.relname), NULL, c.relkind IN ('i', 'I'), NULL, \
+                 {} FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+                 WHERE c.relkind IN ('r', 'p', 'm', 'i', 'I') \
                  AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', {ledger})",
                 figures("c.oid")
             ),
             Which::Locked => format!(
-                "SELECT o.identity, l.mode, {} FROM pg_lock_status() l, \
+                "SELECT o.identity, l.mode, o.type = 'index', \
+                 CASE o.type WHEN 'index' THEN pg_get_indexdef(l.relation) END, {} \
+                 FROM pg_lock_status() l, \
                  pg_identify_object('pg_class'::regclass, l.relation, 0) o \
                  WHERE l.locktype = 'relation' AND l.pid = pg_backend_pid() AND l.granted \
                  AND l.relation >= {FIRST_OF_USERS} AND pg_table_is_visible(l.relation) IS NOT NULL \
-                 AND o.type IN ('table', 'materialized view') \
+                 AND o.type IN ('table', 'materialized view', 'index') \
                  AND o.schema NOT IN ('pg_temp', {ledger})",
                 figures("l.relation")
             ),
@@ -163,18 +195,32 @@ impl Host {
             let files = measuring.files.get_or_insert_default();
             let mut measured = Measured { wal_bytes, ..Measured::default() };
             for table in &locked {
-                if let (Some(mode), true) = (table.lock, files.contains_key(&table.oid)) {
+                let there = !table.index && files.contains_key(&table.oid);
+                if let (Some(mode), true) = (table.lock, there) {
                     let (table, mode) = (table.name.clone(), written_lock(LOCK_MODES[mode]));
                     measured.locks.push(TableLock { table, mode });
                 }
             }
             let looked_at = all.as_ref().unwrap_or(&locked);
             measured.rows = rows(looked_at);
-            for Table { oid, file, name, .. } in looked_at {
-                if files.insert(*oid, *file).is_some_and(|before| before != *file) {
+            let mut built = Vec::new();
+            for Table { oid, file, name, index, of, .. } in looked_at {
+                let before = files.insert(*oid, *file);
+                if *index && before != Some(*file) {
+                    built.push((name, of.as_deref()));
+                } else if !index && before.is_some_and(|before| before != *file) {
                     measured.rewritten.push(name.clone());
                 }
             }
+            // Those of a new table and of a rewritten one are that table's.
+            let on = |of: &str, table: &str| of.contains(&format!(" {table} "));
+            built.retain(|(_, of)| {
+                of.is_none_or(|of| {
+                    measured.locks.iter().any(|lock| on(of, &lock.table))
+                        && !measured.rewritten.iter().any(|table| on(of, table))
+                })
+            });
+            measured.indexes = built.into_iter().map(|(name, _)| name.clone()).collect();
             if !within {
                 measuring.files = None;
             }
@@ -183,7 +229,11 @@ impl Host {
             }
             measured
         };
-        self.emit(EventKind::Measured { item: title.into(), measured }).map_err(Into::into)
+        self.emit(EventKind::Measured { item: title.into(), measured })?;
+        if let Some(before) = &mut self.measuring.borrow_mut().before {
+            before.0 = title.into();
+        }
+        Ok(())
     }
 }
 
@@ -204,6 +254,10 @@ struct Table {
     oid: u32,
     file: u32,
     name: String,
+    /// It is an index.
+    index: bool,
+    /// The definition of an index.
+    of: Option<String>,
     /// Inserted, updated, deleted.
     rows: [u64; 3],
     /// Its place in [`LOCK_MODES`].
@@ -218,10 +272,12 @@ impl Table {
         for line in 0..answer.cells.len() {
             let name = cell(answer, line, 0).unwrap_or_default();
             let table = tables.entry(name).or_insert_with(|| Self {
-                oid: number(line, 2).unwrap_or(0) as u32,
-                file: number(line, 3).unwrap_or(0) as u32,
+                oid: number(line, 4).unwrap_or(0) as u32,
+                file: number(line, 5).unwrap_or(0) as u32,
                 name: name.into(),
-                rows: [4, 5, 6].map(|at| number(line, at).unwrap_or(0)),
+                index: cell(answer, line, 2) == Some("t"),
+                of: cell(answer, line, 3).map(String::from),
+                rows: [6, 7, 8].map(|at| number(line, at).unwrap_or(0)),
                 lock: None,
             });
             let mode = cell(answer, line, 1).and_then(|mode| {
@@ -240,7 +296,7 @@ fn cell(answer: &SimpleResult, line: usize, at: usize) -> Option<&str> {
 
 /// The tables in which rows were written.
 fn rows(tables: &[Table]) -> Vec<TableRows> {
-    let written = tables.iter().filter(|table| table.rows != [0; 3]);
+    let written = tables.iter().filter(|table| table.rows != [0; 3] && !table.index);
     written
         .map(|Table { name, rows: [inserted, updated, deleted], .. }| TableRows {
             table: name.clone(),

@@ -67,7 +67,7 @@ impl Host {
             Err(error) => return Err(self.db_fault(error).into()),
         };
         self.notices(&session)?;
-        self.take_wal(&mut answer);
+        self.take_wal(&session, &mut answer)?;
         let cell = |at: usize| answer.last()?.cells.first()?.get(at)?.clone();
         self.committed(step, cell(0));
         let lease = self.worker.borrow().as_ref().and_then(|worker| worker.lease.clone());

@@ -342,6 +342,13 @@ pub enum EventKind {
         /// What the server counted.
         measured: Measured,
     },
+    /// In a rehearsal, behind the COMMIT of a step: the temporary files that it wrote.
+    Temporary {
+        /// The item's title.
+        item: String,
+        /// How large all of them were.
+        bytes: u64,
+    },
     /// What another session saw while a statement worked for long: replaces what was seen before.
     Watched(Watched),
     /// How far something is.

@@ -35,6 +35,13 @@ pub struct Measured {
     pub locks: Vec<TableLock>,
     /// Tables whose file is another one: rewritten, or emptied by TRUNCATE.
     pub rewritten: Vec<String>,
+    /// Indexes that were built, on tables that were there before, or built anew.
+    #[serde(default)]
+    pub indexes: Vec<String>,
+    /// Bytes of temporary files: sorts and joins that had no room in memory. None on servers before
+    /// 15, which tell it late.
+    #[serde(default)]
+    pub temp_bytes: Option<u64>,
 }
 
 impl Measured {

@@ -225,7 +225,7 @@ fn strongest(measured: &Measured) -> String {
     top.map_or("-".into(), |lock| spoken_lock(&lock.mode))
 }
 
-/// Locks that others wait for, rewrites and rows, step by step.
+/// Locks that others wait for, rewrites, indexes and temporary files, step by step.
 fn details(pass: &PassTold) -> Vec<String> {
     let mut lines = Vec::new();
     for step in &pass.steps {
@@ -247,6 +247,13 @@ fn details(pass: &PassTold) -> Vec<String> {
         }
         for table in &measured.rewritten {
             lines.push(msg!("rehearsal.rewritten", step = step.title, table = table));
+        }
+        for index in &measured.indexes {
+            lines.push(msg!("rehearsal.built", step = step.title, index = index));
+        }
+        if let Some(bytes) = measured.temp_bytes.filter(|bytes| *bytes > 0) {
+            let bytes = format_bytes(bytes);
+            lines.push(msg!("rehearsal.temporary", step = step.title, bytes = bytes));
         }
     }
     lines

@@ -206,6 +206,13 @@ fn told(events: &[RunEvent], exit: u8, took_ms: u64) -> PassTold {
             EventKind::Measured { item, measured: found } => {
                 measured.insert(item, found);
             }
+            EventKind::Temporary { item, bytes } => {
+                let title = item.strip_prefix("undo: ").unwrap_or(item);
+                let step = told.steps.iter_mut().rfind(|step| step.title == title);
+                if let Some(measured) = step.and_then(|step| step.measured.as_mut()) {
+                    measured.temp_bytes = Some(*bytes);
+                }
+            }
             EventKind::ItemFinished { item, outcome, took_ms, .. } => {
                 let failed = match outcome {
                     ItemState::Failed { fault, .. } => Some(fault.message.clone()),

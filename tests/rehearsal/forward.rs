@@ -37,6 +37,38 @@ fn p8_a_good_playbook_is_proven_and_leaves_a_receipt() {
     planned.exits(0).stdout_shows("way back: add (proven: rehearsal of ");
 }
 
+#[test]
+fn temporary_files_and_built_indexes_of_each_step_are_told() {
+    let desk = Desk::new(
+        r#"step("new", #{ undo: || db::exec("DROP TABLE fresh") }, || db::exec("CREATE TABLE fresh (id int PRIMARY KEY)"));
+        step("sort", #{ undo: || () }, || {
+            db::exec("SET LOCAL work_mem = '64kB'");
+            db::exec("CREATE TEMP TABLE sorted ON COMMIT DROP AS SELECT n FROM generate_series(1, 100000) n ORDER BY -n");
+        });
+        step("index", #{ undo: || db::exec("DROP INDEX items_half") }, || db::exec("CREATE INDEX items_half ON items ((id / 2))"));
+        step("anew", #{ undo: || () }, || db::exec("REINDEX INDEX items_half"));
+        step("alone", #{ undo: || db::exec("DROP INDEX items_third"), transaction: false },
+            || db::exec("CREATE INDEX CONCURRENTLY items_third ON items ((id / 3))"));
+        step("rewritten", #{ undo: || db::exec("ALTER TABLE items ALTER id TYPE int") },
+            || db::exec("ALTER TABLE items ALTER id TYPE bigint"));"#,
+    );
+    let ran = rehearse(&desk, &[]);
+    ran.exits(0).stdout_shows("index: the index public.items_half was built");
+    let report = report(&desk);
+    let steps = report["forward"]["steps"].as_array().unwrap();
+    let indexes: Vec<String> =
+        steps.iter().map(|step| step["measured"]["indexes"].to_string()).collect();
+    let half = r#"["public.items_half"]"#;
+    assert_eq!(indexes, ["[]", "[]", half, half, r#"["public.items_third"]"#, "[]"]);
+    if desk.cluster.major() < 15 {
+        return;
+    }
+    let bytes = |at: usize| steps[at]["measured"]["temp_bytes"].as_u64();
+    assert!(bytes(1).unwrap() > 500_000, "{steps:?}");
+    assert_eq!((bytes(0), bytes(2), bytes(4)), (Some(0), Some(0), Some(0)));
+    ran.stdout_shows("sort: temporary files of");
+}
+
 /// What others wait for, how long it may take on the source, and a lock that nobody foretold.
 #[test]
 fn downtime_is_told_by_table_and_a_lock_that_was_not_foretold_is_named() {
