@@ -352,9 +352,11 @@ fn play(
     let since = Instant::now();
     let running = crate::support::project::Running::start(command, root.clone());
     let (id, over) = (running.id(), AtomicBool::new(false));
+    // A run that is refused at once may be over before the thread below has its first turn.
+    let at_first = high_water(id).unwrap_or(0);
     let (ran, kibibytes) = std::thread::scope(|scope| {
         let peak = scope.spawn(|| {
-            let mut peak = 0;
+            let mut peak = at_first;
             while !over.load(Ordering::Relaxed) {
                 peak = peak.max(high_water(id).unwrap_or(0));
                 std::thread::sleep(Duration::from_millis(5));
@@ -372,7 +374,8 @@ fn play(
     let said = ran.stderr.split_once("error[").and_then(|(_, rest)| rest.split_once(']'));
     assert_eq!(said.map(|(said, _)| said), Some(code), "{name}\n{told}");
     assert!(!ran.stderr.contains("[internal]"), "{name}: a panic is no stop\n{told}");
-    assert!(kibibytes > 0, "{name}: nobody measured its memory");
+    let brief = took < Duration::from_millis(500);
+    assert!(kibibytes > 0 || brief, "{name}: nobody measured its memory in {took:?}");
     for output in [&ran.stdout, &ran.stderr] {
         assert!(
             !output.contains(OUTSIDE) && !output.contains("root:x:"),
