@@ -1,15 +1,15 @@
 //! What differs between two databases: objects by name, and of tables whose sums differ the keys
 //! and columns of the rows. Reads only, in one snapshot of each side.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 
-use futures_util::future::{try_join, try_join_all};
+use futures_util::future::try_join;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::fingerprint::{Fingerprint, TableSum};
 use super::look::Look;
+use super::share::share;
 use super::{DbError, Session};
 use crate::model::{Fault, quote_ident, quote_literal};
 
@@ -130,29 +130,23 @@ pub async fn compare(
 ) -> Result<Difference, Fault> {
     let (left, right) = prints;
     let mut tables = Vec::new();
-    let mut open = VecDeque::new();
+    let mut open = Vec::new();
     let names: BTreeMap<&String, ()> =
         left.tables.keys().chain(right.tables.keys()).map(|name| (name, ())).collect();
     for name in names.into_keys() {
         match (left.tables.get(name), right.tables.get(name)) {
             (Some(l), Some(r)) if l == r => {}
-            (Some(l), Some(r)) => open.push_back((name.clone(), l.clone(), r.clone())),
+            (Some(l), Some(r)) => open.push((name.clone(), l.clone(), r.clone())),
             (l, r) => tables.push(one_sided(name, l, r)),
         }
     }
-    let open = RefCell::new(open);
     let pairs = looks.0.sessions().iter().zip(looks.1.sessions());
-    let next = &|| open.borrow_mut().pop_front();
-    let worked = try_join_all(pairs.map(|(a, b)| async move {
-        let mut done = Vec::new();
-        while let Some((name, l, r)) = next() {
-            let change = table(a, b, &name, samples).await?;
-            done.push(TableChange { left: Some(l.rows), right: Some(r.rows), ..change });
-        }
-        Ok::<_, DbError>(done)
-    }))
-    .await?;
-    tables.extend(worked.into_iter().flatten());
+    type Open = (String, TableSum, TableSum);
+    let look = async |(a, b): &(&Session, &Session), (name, l, r): Open| {
+        let change = table(a, b, &name, samples).await?;
+        Ok::<_, DbError>(TableChange { left: Some(l.rows), right: Some(r.rows), ..change })
+    };
+    tables.extend(share(pairs, open, look).await?);
     tables.sort_by(|a, b| a.table.cmp(&b.table));
     Ok(Difference { objects: objects(left, right), tables })
 }

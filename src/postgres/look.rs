@@ -1,13 +1,12 @@
 //! One snapshot of a database, seen by several read-only sessions at once: for fingerprints and
 //! comparisons of large databases, and for a dump that has to show the same.
 
-use std::cell::RefCell;
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
 use serde_json::Value;
 
 use super::fingerprint::{Fingerprint, PINS, relations, schema_lines};
+use super::share::share;
 use super::{ConnectOptions, DbError, Session, Target, connect};
 use crate::model::{Fault, quote_literal};
 
@@ -99,18 +98,10 @@ impl Look {
         // The largest first, so that no session is left with one while all others have nothing.
         let mut order: Vec<usize> = (0..names.len()).collect();
         order.sort_by_key(|at| names[*at].bytes);
-        let left = RefCell::new(order);
-        let next = || left.borrow_mut().pop();
-        let (names, next) = (&names, &next);
-        let worked = try_join_all(self.sessions.iter().map(|session| async move {
-            let mut done = Vec::new();
-            while let Some(at) = next() {
-                done.push((at, names[at].sum(session).await?));
-            }
-            Ok::<_, DbError>(done)
-        }))
-        .await?;
-        let mut found: Vec<(usize, Vec<Value>)> = worked.into_iter().flatten().collect();
+        let sum = async |session: &&Session, at: usize| {
+            Ok::<_, DbError>((at, names[at].sum(session).await?))
+        };
+        let mut found = share(&self.sessions, order, sum).await?;
         found.sort_by_key(|(at, _)| *at);
         let found = found.into_iter().map(|(at, cells)| (names[at].name.clone(), cells)).collect();
         Ok(Fingerprint::of(schema, found))

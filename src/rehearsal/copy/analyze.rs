@@ -1,13 +1,9 @@
 //! Statistics of the copy, so that its plans are those of the source: table by table, by as many
 //! sessions as the machine has processors.
 
-use std::cell::RefCell;
-
-use futures_util::future::try_join_all;
-
 use super::made::jobs;
 use crate::model::Fault;
-use crate::postgres::{ConnectOptions, DbError, Target, connect};
+use crate::postgres::{ConnectOptions, DbError, Session, Target, connect, share};
 use crate::system::Cancel;
 
 /// What `ANALYZE` would take by itself, the largest last; a partitioned table stands for its
@@ -35,14 +31,9 @@ pub(super) async fn analyze(target: &Target, cancel: &Cancel) -> Result<(), Faul
         more.batch(quiet).await?;
         sessions.push(more);
     }
-    let left = RefCell::new(names);
-    let next = &|| left.borrow_mut().pop();
-    let work = try_join_all(sessions.iter().map(|session| async move {
-        while let Some(name) = next() {
-            session.batch(&format!("ANALYZE {name}")).await?;
-        }
-        Ok::<_, DbError>(())
-    }));
+    let one =
+        async |session: &&Session, name: String| session.batch(&format!("ANALYZE {name}")).await;
+    let work = share(&sessions, names, one);
     tokio::select! {
         done = work => done.map(|_| ()).map_err(DbError::into_fault),
         reason = cancel.cancelled() => Err(reason.fault()),
