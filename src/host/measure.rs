@@ -27,9 +27,10 @@ pub struct Measuring {
     next: Option<String>,
     /// What older servers had counted already.
     rows: Vec<TableRows>,
-    /// The step that was measured last, and the temporary files of the database until it began, in
-    /// bytes.
-    before: Option<(String, u64)>,
+    /// The step that was measured last, until its temporary files are known.
+    last: Option<String>,
+    /// Bytes of temporary files of the database, as far as they are known.
+    temporary: u64,
     /// The file of each table and index by its oid; None where it has to be read again.
     files: Option<HashMap<u32, u32>>,
 }
@@ -116,13 +117,14 @@ impl Host {
     /// What was written since the last time is the last step's.
     fn note_temporary(&self, asked: Option<&SimpleResult>, tells: bool) -> Result<(), Trouble> {
         let now = asked.and_then(|asked| cell(asked, 0, 1)?.parse().ok()).unwrap_or(0);
-        let before = self.measuring.borrow_mut().before.replace((String::new(), now));
-        match before {
-            Some((item, before)) if tells && !item.is_empty() => {
-                let bytes = now.saturating_sub(before);
-                self.emit(EventKind::Temporary { item, bytes }).map_err(Into::into)
-            }
-            _ => Ok(()),
+        let (item, bytes) = {
+            let mut measuring = self.measuring.borrow_mut();
+            let before = std::mem::replace(&mut measuring.temporary, now);
+            (measuring.last.take(), now.saturating_sub(before))
+        };
+        match item.filter(|_| tells) {
+            Some(item) => self.emit(EventKind::Temporary { item, bytes }).map_err(Into::into),
+            None => Ok(()),
         }
     }
 
@@ -230,9 +232,7 @@ impl Host {
             measured
         };
         self.emit(EventKind::Measured { item: title.into(), measured })?;
-        if let Some(before) = &mut self.measuring.borrow_mut().before {
-            before.0 = title.into();
-        }
+        self.measuring.borrow_mut().last = Some(title.into());
         Ok(())
     }
 }

@@ -237,7 +237,7 @@ impl Reader<'_> {
     }
 
     fn ask_squawk(&mut self, sheet: &Done) {
-        let text = String::from_utf8_lossy(&sheet.text).into_owned();
+        let text = String::from_utf8_lossy(&sheet.text);
         let mut lines = Lines::new(&text);
         for one in squawk::violations(&text, sheet.whole.as_ref().map(Whole::parse)) {
             let (line, column) = lines.of(&text, one.offset);
