@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// The system's own takes memory for the script's thread page by page, each with a call.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let args: Vec<std::ffi::OsString> = std::env::args_os().collect();
     if args.get(1).is_some_and(|word| word == runsheet::system::CHILD_WORD) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::args::{FailureWay, Road};
 use super::desk::{Desk, coloured};
 use crate::engine::{Limits, Outline, RoadSetup, Severity, examine, walk};
-use crate::host::{HostSetup, Mode, OnFailure, Terminal, Wishes};
+use crate::host::{Ahead, HostSetup, Mode, OnFailure, Terminal, Wishes};
 use crate::model::{Fault, FaultKind, RunId, parse_span};
 use crate::msg;
 use crate::playbook::Playbook;
@@ -23,20 +23,39 @@ const WAIT_UNATTENDED: Duration = Duration::from_secs(24 * 3600);
 
 /// `runsheet plan PLAYBOOK`
 pub(super) fn plan(desk: &Desk, road: &Road, name: &str) -> Result<u8, Fault> {
-    let (playbook, outline) = sound(desk, name)?;
-    go(desk, road, playbook, outline, Mode::Plan, None)
+    walk_ahead(desk, road, name, Mode::Plan)
 }
 
 /// `runsheet run PLAYBOOK`
 ///
 /// After exit code 0 this process becomes the command behind `--`, where there is one.
 pub(super) fn run(desk: &Desk, road: &Road, name: &str, then: &[OsString]) -> Result<u8, Fault> {
-    let (playbook, outline) = sound(desk, name)?;
-    let code = go(desk, road, playbook, outline, Mode::Run, None)?;
+    let code = walk_ahead(desk, road, name, Mode::Run)?;
     match then {
         [program, args @ ..] if code == 0 => Err(becomes(program, args)),
         _ => Ok(code),
     }
+}
+
+/// Walks the road while the connection is made.
+fn walk_ahead(desk: &Desk, road: &Road, name: &str, mode: Mode) -> Result<u8, Fault> {
+    let ahead = connecting(desk, road, name);
+    let (playbook, outline) = sound(desk, name)?;
+    let mut setup = setup(desk, road, playbook, outline, mode, None)?;
+    setup.host.ahead = ahead;
+    walk(setup).map(|ended| ended.exit)
+}
+
+/// Connects already. Not to a protected database, since somebody may have to type its name first;
+/// and not where nothing was ever done: there is time enough then. Whatever is wrong is said when
+/// it is needed.
+fn connecting(desk: &Desk, road: &Road, name: &str) -> Option<Ahead> {
+    let run = desk.existing_state()?.new_run().ok()?;
+    let (environment, target) = desk.target(road.unprotected).ok()?;
+    if environment.protected {
+        return None;
+    }
+    Ahead::begin(target, run, &desk.config, name)
 }
 
 /// Comes back only where the program cannot be started.
@@ -111,6 +130,7 @@ pub(super) fn setup(
             cancel: Cancel::install()?,
             asks: outline.asks,
             foretold: outline.foretold,
+            ahead: None,
             rehearsal: None,
         },
     })

@@ -10,7 +10,7 @@ use rhai::{AST, Dynamic, Engine, EvalAltResult, OptimizationLevel, Position};
 use super::memory::{Busy, Full};
 use super::resolver::Resolver;
 use crate::host::{
-    FaultValue, Host, Planned, Sources, diagnose, register, register_planned, used_up,
+    FaultValue, Host, Mode, Planned, Sources, diagnose, register, register_planned, used_up,
 };
 use crate::model::Fault;
 
@@ -109,7 +109,10 @@ pub fn engine(host: &Rc<Host>, limits: Limits) -> Engine {
     let resolver =
         Resolver::new(&setup.project, &setup.playbook.path_display, host.sources.clone());
     let mut engine = bare(limits, resolver);
-    register_planned(&mut engine, &host.tripped());
+    // What is done has a value: only a plan, and what a rollback goes over, has planned ones.
+    if host.mode() != Mode::Run {
+        register_planned(&mut engine, &host.tripped());
+    }
     register_faults(&mut engine);
     register(&mut engine, host, crate::verbs::ALL);
     // A function, not a symbol: it cannot be disabled, only replaced.

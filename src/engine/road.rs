@@ -1,8 +1,9 @@
 //! The road: one script, walked on its own thread, for a plan, a run, a resume or a rollback.
 
 use std::rc::Rc;
+use std::sync::mpsc;
 
-use rhai::Scope;
+use rhai::{AST, Engine, Scope};
 
 use super::build::{Limits, compile, engine};
 use crate::host::{Host, HostSetup, Mode, Sources};
@@ -57,24 +58,36 @@ pub fn walk_back_by_restore(
         let host = Host::new(setup.host, recorder, Rc::new(Sources::default()))?;
         let begun = host.begin_without_script(&id, &title);
         let done = begun.and_then(|()| crate::verbs::restore_run(&host, dump.as_deref()));
-        Ok(Ended { exit: host.finish_restore(done), run: host.run_id() })
+        Ok((Ended { exit: host.finish_restore(done), run: host.run_id() }, ()))
     })
 }
 
-fn spawn(work: impl FnOnce() -> Result<Ended, Fault> + Send + 'static) -> Result<Ended, Fault> {
-    let thread = std::thread::Builder::new()
+/// `work` gives what is left to be freed beside its end: nobody has to wait for that.
+fn spawn<Left>(
+    work: impl FnOnce() -> Result<(Ended, Left), Fault> + Send + 'static,
+) -> Result<Ended, Fault> {
+    let (done, end) = mpsc::channel();
+    let work = move || match work() {
+        Ok((ended, left)) => {
+            let _ = done.send(Ok(ended));
+            drop(left);
+        }
+        Err(fault) => {
+            let _ = done.send(Err(fault));
+        }
+    };
+    std::thread::Builder::new()
         .name("script".into())
         .stack_size(STACK)
         .spawn(work)
         .map_err(|error| Fault::failed("internal", error.to_string()))?;
-    match thread.join() {
-        Ok(ended) => ended,
-        Err(_) => Err(Fault::failed("internal", crate::msg!("engine.panic"))
-            .remedy(crate::msg!("host.internal.remedy"))),
-    }
+    end.recv().unwrap_or_else(|_| {
+        Err(Fault::failed("internal", crate::msg!("engine.panic"))
+            .remedy(crate::msg!("host.internal.remedy")))
+    })
 }
 
-fn on_thread(setup: RoadSetup) -> Result<Ended, Fault> {
+fn on_thread(setup: RoadSetup) -> Result<(Ended, Option<(Engine, AST)>), Fault> {
     let sources = Rc::new(Sources::default());
     let recorder = Recorder::new(setup.sink, setup.host.redactor.clone());
     let rollback = setup.host.mode == Mode::Undo;
@@ -90,5 +103,9 @@ fn on_thread(setup: RoadSetup) -> Result<Ended, Fault> {
     } else {
         host.finish(&engine, result)
     };
-    Ok(Ended { exit, run: host.run_id() })
+    let ended = Ended { exit, run: host.run_id() };
+    host.hang_up();
+    // A rehearsal drops or copies the database at once: no connection of the host may be left.
+    let left = host.setup.rehearsal.is_none().then_some((engine, ast));
+    Ok((ended, left))
 }

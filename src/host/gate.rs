@@ -8,6 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rhai::Dynamic;
@@ -20,6 +21,7 @@ use super::planned::{Planned, Tripped};
 use super::scope::{Deferred, Frame, PlannedWrites, UndoEntry};
 use super::stop::{Stop, Trouble};
 use super::value::{from_json, to_json};
+pub use super::worker::Ahead;
 use super::worker::Worker;
 use crate::config::{Config, Environment};
 use crate::journal::{Recorded, Recorder, Replay};
@@ -27,7 +29,7 @@ use crate::model::{Action, Effect, EventKind, Fault, ItemKind, Redactor, RunId};
 use crate::msg;
 use crate::playbook::Playbook;
 use crate::postgres::Target;
-use crate::system::{Cancel, StateDir, runtime};
+use crate::system::{Cancel, StateDir};
 
 /// What the road is walked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +118,8 @@ pub struct HostSetup {
     pub foretold: super::policy::Foresight,
     /// True where the playbook catches errors: steps then need savepoints.
     pub catches: bool,
+    /// The connection, where it is on its way already.
+    pub ahead: Option<Ahead>,
     /// The database is a copy, and everything else is left alone.
     pub rehearsal: Option<super::rehearsed::Rehearsal>,
 }
@@ -125,7 +129,9 @@ pub struct Host {
     /// What it was built from.
     pub setup: HostSetup,
     mode: Cell<Mode>,
-    pub(super) runtime: tokio::runtime::Runtime,
+    pub(super) runtime: Arc<tokio::runtime::Runtime>,
+    /// A connection on its way.
+    pub(super) ahead: RefCell<Option<Ahead>>,
     pub(super) recorder: RefCell<Recorder>,
     pub(super) worker: RefCell<Option<Worker>>,
     pub(super) frames: RefCell<Vec<Frame>>,
@@ -171,12 +177,14 @@ pub struct Host {
     /// How the run stood before this process took it up.
     pub(super) stood: Cell<Option<crate::journal::RunState>>,
     pub(super) back: RefCell<super::undo::Back>,
-    /// The step that committed last, and the snapshot behind its COMMIT.
+    /// What was read of the ledger as the connection was made, until it is asked for.
+    pub(super) known: RefCell<Option<crate::journal::Known>>,
     /// What was read of the ledger and not replayed yet.
     pub(super) known_rows: RefCell<Option<super::look::RowsOfRun>>,
     /// Inside of a wait, what is reported is shown at once.
     pub(super) waiting: Cell<bool>,
     pub(super) behind: RefCell<Option<super::tidy::Behind>>,
+    /// The step that committed last, and the snapshot behind its COMMIT.
     pub(super) snapshot: RefCell<Option<(String, String)>>,
     /// The transaction that the item which runs has, or had.
     pub(super) xid: RefCell<Option<String>>,
@@ -217,19 +225,17 @@ impl Host {
     /// `internal` where the runtime cannot be made; `read-failed` where the state folder is not
     /// readable.
     pub fn new(
-        setup: HostSetup,
+        mut setup: HostSetup,
         recorder: Recorder,
         sources: Rc<Sources>,
     ) -> Result<Rc<Self>, Fault> {
-        let runtime = runtime()?;
+        let ahead = setup.ahead.take();
+        let (runtime, run) = Ahead::begun(ahead.as_ref(), &setup)?;
         let remedies = setup.config.remedies.clone();
-        let run = match &setup.wishes.resume {
-            Some(run) => run.clone(),
-            None => setup.state.new_run()?,
-        };
         Ok(Rc::new(Self {
             mode: Cell::new(setup.mode),
             runtime,
+            ahead: RefCell::new(ahead),
             recorder: RefCell::new(recorder),
             worker: RefCell::default(),
             frames: RefCell::default(),
@@ -265,6 +271,7 @@ impl Host {
             left: Cell::new(false),
             stood: Cell::new(None),
             back: RefCell::default(),
+            known: RefCell::default(),
             known_rows: RefCell::default(),
             waiting: Cell::new(false),
             behind: RefCell::default(),

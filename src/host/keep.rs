@@ -244,7 +244,7 @@ impl Host {
         }
     }
 
-    fn comparing(&self) -> bool {
+    pub(super) fn comparing(&self) -> bool {
         self.begun.borrow().as_ref().is_some_and(|begun| begun.comparing.is_some())
     }
 

@@ -63,9 +63,13 @@ impl Host {
             None => return Ok(Vec::new()),
         };
         let over = |row: &RunRow| matches!(row.state, RunState::Done | RunState::RolledBack);
+        let known = self.runs_known(playbook);
         let rows = self.wait(async {
             if let (Some(playbook), None) = (playbook, &self.setup.wishes.resume) {
-                let rows = ledger.runs_uncounted(&session, playbook).await?;
+                let rows = match known {
+                    Some(runs) => runs,
+                    None => ledger.runs_uncounted(&session, playbook).await?,
+                };
                 // Of a run that is over, nobody asks how far it got.
                 if rows.as_ref().is_none_or(|rows| rows.iter().all(over)) {
                     return Ok(rows);
@@ -89,6 +93,14 @@ impl Host {
                 Ok(rows.unwrap_or_default())
             }
         }
+    }
+
+    /// What was read as the connection was made, once; None where that was nothing of this playbook.
+    fn runs_known(&self, playbook: Option<&str>) -> Option<Option<Vec<RunRow>>> {
+        let mut known = self.known.borrow_mut();
+        let known = known.as_mut().filter(|known| playbook == Some(known.playbook.as_str()))?;
+        known.playbook.clear();
+        Some(known.runs.take())
     }
 
     fn choose_run(self: &Rc<Self>, runs: Vec<RunRow>) -> Result<(), Trouble> {
@@ -273,6 +285,11 @@ impl Host {
 
     /// The steps and the announced effects of a run.
     pub(super) fn rows_of(self: &Rc<Self>, row: &RunRow) -> Result<RowsOfRun, Trouble> {
+        if let Some((run, steps, intents)) = self.known.take().and_then(|known| known.done)
+            && run == row.run
+        {
+            return Ok((steps, intents));
+        }
         let session = self.session()?;
         let Some(ledger) = self.ledger() else { return Ok(RowsOfRun::default()) };
         // Both on their way at once: one round trip.

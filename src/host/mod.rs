@@ -48,7 +48,7 @@ pub use failpoint::POINTS;
 #[cfg(feature = "failpoints")]
 pub use failpoint::reach;
 pub use flight::{Flight, GUARD, Landed};
-pub use gate::{Host, HostSetup, Mode, OnFailure, Wishes};
+pub use gate::{Ahead, Host, HostSetup, Mode, OnFailure, Wishes};
 pub use inputs::call_text;
 pub use options::{ItemOptions, bad_span, options, wrong_option};
 pub use planned::{Planned, register_planned};

@@ -83,6 +83,11 @@ impl Host {
             begun.recording = true;
             begun.comparing = None;
         }
+        if comparing {
+            for entry in self.undos.borrow().iter() {
+                self.tell_rung(entry)?;
+            }
+        }
         if connected {
             let epoch = self.worker.borrow().as_ref().and_then(|w| Some(w.lease.as_ref()?.epoch));
             self.emit(EventKind::Server {
@@ -259,6 +264,8 @@ impl Host {
 
     /// False where the playbook that is named was finished by another run meanwhile.
     fn try_lease(self: &Rc<Self>, unless_done: Option<&str>) -> Result<bool, Trouble> {
+        // What was known without the lease may have changed.
+        self.known.take();
         let session = self.session()?;
         let ledger = match &*self.worker.borrow() {
             Some(worker) => worker.ledger.clone(),

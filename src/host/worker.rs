@@ -3,7 +3,11 @@
 //! Connected at the first need. Reads outside of a step's transaction run in a READ ONLY
 //! transaction of their own, so that a plan and a check cannot write even by accident.
 
+mod ahead;
 mod mark;
+mod reach;
+
+pub use ahead::Ahead;
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -16,9 +20,9 @@ use crate::journal::{Lease, Ledger};
 use crate::model::{EventKind, Fault, FaultKind, quote_literal};
 use crate::msg;
 use crate::postgres::{
-    ConnectOptions, DbError, Identity, Rows, Session, Target, catalog, connect, decorate,
-    wait_ready,
+    ConnectOptions, DbError, Identity, Rows, Session, Target, connect, decorate,
 };
+use reach::{Reached, Way, startup_settings};
 
 /// The oldest server that the ledger's functions run on: `pg_current_xact_id` came with 13.
 const OLDEST: u32 = 130_000;
@@ -100,45 +104,31 @@ impl Host {
                 .remedy(msg!("host.no-target.remedy"))
                 .into());
         };
-        let options = ConnectOptions {
-            application_name: format!("runsheet/{}", self.run_id()),
-            pin: false,
-            ..ConnectOptions::default()
+        let reached = match self.reached_ahead()? {
+            Some(reached) => reached,
+            None => {
+                let way = Way::to(target, &self.run_id(), &self.setup.config);
+                self.wait(async {
+                    let mut on_attempt = |attempt: u32, of: u32, fault: &Fault| {
+                        self.attempts.set(attempt + 1);
+                        // The last one is the run's fault.
+                        if attempt < of {
+                            let _ = self.emit(EventKind::Retry {
+                                what: msg!("host.connecting", target = way.target.display()),
+                                attempt,
+                                of,
+                                reason: fault.message.clone(),
+                            });
+                        }
+                    };
+                    way.go(tries, every, &mut on_attempt).await
+                })??
+            }
         };
-        let settings = startup_settings(self.setup.config.run.lock_timeout.as_millis());
-        let with = with_settings(&target, &settings);
-        let with_newer = with_settings(&with, &newer_settings());
-        let mut newer = true;
-        let session = self.wait(async {
-            let mut on_attempt = |attempt: u32, of: u32, fault: &Fault| {
-                self.attempts.set(attempt + 1);
-                // The last one is the run's fault.
-                if attempt < of {
-                    let _ = self.emit(EventKind::Retry {
-                        what: msg!("host.connecting", target = target.display()),
-                        attempt,
-                        of,
-                        reason: fault.message.clone(),
-                    });
-                }
-            };
-            let mut answer = wait_ready(&with_newer, &options, tries, every, &mut on_attempt).await;
-            if answer.as_ref().is_err_and(is_unknown_setting) {
-                newer = false;
-                answer = wait_ready(&with, &options, tries, every, &mut on_attempt).await;
-            }
-            match answer {
-                // A pooler that knows no startup options; what it is, is found out below.
-                Err(fault) if fault.sqlstate.as_deref() == Some("08P01") => {
-                    newer = false;
-                    wait_ready(&target, &options, tries, every, &mut on_attempt).await
-                }
-                answer => answer,
-            }
-        })??;
+        let Reached { session, newer, pin, identity, mark, known } = reached;
+        *self.known.borrow_mut() = known;
         let session = Rc::new(session);
         let ledger = Ledger::new(&self.setup.config.ledger_schema);
-        let (pin, identity, mark) = self.wait(prepare(&session, &ledger, newer))??;
         if let Some(fault) = too_old(session.server_version(), &identity.version) {
             return Err(Self::fatal(fault));
         }
@@ -296,6 +286,18 @@ impl Host {
         Fault::new(kind, code, msg!("host.interrupted"))
     }
 
+    /// Ends the connection: the server hears of it before this returns.
+    pub fn hang_up(&self) {
+        self.ahead.take();
+        if self.worker.take().is_some() {
+            self.runtime.block_on(async {
+                for _ in 0..4 {
+                    tokio::task::yield_now().await;
+                }
+            });
+        }
+    }
+
     /// The stop that ends a run with a fault.
     pub fn fatal(fault: Fault) -> Trouble {
         Stop::Failed(Rc::new(fault)).into()
@@ -323,82 +325,6 @@ fn too_old(number: u32, version: &str) -> Option<Fault> {
             .remedy(msg!("host.server-too-old.remedy"))
     };
     (number < OLDEST).then(fault)
-}
-
-/// Settings that a run's session starts with, so that `RESET ALL` comes back to them. Only what
-/// every supported server knows: an unknown one would refuse the connection.
-fn startup_settings(lock_timeout_ms: u128) -> Vec<(&'static str, String)> {
-    vec![
-        ("client_min_messages", "notice".into()),
-        ("default_transaction_read_only", "off".into()),
-        ("idle_in_transaction_session_timeout", "60000".into()),
-        ("lock_timeout", lock_timeout_ms.to_string()),
-        ("statement_timeout", "0".into()),
-        ("synchronous_commit", "on".into()),
-        ("tcp_keepalives_idle", "30".into()),
-        ("tcp_keepalives_interval", "10".into()),
-        ("tcp_keepalives_count", "3".into()),
-        // Keepalives are silent while something sent is not acknowledged.
-        ("tcp_user_timeout", "60000".into()),
-    ]
-}
-
-/// As [`startup_settings`], from PostgreSQL 14 on; not every platform of the server has the second,
-/// and without it a dead runner is noticed later.
-fn newer_settings() -> Vec<(&'static str, String)> {
-    vec![("idle_session_timeout", "0".into()), ("client_connection_check_interval", "1000".into())]
-}
-
-/// The server does not know a setting that the session was to start with, or not that value of it.
-fn is_unknown_setting(fault: &Fault) -> bool {
-    matches!(fault.sqlstate.as_deref(), Some("42704" | "22023"))
-}
-
-/// The target with the run's settings among its startup options; what the user set there stays.
-fn with_settings(target: &Target, settings: &[(&'static str, String)]) -> Target {
-    let mut target = target.clone();
-    for (name, value) in settings {
-        if !target.options.contains(name) {
-            target.options.push_str(&format!(" -c {name}={value}"));
-        }
-    }
-    target
-}
-
-/// Sets everything back that user SQL may have changed, and asks who the server is.
-///
-/// Behind a pooler nothing is set: the session is everybody's, and another one the next time.
-/// Each transaction brings its settings along (see `pooled_settings`).
-async fn prepare(
-    session: &Session,
-    ledger: &Ledger,
-    newer: bool,
-) -> Result<(String, Identity, Option<mark::Mark>), Fault> {
-    let mark = mark::Mark::read(session, ledger);
-    if session.behind_pooler() {
-        let identity = catalog::identity_at_start(session).await?;
-        return Ok((String::new(), identity, mark.await.map_err(DbError::into_fault)?));
-    }
-    let mut pin = vec!["RESET ROLE".to_string(), "RESET ALL".to_string()];
-    if session.server_version() >= 170_000 {
-        pin.push("SET transaction_timeout = 0".into());
-    }
-    if let Some(path) = &session.target().search_path {
-        pin.push(format!("SET search_path = {path}"));
-    }
-    if !newer && session.server_version() >= 140_000 {
-        pin.push("SET idle_session_timeout = 0".into());
-    }
-    let pin = pin.join("; ");
-    // All on their way at once: one round trip.
-    let (set, identity, mark) = futures_util::future::join3(
-        session.simple(&pin),
-        catalog::identity_at_start(session),
-        mark,
-    )
-    .await;
-    set.map_err(DbError::into_fault)?;
-    Ok((pin, identity?, mark.map_err(DbError::into_fault)?))
 }
 
 /// What a step's transaction sets for itself behind a pooler.

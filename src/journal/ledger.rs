@@ -46,6 +46,17 @@ impl RunState {
     }
 }
 
+/// What the ledger knows of a playbook, as a run looks at it first.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// The playbook's id.
+    pub playbook: String,
+    /// Its runs, newest first, their steps not counted; None where there is no ledger.
+    pub runs: Option<Vec<RunRow>>,
+    /// The newest run that was not taken back, where it is finished, with its steps and effects.
+    pub done: Option<(String, Vec<StepRow>, Vec<IntentRow>)>,
+}
+
 /// How a journaled step stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -18,7 +18,7 @@ pub use account::{Account, Announced};
 pub use approval::Approval;
 pub use epoch::KnownEpoch;
 pub use lease::{Holder, Lease, LeaseWish, TakeOver, fenced};
-pub use ledger::{IntentRow, IntentState, Ledger, RunRow, RunState, StepRow, StepState};
+pub use ledger::{IntentRow, IntentState, Known, Ledger, RunRow, RunState, StepRow, StepState};
 pub use receipt::{Origin, ProvenStep, Receipt, WayBackWord, object_hash};
 pub use recorder::{Recorder, read_events, started_by};
 pub use replay::{Recorded, Replay};

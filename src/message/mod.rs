@@ -8,7 +8,6 @@
 mod particle;
 
 use std::cell::Cell;
-use std::collections::HashMap;
 use std::fmt::Display;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -80,20 +79,29 @@ pub fn language() -> Language {
     }
 }
 
-macro_rules! catalog {
-    ($language:literal, $($room:literal),* $(,)?) => {
-        &[$(include_str!(concat!("../../messages/", $language, "/", $room, ".txt"))),*]
-    };
+/// One file in its two languages, each cut into lines when its first sentence is needed: all of them
+/// together would take longer than most commands take for the rest.
+struct Room {
+    name: &'static str,
+    files: [&'static str; 2],
+    lines: [OnceLock<Vec<(&'static str, &'static str)>>; 2],
 }
 
-macro_rules! catalogs {
+macro_rules! rooms {
     ($($room:literal),* $(,)?) => {
-        static ENGLISH: &[&str] = catalog!("en", $($room),*);
-        static KOREAN: &[&str] = catalog!("ko", $($room),*);
+        /// English, then Korean. Each file's keys begin with its name.
+        static ROOMS: [Room; [$($room),*].len()] = [$(Room {
+            name: $room,
+            files: [
+                include_str!(concat!("../../messages/en/", $room, ".txt")),
+                include_str!(concat!("../../messages/ko/", $room, ".txt")),
+            ],
+            lines: [const { OnceLock::new() }; 2],
+        }),*];
     };
 }
 
-catalogs!(
+rooms!(
     "cli",
     "config",
     "engine",
@@ -111,22 +119,22 @@ catalogs!(
     "verbs",
 );
 
-fn table(language: Language) -> &'static HashMap<&'static str, &'static str> {
-    static EN: OnceLock<HashMap<&str, &str>> = OnceLock::new();
-    static KO: OnceLock<HashMap<&str, &str>> = OnceLock::new();
-    let (cell, files) = match language {
-        Language::English => (&EN, ENGLISH),
-        Language::Korean => (&KO, KOREAN),
-    };
-    cell.get_or_init(|| files.iter().flat_map(|file| entries(file)).collect())
+/// The pattern of a key. The lines of a file stand in the order of their keys.
+fn pattern(language: Language, key: &str) -> Option<&'static str> {
+    let (name, _) = key.split_once('.')?;
+    let room = ROOMS.iter().find(|room| room.name == name)?;
+    let file = room.files[language as usize];
+    let lines = room.lines[language as usize].get_or_init(|| entries(file).collect());
+    let at = lines.binary_search_by(|(found, _)| (*found).cmp(key)).ok()?;
+    Some(lines[at].1)
 }
 
 /// The `key = text` lines of a message file; `#` starts a comment line.
 pub fn entries(file: &'static str) -> impl Iterator<Item = (&'static str, &'static str)> {
-    file.lines()
-        .filter(|line| !line.trim_start().starts_with('#'))
-        .filter_map(|line| line.split_once(" = "))
-        .map(|(key, text)| (key.trim(), text.trim_end()))
+    file.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
+        let (key, text) = line.split_once(' ')?;
+        Some((key, text.strip_prefix("= ")?.trim_end()))
+    })
 }
 
 /// The text of a key in the language of the process, arguments inserted. See [`crate::msg`].
@@ -136,8 +144,7 @@ pub fn text(key: &str, arguments: &[(&str, &dyn Display)]) -> String {
 
 /// The text of a key in a given language.
 pub fn text_in(language: Language, key: &str, arguments: &[(&str, &dyn Display)]) -> String {
-    let Some(pattern) = table(language).get(key).or_else(|| table(Language::English).get(key))
-    else {
+    let Some(pattern) = pattern(language, key).or_else(|| pattern(Language::English, key)) else {
         return fallback(key, arguments);
     };
     fill(pattern, arguments)
@@ -145,7 +152,7 @@ pub fn text_in(language: Language, key: &str, arguments: &[(&str, &dyn Display)]
 
 /// The text of a key, or None where there is no such key: for tables looked up by data (SQLSTATE).
 pub fn find(key: &str, arguments: &[(&str, &dyn Display)]) -> Option<String> {
-    table(language()).get(key).map(|pattern| fill(pattern, arguments))
+    pattern(language(), key).map(|pattern| fill(pattern, arguments))
 }
 
 fn fallback(key: &str, arguments: &[(&str, &dyn Display)]) -> String {
@@ -200,6 +207,23 @@ mod tests {
         assert_eq!(fill("{n} rows of {table}\\nleft", arguments), "3 rows of users\nleft");
         assert_eq!(fill("{table:을/를} {n:이/가}", &[("table", &"표"), ("n", &3)]), "표를 3이");
         assert_eq!(fill("left {unknown}", arguments), "left {unknown}");
+    }
+
+    #[test]
+    fn every_key_of_every_file_is_found_and_nothing_else() {
+        for room in &ROOMS {
+            let languages = [Language::English, Language::Korean];
+            for (language, file) in languages.into_iter().zip(room.files) {
+                assert_eq!(entries(file).count() + 1, file.lines().count(), "{}", room.name);
+                for (key, text) in entries(file) {
+                    assert_eq!(pattern(language, key), Some(text), "{key}");
+                    assert_eq!(pattern(language, &format!("{key}.")), None, "{key}");
+                }
+            }
+        }
+        for unknown in ["", "cli", "cli.", "cli.zzz", "nowhere.to-be-found"] {
+            assert_eq!(pattern(Language::English, unknown), None);
+        }
     }
 
     #[test]

@@ -193,6 +193,7 @@ fn host(
         cancel: wanted.cancel.clone(),
         asks: Vec::new(),
         foretold: Default::default(),
+        ahead: None,
         catches: wanted.catches,
         rehearsal: Some(Rehearsal { commands }),
     }

@@ -1,7 +1,7 @@
 //! Runs that ended early, and what going on does.
 
 use super::Desk;
-use crate::support::Gate;
+use crate::support::{Gate, Wire};
 
 const THREE: &str = r#"step("one", || db::exec("INSERT INTO items VALUES (101, 'one')"));
 step("two", || { db::exec("INSERT INTO items VALUES (102, 'two')"); sql::run_file("sql/wait.sql") });
@@ -93,11 +93,30 @@ fn steps_appended_behind_a_finished_run_are_the_only_ones_that_run() {
         r#"step("one", || db::exec("INSERT INTO items VALUES (101, 'one')"));
 step("two", || db::exec("INSERT INTO items VALUES (102, 'two')"));"#,
     );
+    // Without the first run's file its ways back are told by the second.
+    std::fs::remove_dir_all(desk.project.path().join(".runsheet")).unwrap();
     desk.run().exits(0);
     assert_eq!(desk.value(ADDED), "one two");
+    let report = desk.project.read(&format!(".runsheet/runs/{}/report.json", desk.newest_run()));
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    let rungs = report["way_back"].as_array().unwrap().iter();
+    let rungs: Vec<&str> = rungs.filter_map(|rung| rung["item"].as_str()).collect();
+    assert_eq!(rungs, ["two", "one"], "{report:#}");
     desk.run().exits(0);
     assert_eq!(desk.value(ADDED), "one two");
     desk.nothing_is_left();
+}
+
+/// A container that starts has nothing to do most of the time. The session itself, who the server
+/// is, the rest of the questions, good-bye.
+#[test]
+fn a_finished_run_that_is_started_again_waits_for_the_server_three_times() {
+    let desk = Desk::new(r#"step("one", || db::exec("INSERT INTO items VALUES (101, 'one')"));"#);
+    desk.run().exits(0);
+    let wire = Wire::to(desk.cluster.port());
+    let url = format!("postgresql://postgres@127.0.0.1:{}/shop?sslmode=disable", wire.port());
+    desk.project.run(&["run", "it", "--yes", "--url", &url]).exits(0).shows("nothing to do");
+    assert_eq!(wire.turns(), 4);
 }
 
 /// F67, F68: a byte order mark and line ends are no change.

@@ -1,7 +1,7 @@
 //! P6: it runs on the database that is meant, or on none.
 
 use crate::support::pooler::Pooler;
-use crate::support::{Cluster, Project};
+use crate::support::{Cluster, Project, Wire};
 
 const BODY: &str = r#"let p = playbook("it", #{ title: "It" });
 step("one", #{ undo: || db::exec("DELETE FROM items WHERE id = 77") },
@@ -131,6 +131,22 @@ fn p6_a_protected_database_is_recognised_by_a_project_that_does_not_protect_it()
     let url = cluster.url("shop");
     let ran = project.run(&["run", "it", "--yes", "--again", "--url", &url]);
     ran.exits(4).stderr_shows("other-environment").stderr_shows("production");
+}
+
+/// A connection is made while the script is read; to a protected database only behind the question.
+#[test]
+fn p6_a_protected_database_is_not_called_on_before_somebody_typed_its_name() {
+    let cluster = Cluster::start();
+    let mut project = project(&cluster, "");
+    let wire = Wire::to(cluster.port());
+    let url = format!("postgresql://postgres@127.0.0.1:{}/shop?sslmode=disable", wire.port());
+    project.run(&["run", "it", "--url", &url]).exits(0);
+    let turns = wire.turns();
+    assert!(turns > 0);
+    project.file("runsheet.toml", "[environments.live]\nurl_env = \"LIVE\"\nprotected = true\n");
+    project.env("LIVE", &url);
+    project.run(&["run", "it", "--again"]).exits(4).stderr_shows("no-terminal");
+    assert_eq!(wire.turns(), turns);
 }
 
 /// Behind a pooler each transaction may land on another server, and before something dangerous in a

@@ -283,6 +283,7 @@ impl Desk<'_> {
             cancel: Cancel::new(),
             asks: Vec::new(),
             foretold: Default::default(),
+            ahead: None,
             rehearsal: None,
             catches: false,
         };

@@ -160,6 +160,7 @@ impl Stage {
                 cancel: self.cancel.clone(),
                 asks: Vec::new(),
                 foretold: Default::default(),
+                ahead: None,
                 rehearsal: None,
                 catches: text.contains("try"),
             },

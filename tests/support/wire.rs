@@ -3,14 +3,22 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+/// How often the client spoke, to begin with or after the server had.
+#[derive(Default)]
+struct Turns {
+    client: AtomicUsize,
+    answered: AtomicBool,
+}
 
 /// A forwarder on 127.0.0.1; its threads end with the test's process.
 pub struct Wire {
     port: u16,
     dead: Arc<AtomicBool>,
+    turns: Arc<Turns>,
     open: Arc<Mutex<Vec<TcpStream>>>,
 }
 
@@ -21,24 +29,40 @@ impl Wire {
         let port = listener.local_addr().expect("its address").port();
         let (dead, open) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
         let (cut, kept) = (dead.clone(), open.clone());
+        let turns = Arc::new(Turns::default());
+        let counted = turns.clone();
         std::thread::spawn(move || {
             for near in listener.incoming().filter_map(Result::ok) {
                 let Ok(far) = TcpStream::connect(("127.0.0.1", server_port)) else { continue };
-                let ends = [(&near, &far), (&far, &near)];
-                for (from, to) in ends {
+                counted.answered.store(true, Ordering::SeqCst);
+                let ends = [(&near, &far, true), (&far, &near, false)];
+                for (from, to, is_client) in ends {
                     let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
-                    let cut = cut.clone();
-                    std::thread::spawn(move || pump(from, to, &cut));
+                    let (cut, turns) = (cut.clone(), counted.clone());
+                    let speaks = move || match is_client {
+                        true if turns.answered.swap(false, Ordering::SeqCst) => {
+                            turns.client.fetch_add(1, Ordering::SeqCst);
+                        }
+                        true => {}
+                        false => turns.answered.store(true, Ordering::SeqCst),
+                    };
+                    std::thread::spawn(move || pump(from, to, &cut, speaks));
                 }
                 kept.lock().unwrap().extend([near, far]);
             }
         });
-        Self { port, dead, open }
+        Self { port, dead, turns, open }
     }
 
     /// The port to connect to.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// How often the client spoke, to begin with or after the server had: what a slow network makes
+    /// one wait for.
+    pub fn turns(&self) -> usize {
+        self.turns.client.load(Ordering::SeqCst)
     }
 
     /// From now on nothing passes, and nobody is told.
@@ -55,11 +79,14 @@ impl Wire {
     }
 }
 
-fn pump(mut from: TcpStream, mut to: TcpStream, dead: &AtomicBool) {
+fn pump(mut from: TcpStream, mut to: TcpStream, dead: &AtomicBool, speaks: impl Fn()) {
     let mut piece = [0; 16 * 1024];
     while let Ok(read) = from.read(&mut piece) {
         while dead.load(Ordering::SeqCst) && read > 0 {
             std::thread::sleep(Duration::from_millis(5));
+        }
+        if read > 0 {
+            speaks();
         }
         if read == 0 || to.write_all(&piece[..read]).is_err() {
             break;

@@ -35,8 +35,11 @@ impl Mark {
     /// Reads it; None where there is none.
     pub(super) async fn read(session: &Session, ledger: &Ledger) -> Result<Option<Self>, DbError> {
         let schema = quote_literal(ledger.schema());
+        // As obj_description asks, without its function: 2615 is pg_namespace.
         let sql = format!(
-            "SELECT pg_catalog.obj_description(pg_catalog.to_regnamespace({schema}), 'pg_namespace')"
+            "SELECT description FROM pg_catalog.pg_description \
+             WHERE objoid = pg_catalog.to_regnamespace({schema})::oid \
+             AND classoid = 2615::oid AND objsubid = 0::int4"
         );
         let answer = session.simple(&sql).await?;
         let cell = answer.first().and_then(|result| result.cells.first()?.first().cloned()?);

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::rows::{run_row, step_row, text};
-use super::{IntentRow, IntentState, Ledger, RunRow, StepRow};
+use super::{IntentRow, IntentState, Known, Ledger, RunRow, RunState, StepRow};
 use crate::postgres::{DbError, Session};
 
 impl Ledger {
@@ -25,6 +25,34 @@ impl Ledger {
             Err(error) if error.is("42P01") || error.is("3F000") => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// What a run looks at first, all of it in one round trip.
+    ///
+    /// # Errors
+    /// The server's; a ledger that is not there is no error.
+    pub async fn known(&self, session: &Session, playbook: &str) -> Result<Known, DbError> {
+        // A run that is not over is looked at with its steps counted, under the lease.
+        let done = format!(
+            "(SELECT run FROM (SELECT run, state FROM {}.run WHERE playbook = $1 \
+             AND state <> 'rolled_back' ORDER BY seq DESC LIMIT 1) newest WHERE state = 'done')",
+            self.schema
+        );
+        let (runs, steps, intents) = futures_util::future::join3(
+            self.runs_uncounted(session, playbook),
+            self.steps_of(session, &done, playbook),
+            self.intents_of(session, &done, playbook),
+        )
+        .await;
+        let Some(runs) = runs? else {
+            return Ok(Known { playbook: playbook.into(), ..Known::default() });
+        };
+        let standing = runs.iter().find(|run| run.state != RunState::RolledBack);
+        let done = match standing.filter(|run| run.state == RunState::Done) {
+            Some(run) => Some((run.run.clone(), steps?, intents?)),
+            None => None,
+        };
+        Ok(Known { playbook: playbook.into(), runs: Some(runs), done })
     }
 
     /// Is the newest run of a playbook that was not taken back a finished one?
@@ -127,23 +155,42 @@ impl Ledger {
 
     /// The steps of a run in their order.
     pub async fn steps(&self, session: &Session, run: &str) -> Result<Vec<StepRow>, DbError> {
+        self.steps_of(session, "$1", run).await
+    }
+
+    /// As [`Ledger::steps`]; `which` is the run as SQL has it, made of `$1`.
+    async fn steps_of(
+        &self,
+        session: &Session,
+        which: &str,
+        given: &str,
+    ) -> Result<Vec<StepRow>, DbError> {
         let sql = format!(
             "SELECT key, number, title, kind, state, value, before, inputs, effects, took_ms, head
-             FROM {}.step WHERE run = $1 ORDER BY number, epoch, key",
+             FROM {}.step WHERE run = {which} ORDER BY number, epoch, key",
             self.schema
         );
-        let rows = session.ask(&sql, &[json!(run)]).await?.rows;
+        let rows = session.ask(&sql, &[json!(given)]).await?.rows;
         Ok(rows.into_iter().map(step_row).collect())
     }
 
     /// The announced effects of a run.
     pub async fn intents(&self, session: &Session, run: &str) -> Result<Vec<IntentRow>, DbError> {
+        self.intents_of(session, "$1", run).await
+    }
+
+    async fn intents_of(
+        &self,
+        session: &Session,
+        which: &str,
+        given: &str,
+    ) -> Result<Vec<IntentRow>, DbError> {
         let sql = format!(
-            "SELECT key, ordinal, action, state, value FROM {}.intent WHERE run = $1
+            "SELECT key, ordinal, action, state, value FROM {}.intent WHERE run = {which}
              ORDER BY key, ordinal",
             self.schema
         );
-        let rows = session.ask(&sql, &[json!(run)]).await?.rows;
+        let rows = session.ask(&sql, &[json!(given)]).await?.rows;
         Ok(rows
             .into_iter()
             .map(|row| {

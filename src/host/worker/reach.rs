@@ -1,0 +1,170 @@
+//! The way to the database: connected with the run's settings, and asked who it is.
+//!
+//! Everything here can be sent to another thread: a run that is begun connects while its script
+//! is still being read (`ahead`). What is found is judged by `worker`.
+
+use std::time::Duration;
+
+use super::mark::Mark;
+use crate::config::Config;
+use crate::journal::{Known, Ledger};
+use crate::model::{Fault, RunId};
+use crate::postgres::{ConnectOptions, DbError, Identity, Session, Target, catalog, wait_ready};
+
+/// Where to, and what the session is to be.
+pub(in crate::host) struct Way {
+    /// The database.
+    pub(in crate::host) target: Target,
+    /// What the server shows as the session's name.
+    pub(in crate::host) name: String,
+    /// How long a statement waits for a lock.
+    pub(in crate::host) lock_timeout_ms: u128,
+    /// Where mark and ledger stand.
+    pub(in crate::host) ledger: Ledger,
+    /// The playbook whose runs are asked for at once.
+    pub(in crate::host) playbook: Option<String>,
+}
+
+/// A connection, and what the server said of itself.
+pub(in crate::host) struct Reached {
+    pub(in crate::host) session: Session,
+    /// The server took the settings of newer versions.
+    pub(in crate::host) newer: bool,
+    /// Sets everything back that user SQL may have changed.
+    pub(in crate::host) pin: String,
+    pub(in crate::host) identity: Identity,
+    pub(in crate::host) mark: Option<Mark>,
+    /// What the ledger knows of the playbook; None where it was not asked, or did not say.
+    pub(in crate::host) known: Option<Known>,
+}
+
+impl Way {
+    /// The way of a run.
+    pub(in crate::host) fn to(target: Target, run: &RunId, config: &Config) -> Self {
+        Self {
+            target,
+            name: format!("runsheet/{run}"),
+            lock_timeout_ms: config.run.lock_timeout.as_millis(),
+            ledger: Ledger::new(&config.ledger_schema),
+            playbook: None,
+        }
+    }
+
+    /// Goes it, trying so often; `on_attempt` as for [`wait_ready`].
+    ///
+    /// # Errors
+    /// As [`wait_ready`], and those of the questions.
+    pub(in crate::host) async fn go(
+        &self,
+        tries: u32,
+        every: Duration,
+        on_attempt: &mut (dyn FnMut(u32, u32, &Fault) + '_),
+    ) -> Result<Reached, Fault> {
+        let options = ConnectOptions {
+            application_name: self.name.clone(),
+            pin: false,
+            ..ConnectOptions::default()
+        };
+        let with = with_settings(&self.target, &startup_settings(self.lock_timeout_ms));
+        let with_newer = with_settings(&with, &newer_settings());
+        let mut newer = true;
+        let mut answer = wait_ready(&with_newer, &options, tries, every, on_attempt).await;
+        if answer.as_ref().is_err_and(is_unknown_setting) {
+            newer = false;
+            answer = wait_ready(&with, &options, tries, every, on_attempt).await;
+        }
+        let session = match answer {
+            // A pooler that knows no startup options; what it is, is found out by the worker.
+            Err(fault) if fault.sqlstate.as_deref() == Some("08P01") => {
+                newer = false;
+                wait_ready(&self.target, &options, tries, every, on_attempt).await?
+            }
+            answer => answer?,
+        };
+        // All on their way at once: one round trip.
+        let known = async {
+            let playbook = self.playbook.as_deref()?;
+            self.ledger.known(&session, playbook).await.ok()
+        };
+        let prepared = prepare(&session, &self.ledger, newer);
+        let (prepared, known) = futures_util::future::join(prepared, known).await;
+        let (pin, identity, mark) = prepared?;
+        Ok(Reached { session, newer, pin, identity, mark, known })
+    }
+}
+
+/// Settings that a run's session starts with, so that `RESET ALL` comes back to them. Only what
+/// every supported server knows: an unknown one would refuse the connection.
+pub(super) fn startup_settings(lock_timeout_ms: u128) -> Vec<(&'static str, String)> {
+    vec![
+        ("client_min_messages", "notice".into()),
+        ("default_transaction_read_only", "off".into()),
+        ("idle_in_transaction_session_timeout", "60000".into()),
+        ("lock_timeout", lock_timeout_ms.to_string()),
+        ("statement_timeout", "0".into()),
+        ("synchronous_commit", "on".into()),
+        ("tcp_keepalives_idle", "30".into()),
+        ("tcp_keepalives_interval", "10".into()),
+        ("tcp_keepalives_count", "3".into()),
+        // Keepalives are silent while something sent is not acknowledged.
+        ("tcp_user_timeout", "60000".into()),
+    ]
+}
+
+/// As [`startup_settings`], from PostgreSQL 14 on; not every platform of the server has the second,
+/// and without it a dead runner is noticed later.
+fn newer_settings() -> Vec<(&'static str, String)> {
+    vec![("idle_session_timeout", "0".into()), ("client_connection_check_interval", "1000".into())]
+}
+
+/// The server does not know a setting that the session was to start with, or not that value of it.
+fn is_unknown_setting(fault: &Fault) -> bool {
+    matches!(fault.sqlstate.as_deref(), Some("42704" | "22023"))
+}
+
+/// The target with the run's settings among its startup options; what the user set there stays.
+fn with_settings(target: &Target, settings: &[(&'static str, String)]) -> Target {
+    let mut target = target.clone();
+    for (name, value) in settings {
+        if !target.options.contains(name) {
+            target.options.push_str(&format!(" -c {name}={value}"));
+        }
+    }
+    target
+}
+
+/// Sets everything back that user SQL may have changed, and asks who the server is.
+///
+/// Behind a pooler nothing is set: the session is everybody's, and another one the next time.
+/// Each transaction brings its settings along (see `pooled_settings`).
+async fn prepare(
+    session: &Session,
+    ledger: &Ledger,
+    newer: bool,
+) -> Result<(String, Identity, Option<Mark>), Fault> {
+    let mark = Mark::read(session, ledger);
+    if session.behind_pooler() {
+        let identity = catalog::identity_at_start(session).await?;
+        return Ok((String::new(), identity, mark.await.map_err(DbError::into_fault)?));
+    }
+    let mut pin = vec!["RESET ROLE".to_string(), "RESET ALL".to_string()];
+    if session.server_version() >= 170_000 {
+        pin.push("SET transaction_timeout = 0".into());
+    }
+    if let Some(path) = &session.target().search_path {
+        pin.push(format!("SET search_path = {path}"));
+    }
+    if !newer && session.server_version() >= 140_000 {
+        pin.push("SET idle_session_timeout = 0".into());
+    }
+    let pin = pin.join("; ");
+    // All on their way at once: one round trip.
+    let (set, identity, mark) = futures_util::future::join3(
+        session.simple(&pin),
+        catalog::identity_at_start(session),
+        mark,
+    )
+    .await;
+    set.map_err(DbError::into_fault)?;
+    Ok((pin, identity?, mark.map_err(DbError::into_fault)?))
+}
