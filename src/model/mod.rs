@@ -26,7 +26,7 @@ pub use event::{
 pub use fault::{Fault, FaultKind, Place};
 pub use hex::hex;
 pub use lock_mode::{LOCK_MODES, lock_strength, spoken_lock, written_lock};
-pub use measured::{Measured, TableLock, TableRows};
+pub use measured::{Bytes, DiskNeed, Measured, TableLock, TableRows, TableSpace};
 pub use names::{Redactor, quote_ident, quote_literal, quote_name};
 pub use nearest::nearest;
 pub use risk::Risk;

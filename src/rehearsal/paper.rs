@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::told::{Outcome, PassTold, StepTold};
 use crate::journal::WayBackWord;
-use crate::model::{Measured, format_bytes, format_span, lock_strength, spoken_lock};
+use crate::model::{Bytes, Measured, format_bytes, format_span, lock_strength, spoken_lock};
 use crate::msg;
 use crate::report::{Table, harmless};
 
@@ -132,6 +132,32 @@ fn cost(outcome: &Outcome) -> Vec<String> {
             foretold = foretold.unwrap_or_else(none),
             taken = taken.unwrap_or_else(none)
         ));
+    }
+    lines.extend(disk(outcome));
+    lines
+}
+
+/// What has to be free on the source.
+fn disk(outcome: &Outcome) -> Vec<String> {
+    let Some(disk) = &outcome.disk else {
+        let unknown = outcome.again.is_some() && !outcome.with_rows;
+        return unknown.then(|| msg!("rehearsal.disk-unknown")).into_iter().collect();
+    };
+    let shown = |bytes: &Bytes| format_bytes(bytes.on_source);
+    let temporary = match &disk.temporary {
+        Some(bytes) => msg!("rehearsal.disk-temporary", bytes = shown(bytes)),
+        None => msg!("rehearsal.disk-temporary-unknown"),
+    };
+    let mut lines = vec![msg!(
+        "rehearsal.disk",
+        total = format_bytes(disk.on_source()),
+        tables = shown(&disk.tables),
+        wal = shown(&disk.wal),
+        temporary = temporary
+    )];
+    if let (Some(backup), Some(ms)) = (&disk.backup, disk.backup_ms) {
+        let (bytes, here, took) = (shown(backup), format_bytes(backup.on_copy), span(ms));
+        lines.push(msg!("rehearsal.disk-backup", bytes = bytes, here = here, took = took));
     }
     lines
 }

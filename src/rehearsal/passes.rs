@@ -201,6 +201,7 @@ fn host(
 fn told(events: &[RunEvent], exit: u8, took_ms: u64) -> PassTold {
     let mut measured: BTreeMap<&str, &Measured> = BTreeMap::new();
     let mut told = PassTold { exit, took_ms, steps: Vec::new(), held: 0, fault: None };
+    let mut dumped = None;
     for event in events {
         match &event.kind {
             EventKind::Measured { item, measured: found } => {
@@ -213,7 +214,13 @@ fn told(events: &[RunEvent], exit: u8, took_ms: u64) -> PassTold {
                     measured.temp_bytes = Some(*bytes);
                 }
             }
+            // Those who prove a dump name its files again, but not the database.
+            EventKind::Backup { backup } if backup.database.is_some() => {
+                let bytes: u64 = backup.files.iter().filter_map(|file| file.bytes).sum();
+                *dumped.get_or_insert(0) += bytes;
+            }
             EventKind::ItemFinished { item, outcome, took_ms, .. } => {
+                let backup_bytes = dumped.take();
                 let failed = match outcome {
                     ItemState::Failed { fault, .. } => Some(fault.message.clone()),
                     ItemState::Done { .. } => None,
@@ -230,6 +237,7 @@ fn told(events: &[RunEvent], exit: u8, took_ms: u64) -> PassTold {
                             measured: measured.remove(item.title.as_str()).cloned(),
                             failed,
                             takes: item.takes.clone(),
+                            backup_bytes,
                         });
                     }
                 }

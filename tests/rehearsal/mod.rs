@@ -3,6 +3,7 @@
 mod bad_input;
 mod compared;
 mod copy;
+mod disk;
 mod forward;
 mod given;
 mod outside;

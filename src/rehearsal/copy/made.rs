@@ -70,6 +70,7 @@ impl Copy {
             source_version: major * 10_000,
             source_sizes: BTreeMap::new(),
             larger: Larger::new(),
+            whole: 1.0,
             took_ms: 0,
         };
         if let Some(role) = copy.home.role() {
