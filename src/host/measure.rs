@@ -210,7 +210,7 @@ impl Host {
                 let there = !table.index && files.contains_key(&table.oid);
                 if let (Some(mode), true) = (table.lock, there) {
                     let (table, mode) = (table.name.clone(), written_lock(LOCK_MODES[mode]));
-                    measured.locks.push(TableLock { table, mode });
+                    measured.locks.push(TableLock { table, mode, waited_ms: 0 });
                 }
             }
             let looked_at = all.as_ref().unwrap_or(&locked);

@@ -22,6 +22,10 @@ pub struct TableLock {
     pub table: String,
     /// As the server calls it, `AccessExclusiveLock`.
     pub mode: String,
+    /// How long the step waited for locks of this table, in milliseconds, at least; 0 where no wait
+    /// was seen.
+    #[serde(default)]
+    pub waited_ms: u64,
 }
 
 /// What a step changed of the disk that one table needs, its indexes included.

@@ -33,4 +33,4 @@ pub use risk::Risk;
 pub use span::{format_bytes, format_span, parse_estimate, parse_span};
 pub use table_size::TableSize;
 pub use text_hash::{hash_bytes, hash_reader, hash_text};
-pub use watched::{Advance, Party, Wait, Watched};
+pub use watched::{Advance, LockWait, Party, Wait, Watched};

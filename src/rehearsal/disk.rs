@@ -78,6 +78,7 @@ mod tests {
             }),
             failed: None,
             takes: None,
+            waits: Vec::new(),
             backup_bytes: None,
         }
     }

@@ -119,7 +119,7 @@ pub(super) fn downtime(
 ) -> Vec<Downtime> {
     let mut tables: BTreeMap<&str, Downtime> = BTreeMap::new();
     for step in &forward.steps {
-        for TableLock { table, mode } in step.measured.iter().flat_map(|found| &found.locks) {
+        for TableLock { table, mode, .. } in step.measured.iter().flat_map(|found| &found.locks) {
             let strength = lock_strength(&spoken_lock(mode));
             if strength < WRITERS_WAIT {
                 continue;
@@ -225,6 +225,7 @@ mod tests {
         let lock = |(table, mode): &(&str, &str)| TableLock {
             table: (*table).into(),
             mode: (*mode).into(),
+            waited_ms: 0,
         };
         let locks = locks.iter().map(lock).collect();
         StepTold {
@@ -233,6 +234,7 @@ mod tests {
             measured: Some(Measured { locks, ..Measured::default() }),
             failed: None,
             takes: Some("1m".into()),
+            waits: Vec::new(),
             backup_bytes: None,
         }
     }

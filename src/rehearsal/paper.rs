@@ -6,7 +6,7 @@ use super::told::{Outcome, PassTold, StepTold};
 use crate::journal::WayBackWord;
 use crate::model::{Bytes, Measured, format_bytes, format_span, lock_strength, spoken_lock};
 use crate::msg;
-use crate::report::{Table, harmless};
+use crate::report::{Table, harmless, lock_wait_line};
 
 /// So many lines of a list are shown on a terminal; the report has all.
 const SHOWN: usize = 12;
@@ -255,6 +255,9 @@ fn strongest(measured: &Measured) -> String {
 fn details(pass: &PassTold) -> Vec<String> {
     let mut lines = Vec::new();
     for step in &pass.steps {
+        for wait in &step.waits {
+            lines.push(format!("{}: {}", step.title, lock_wait_line(wait)));
+        }
         let Some(measured) = &step.measured else { continue };
         let took = span(step.took_ms);
         for lock in &measured.locks {

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::downtime::{Downtime, Estimate, LockDifference};
 use crate::journal::WayBackWord;
-use crate::model::{DiskNeed, Fault, Measured};
+use crate::model::{DiskNeed, Fault, LockWait, Measured};
 use crate::postgres::Difference;
 
 /// How far a rehearsal is: said as it happens.
@@ -29,6 +29,8 @@ pub struct StepTold {
     pub failed: Option<String>,
     /// How long it takes, as the playbook says.
     pub takes: Option<String>,
+    /// Locks that it waited for, the longest first.
+    pub waits: Vec<LockWait>,
     /// Bytes of the dumps that it made; None where it made none.
     pub backup_bytes: Option<u64>,
 }
