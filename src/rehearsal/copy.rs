@@ -3,6 +3,7 @@
 
 mod analyze;
 mod made;
+mod physical;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

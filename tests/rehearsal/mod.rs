@@ -8,6 +8,7 @@ mod forward;
 mod given;
 mod outside;
 mod pairs;
+mod physical;
 mod receipt;
 mod shaped;
 mod shipped;
