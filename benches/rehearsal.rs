@@ -234,6 +234,8 @@ impl Bench {
             );
             self.server.execute("large", &make).unwrap();
         }
+        // With it the source is dumped as any server is: this one's files would be copied.
+        self.server.execute("large", "CREATE UNLOGGED TABLE quick (id int)").unwrap();
         self.server.execute("large", "VACUUM ANALYZE").unwrap();
         self.playbook("look", "step(\"look\", #{ undo: || () }, || db::exec(\"SELECT 1\"));");
         let url = self.server.url("large");

@@ -15,7 +15,7 @@ use super::options::ItemOptions;
 use super::worker::second_session;
 use crate::model::{Fault, format_span};
 use crate::msg;
-use crate::postgres::catalog::{Blocker, Standstill, holders, standstill};
+use crate::postgres::catalog::{Blocker, Standstill, awaited, holders, standstill};
 use crate::postgres::{DbError, team_remedy};
 use crate::sql::{Lock, Piece, Splitter, classify};
 
@@ -37,12 +37,18 @@ pub(super) struct LockWatch {
     sql: RefCell<String>,
     /// What a second session saw while the item waited.
     seen: RefCell<Option<Standstill>>,
+    /// The locks that were waited for, in all tries.
+    pub(super) awaited: super::waiting::Awaiting,
 }
 
 impl LockWatch {
     /// Before each try of an item; the first one is not watched.
     pub(super) fn begin(&self, attempt: u32) {
         self.armed.set(self.armed.get() && attempt > 1);
+        if attempt == 1 {
+            self.awaited.take();
+        }
+        self.awaited.begin();
         self.seen.take();
         self.sql.take();
     }
@@ -74,10 +80,13 @@ impl Host {
         let every = (limit / 5).clamp(Duration::from_millis(10), Duration::from_millis(500));
         tokio::time::sleep(every).await;
         if let Ok(second) = second_session(session.target()).await {
-            while let Ok(found) = standstill(&second, session.backend_pid()).await {
+            let pid = session.backend_pid();
+            while let Ok(found) = standstill(&second, pid).await {
                 if found.is_some() {
                     *self.lock_watch.seen.borrow_mut() = found;
                 }
+                let Ok(lock) = awaited(&second, pid).await else { break };
+                self.lock_watch.awaited.note(lock);
                 tokio::time::sleep(every).await;
             }
         }
@@ -95,6 +104,7 @@ impl Host {
             return None;
         }
         self.lock_watch.armed.set(true);
+        self.lock_watch.awaited.timed_out(self.limit_of(options).as_millis() as u64);
         let seen = self.lock_watch.seen.take().or_else(|| self.holders_now(options))?;
         let first = seen.by.first()?;
         let mut lines: Vec<String> =
@@ -131,8 +141,7 @@ impl Host {
         if asked.is_empty() || self.worker.borrow().is_none() {
             return None;
         }
-        let limit = options.lock_timeout.as_deref().and_then(|t| crate::model::parse_span(t).ok());
-        let limit = limit.unwrap_or(self.setup.config.run.lock_timeout);
+        let limit = self.limit_of(options);
         let found =
             self.catalog(async |session| holders(session, &asked, limit.as_millis() as u64).await);
         let by = found.ok().filter(|by| !by.is_empty())?;
@@ -141,6 +150,12 @@ impl Host {
             _ => None,
         };
         Some(Standstill { relation, by })
+    }
+
+    /// How long each of an item's statements waits for a lock.
+    fn limit_of(&self, options: &ItemOptions) -> Duration {
+        let limit = options.lock_timeout.as_deref().and_then(|t| crate::model::parse_span(t).ok());
+        limit.unwrap_or(self.setup.config.run.lock_timeout)
     }
 
     /// One line: process, application, role, state, since when, its statement's first line.

@@ -125,6 +125,7 @@ impl Host {
                 if tries > 1 { every } else { Duration::from_millis(200 * u64::from(attempt)) };
             self.pause(pause)?;
         };
+        self.tell_lock_waits(&item.title)?;
         self.conclude(item, key, options, undo, end, started)
     }
 

@@ -6,8 +6,12 @@
 //! files all the others have is read once, and again behind a step that worked outside of its
 //! transaction or failed.
 
+mod space;
+
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
+
+use space::Known;
 
 use super::gate::Host;
 use super::scope::Transaction;
@@ -31,8 +35,8 @@ pub struct Measuring {
     last: Option<String>,
     /// Bytes of temporary files of the database, as far as they are known.
     temporary: u64,
-    /// The file of each table and index by its oid; None where it has to be read again.
-    files: Option<HashMap<u32, u32>>,
+    /// Each table and index by its oid; None where they have to be read again.
+    files: Option<HashMap<u32, Known>>,
 }
 
 /// What this session wrote is told to the others when it is next idle, and not counted again.
@@ -46,11 +50,18 @@ const WAL: &str = "SELECT pg_catalog.pg_current_wal_insert_lsn(), \
 /// Oids below are the system's own (`FirstNormalObjectId`).
 const FIRST_OF_USERS: u32 = 16_384;
 
-/// A table's number and file, and the rows that this session wrote in it: inserted, updated, deleted.
+/// What the transaction dropped: it holds a lock on something that is not there any more.
+const DROPPED: &str = "(SELECT string_agg(l.relation::text, ' ') FROM pg_lock_status() l \
+    WHERE l.locktype = 'relation' AND l.pid = pg_backend_pid() AND l.mode = 'AccessExclusiveLock' \
+    AND pg_table_is_visible(l.relation) IS NULL)";
+
+/// A table's number and file, the rows that this session wrote in it: inserted, updated, deleted,
+/// and its bytes with those of its indexes.
 fn figures(oid: &str) -> String {
     let written = ["inserted", "updated", "deleted"];
     let written = written.map(|what| format!("pg_stat_get_xact_tuples_{what}({oid})"));
-    format!("{oid}, pg_relation_filenode({oid}), {}", written.join(", "))
+    let written = written.join(", ");
+    format!("{oid}, pg_relation_filenode({oid}), {written}, pg_total_relation_size({oid})")
 }
 
 impl Host {
@@ -87,7 +98,7 @@ impl Host {
         measuring.wal = results.first().and_then(|result| cell(result, 0, 0)).map(String::from);
         if let Some(tables) = results.get(1).map(Table::all) {
             measuring.rows = if tells { Vec::new() } else { rows(&tables) };
-            measuring.files = Some(tables.iter().map(|table| (table.oid, table.file)).collect());
+            measuring.files = Some(tables.iter().map(|table| (table.oid, table.known())).collect());
         }
         Ok(())
     }
@@ -171,8 +182,9 @@ impl Host {
         let session = self.session()?;
         // Outside of a transaction there are no locks left to ask for; the rest is the same.
         let mut sql = format!(
-            "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), {})::bigint",
-            quote_literal(&wal)
+            "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), {})::bigint, {}",
+            quote_literal(&wal),
+            if open { DROPPED } else { "NULL" }
         );
         if open {
             sql.push_str("; ");
@@ -200,14 +212,21 @@ impl Host {
                 let there = !table.index && files.contains_key(&table.oid);
                 if let (Some(mode), true) = (table.lock, there) {
                     let (table, mode) = (table.name.clone(), written_lock(LOCK_MODES[mode]));
-                    measured.locks.push(TableLock { table, mode });
+                    measured.locks.push(TableLock { table, mode, waited_ms: 0 });
                 }
             }
             let looked_at = all.as_ref().unwrap_or(&locked);
             measured.rows = rows(looked_at);
+            let gone = results.first().and_then(|result| cell(result, 0, 1)).unwrap_or_default();
+            let mut gone: Vec<u32> = gone.split(' ').filter_map(|oid| oid.parse().ok()).collect();
+            if all.is_some() {
+                gone = space::missing(files, looked_at);
+            }
+            measured.space = space::of(files, looked_at, &gone);
+            gone.iter().for_each(|oid| drop(files.remove(oid)));
             let mut built = Vec::new();
-            for Table { oid, file, name, index, of, .. } in looked_at {
-                let before = files.insert(*oid, *file);
+            for table @ Table { oid, file, name, index, of, .. } in looked_at {
+                let before = files.insert(*oid, table.known()).map(|before| before.file);
                 if *index && before != Some(*file) {
                     built.push((name, of.as_deref()));
                 } else if !index && before.is_some_and(|before| before != *file) {
@@ -215,7 +234,6 @@ impl Host {
                 }
             }
             // Those of a new table and of a rewritten one are that table's.
-            let on = |of: &str, table: &str| of.contains(&format!(" {table} "));
             built.retain(|(_, of)| {
                 of.is_none_or(|of| {
                     measured.locks.iter().any(|lock| on(of, &lock.table))
@@ -262,6 +280,13 @@ struct Table {
     rows: [u64; 3],
     /// Its place in [`LOCK_MODES`].
     lock: Option<usize>,
+    /// Of a table those of its indexes included.
+    bytes: u64,
+}
+
+/// Does this definition of an index say that it is one of the table?
+fn on(of: &str, table: &str) -> bool {
+    of.contains(&format!(" {table} "))
 }
 
 impl Table {
@@ -279,6 +304,7 @@ impl Table {
                 of: cell(answer, line, 3).map(String::from),
                 rows: [6, 7, 8].map(|at| number(line, at).unwrap_or(0)),
                 lock: None,
+                bytes: number(line, 9).unwrap_or(0),
             });
             let mode = cell(answer, line, 1).and_then(|mode| {
                 let spoken = spoken_lock(mode);
@@ -287,6 +313,10 @@ impl Table {
             table.lock = table.lock.max(mode);
         }
         tables.into_values().collect()
+    }
+
+    fn known(&self) -> Known {
+        Known { file: self.file, bytes: self.bytes, name: self.name.clone(), index: self.index }
     }
 }
 

@@ -5,7 +5,10 @@
 //! lines on the disk before ([`crate::journal::Recorder::sync`]), and the row of a step names the
 //! last line that was in the file by then.
 
+mod locks;
 mod watch;
+
+pub(super) use locks::Awaiting;
 
 use std::cell::Cell;
 use std::pin::Pin;

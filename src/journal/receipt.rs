@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::model::{Fault, FaultKind, hex};
+use crate::model::{DiskNeed, Fault, FaultKind, hex};
 use crate::msg;
 use crate::system::{StateDir, write_atomic};
 
@@ -116,6 +116,10 @@ pub struct Receipt {
     pub forward_ms: u64,
     /// How long the way back took, where it was gone.
     pub back_ms: Option<u64>,
+    /// The free disk that a run needs; None where the copy had none of the source's rows, and in
+    /// receipts of before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<DiskNeed>,
     /// The steps.
     pub steps: Vec<ProvenStep>,
     /// The checksum of everything above.
@@ -236,6 +240,7 @@ mod tests {
             repeatable: true,
             forward_ms: 12,
             back_ms: Some(3),
+            disk: None,
             steps: Vec::new(),
             checksum: String::new(),
         }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Action, Backup, Fault, Measured, Risk, Watched};
+use super::{Action, Backup, Fault, LockWait, Measured, Risk, Watched};
 
 /// A run's id: sorts by time, `20261121-031542-7f3a`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -351,6 +351,13 @@ pub enum EventKind {
     },
     /// What another session saw while a statement worked for long: replaces what was seen before.
     Watched(Watched),
+    /// The locks that an item had to wait for.
+    LockWaits {
+        /// The item's title.
+        item: String,
+        /// The longest first.
+        waits: Vec<LockWait>,
+    },
     /// How far something is.
     Progress {
         /// What, "dump", "001.sql".

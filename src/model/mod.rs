@@ -26,11 +26,11 @@ pub use event::{
 pub use fault::{Fault, FaultKind, Place};
 pub use hex::hex;
 pub use lock_mode::{LOCK_MODES, lock_strength, spoken_lock, written_lock};
-pub use measured::{Measured, TableLock, TableRows};
+pub use measured::{Bytes, DiskNeed, Measured, TableLock, TableRows, TableSpace};
 pub use names::{Redactor, quote_ident, quote_literal, quote_name};
 pub use nearest::nearest;
 pub use risk::Risk;
 pub use span::{format_bytes, format_span, parse_estimate, parse_span};
 pub use table_size::TableSize;
 pub use text_hash::{hash_bytes, hash_reader, hash_text};
-pub use watched::{Advance, Party, Wait, Watched};
+pub use watched::{Advance, LockWait, Party, Wait, Watched};

@@ -52,6 +52,21 @@ pub struct Wait {
     pub millis: u64,
 }
 
+/// How long a step waited for one lock, until it got it or gave up; several waits for the same one
+/// together. Looked at from time to time: at least so long, and short waits are not seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockWait {
+    /// Qualified, quoted name of the table or index, where it is the lock of one or of its rows.
+    pub relation: Option<String>,
+    /// The server's word for what is locked: `relation`, `tuple`, `transactionid`, `virtualxid`,
+    /// `advisory`, ..; `unknown` where only the lock timeout is known.
+    pub kind: String,
+    /// As the server calls it, `AccessExclusiveLock`.
+    pub mode: String,
+    /// Milliseconds, at least.
+    pub waited_ms: u64,
+}
+
 /// One session of those that wait or are waited for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Party {

@@ -21,7 +21,7 @@ pub use objects::{
 };
 pub use rights::{Missing, RIGHTS, is_superuser, missing_privileges};
 pub use surroundings::{SETTING_VALUE, schema_statements, table_sizes};
-pub use watch::watched;
+pub use watch::{Awaited, awaited, watched};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

@@ -3,6 +3,7 @@
 
 mod analyze;
 mod made;
+mod physical;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,7 +14,7 @@ use tokio::runtime::Runtime;
 use self::analyze::analyze;
 pub use self::made::on_protected;
 use self::made::{of_dump, of_server};
-use super::downtime::{Larger, larger, sizes};
+use super::downtime::{Larger, larger, sizes, whole};
 use super::home::Home;
 use super::night::Wanted;
 use super::roles::{CUT_OFF, Surroundings};
@@ -66,6 +67,8 @@ pub struct Copy {
     source_sizes: BTreeMap<String, u64>,
     /// Tables that are larger on the source.
     pub(super) larger: Larger,
+    /// How many times larger a dump of the source is: 1 where all rows are here.
+    pub(super) whole: f64,
     /// How long it took, in milliseconds.
     pub(super) took_ms: u64,
 }
@@ -105,6 +108,9 @@ impl Copy {
         })?;
         let (there, sizes) = there;
         copy.larger = larger(&copy.source_sizes, &sizes);
+        if wanted.sample.is_some() {
+            copy.whole = whole(&copy.source_sizes, &sizes);
+        }
         if matches!(wanted.source, Source::Server { .. }) {
             // Servers of two majors describe the same object in other words.
             let same_major = copy.source_version / 10_000 == copy.home.version().0;

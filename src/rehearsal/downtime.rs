@@ -80,6 +80,21 @@ pub(super) fn larger(source: &BTreeMap<String, u64>, copy: &BTreeMap<String, u64
     source.iter().filter_map(one).collect()
 }
 
+/// The same of all tables together: what is small with all others counts as it is.
+pub(super) fn whole(source: &BTreeMap<String, u64>, copy: &BTreeMap<String, u64>) -> f64 {
+    let bytes = |sizes: &BTreeMap<String, u64>| sizes.values().sum::<u64>().max(1) as f64;
+    (bytes(source) / bytes(copy)).max(1.0)
+}
+
+/// How many times larger the largest table is that a step writes or takes from others.
+pub(super) fn factor(step: &StepTold, larger: &Larger) -> f64 {
+    let tables = step.measured.iter().flat_map(|found| {
+        let waited = found.locks.iter().filter(|lock| lock_strength(&spoken_lock(&lock.mode)) > 1);
+        waited.map(|lock| &lock.table).chain(found.rows.iter().map(|row| &row.table))
+    });
+    tables.filter_map(|table| larger.get(table)).fold(1.0, |a: f64, b| a.max(*b))
+}
+
 /// The step of another round.
 fn same<'p>(pass: Option<&'p PassTold>, step: &StepTold) -> Option<&'p StepTold> {
     pass?.steps.iter().find(|other| other.title == step.title && other.failed.is_none())
@@ -104,7 +119,7 @@ pub(super) fn downtime(
 ) -> Vec<Downtime> {
     let mut tables: BTreeMap<&str, Downtime> = BTreeMap::new();
     for step in &forward.steps {
-        for TableLock { table, mode } in step.measured.iter().flat_map(|found| &found.locks) {
+        for TableLock { table, mode, .. } in step.measured.iter().flat_map(|found| &found.locks) {
             let strength = lock_strength(&spoken_lock(mode));
             if strength < WRITERS_WAIT {
                 continue;
@@ -134,13 +149,7 @@ pub(super) fn estimates(
     larger: &Larger,
 ) -> Vec<Estimate> {
     let one = |step: &StepTold| {
-        let measured = step.measured.iter();
-        let tables = measured.flat_map(|found| {
-            let waited =
-                found.locks.iter().filter(|lock| lock_strength(&spoken_lock(&lock.mode)) > 1);
-            waited.map(|lock| &lock.table).chain(found.rows.iter().map(|row| &row.table))
-        });
-        let factor = tables.filter_map(|table| larger.get(table)).fold(1.0, |a: f64, b| a.max(*b));
+        let factor = factor(step, larger);
         let again = same(again, step).map(|other| other.took_ms);
         Estimate {
             step: step.title.clone(),
@@ -216,6 +225,7 @@ mod tests {
         let lock = |(table, mode): &(&str, &str)| TableLock {
             table: (*table).into(),
             mode: (*mode).into(),
+            waited_ms: 0,
         };
         let locks = locks.iter().map(lock).collect();
         StepTold {
@@ -224,6 +234,8 @@ mod tests {
             measured: Some(Measured { locks, ..Measured::default() }),
             failed: None,
             takes: Some("1m".into()),
+            waits: Vec::new(),
+            backup_bytes: None,
         }
     }
 

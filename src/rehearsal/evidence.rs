@@ -73,6 +73,7 @@ impl Night<'_> {
             repeatable: outcome.repeatable,
             forward_ms: forward.told.took_ms,
             back_ms: back.map(|back| back.took_ms),
+            disk: outcome.disk.clone(),
             steps: steps.collect(),
             checksum: String::new(),
         })

@@ -7,6 +7,7 @@
 mod copied;
 mod copy;
 mod crash;
+mod disk;
 mod downtime;
 mod evidence;
 mod home;

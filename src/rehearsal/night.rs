@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use super::copy::{Copy, Source, shown};
+use super::disk::disk_need;
 use super::evidence::touched;
 use super::passes::{Passed, Place, Tell, Way, foretold, pass, state_folder};
 use super::told::{Outcome, Progress};
@@ -154,6 +155,7 @@ impl<'a> Night<'a> {
             downtime: Vec::new(),
             estimates: Vec::new(),
             lock_differences: Vec::new(),
+            disk: None,
             way_back: WayBackWord::Unproven,
             lost: Vec::new(),
             difference: None,
@@ -229,8 +231,9 @@ impl<'a> Night<'a> {
         let downtime = downtime::downtime(forward, again, larger);
         let estimates = downtime::estimates(forward, again, larger);
         let differences = downtime::lock_differences(forward, &self.foretold, resolve);
+        let disk = self.outcome.with_rows.then(|| disk_need(forward, larger, self.copy.whole));
         (self.outcome.downtime, self.outcome.estimates) = (downtime, estimates);
-        self.outcome.lock_differences = differences;
+        (self.outcome.lock_differences, self.outcome.disk) = (differences, disk);
     }
 
     fn pass(&mut self, phase: &'static str, way: Way, run: Option<RunId>) -> Result<Passed, Fault> {

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::told::{Outcome, PassTold, StepTold};
 use crate::journal::WayBackWord;
-use crate::model::{Measured, format_bytes, format_span, lock_strength, spoken_lock};
+use crate::model::{Bytes, Measured, format_bytes, format_span, lock_strength, spoken_lock};
 use crate::msg;
-use crate::report::{Table, harmless};
+use crate::report::{Table, harmless, lock_wait_line};
 
 /// So many lines of a list are shown on a terminal; the report has all.
 const SHOWN: usize = 12;
@@ -133,6 +133,32 @@ fn cost(outcome: &Outcome) -> Vec<String> {
             taken = taken.unwrap_or_else(none)
         ));
     }
+    lines.extend(disk(outcome));
+    lines
+}
+
+/// What has to be free on the source.
+fn disk(outcome: &Outcome) -> Vec<String> {
+    let Some(disk) = &outcome.disk else {
+        let unknown = outcome.again.is_some() && !outcome.with_rows;
+        return unknown.then(|| msg!("rehearsal.disk-unknown")).into_iter().collect();
+    };
+    let shown = |bytes: &Bytes| format_bytes(bytes.on_source);
+    let temporary = match &disk.temporary {
+        Some(bytes) => msg!("rehearsal.disk-temporary", bytes = shown(bytes)),
+        None => msg!("rehearsal.disk-temporary-unknown"),
+    };
+    let mut lines = vec![msg!(
+        "rehearsal.disk",
+        total = format_bytes(disk.on_source()),
+        tables = shown(&disk.tables),
+        wal = shown(&disk.wal),
+        temporary = temporary
+    )];
+    if let (Some(backup), Some(ms)) = (&disk.backup, disk.backup_ms) {
+        let (bytes, here, took) = (shown(backup), format_bytes(backup.on_copy), span(ms));
+        lines.push(msg!("rehearsal.disk-backup", bytes = bytes, here = here, took = took));
+    }
     lines
 }
 
@@ -229,6 +255,9 @@ fn strongest(measured: &Measured) -> String {
 fn details(pass: &PassTold) -> Vec<String> {
     let mut lines = Vec::new();
     for step in &pass.steps {
+        for wait in &step.waits {
+            lines.push(format!("{}: {}", step.title, lock_wait_line(wait)));
+        }
         let Some(measured) = &step.measured else { continue };
         let took = span(step.took_ms);
         for lock in &measured.locks {

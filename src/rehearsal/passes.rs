@@ -11,7 +11,8 @@ use crate::config::Expect;
 use crate::engine::{Ended, Limits, RoadSetup, walk, walk_back_by_restore};
 use crate::host::{HostSetup, Mode, OnFailure, Rehearsal, Terminal, Wishes};
 use crate::model::{
-    EventKind, Fault, FinalState, ItemKind, ItemState, Measured, RunEvent, RunId, format_span,
+    EventKind, Fault, FinalState, ItemKind, ItemState, LockWait, Measured, RunEvent, RunId,
+    format_span,
 };
 use crate::msg;
 use crate::postgres::Target;
@@ -202,6 +203,7 @@ fn host(
 fn told(events: &[RunEvent], exit: u8, took_ms: u64) -> PassTold {
     let mut measured: BTreeMap<&str, &Measured> = BTreeMap::new();
     let mut told = PassTold { exit, took_ms, steps: Vec::new(), held: 0, fault: None };
+    let (mut dumped, mut waited) = (None, Vec::new());
     for event in events {
         match &event.kind {
             EventKind::Measured { item, measured: found } => {
@@ -214,7 +216,14 @@ fn told(events: &[RunEvent], exit: u8, took_ms: u64) -> PassTold {
                     measured.temp_bytes = Some(*bytes);
                 }
             }
+            // Those who prove a dump name its files again, but not the database.
+            EventKind::Backup { backup } if backup.database.is_some() => {
+                let bytes: u64 = backup.files.iter().filter_map(|file| file.bytes).sum();
+                *dumped.get_or_insert(0) += bytes;
+            }
+            EventKind::LockWaits { waits, .. } => waited.clone_from(waits),
             EventKind::ItemFinished { item, outcome, took_ms, .. } => {
+                let (backup_bytes, waits) = (dumped.take(), std::mem::take(&mut waited));
                 let failed = match outcome {
                     ItemState::Failed { fault, .. } => Some(fault.message.clone()),
                     ItemState::Done { .. } => None,
@@ -225,12 +234,20 @@ fn told(events: &[RunEvent], exit: u8, took_ms: u64) -> PassTold {
                     ItemKind::Manual | ItemKind::Approve => {}
                     _ => {
                         let title = item.title.strip_prefix("undo: ").unwrap_or(&item.title);
+                        let mut measured = measured.remove(item.title.as_str()).cloned();
+                        for lock in measured.iter_mut().flat_map(|found| &mut found.locks) {
+                            let of = |wait: &&LockWait| wait.relation.as_ref() == Some(&lock.table);
+                            lock.waited_ms =
+                                waits.iter().filter(of).map(|wait| wait.waited_ms).sum();
+                        }
                         told.steps.push(StepTold {
                             title: title.into(),
                             took_ms: *took_ms,
-                            measured: measured.remove(item.title.as_str()).cloned(),
+                            measured,
                             failed,
                             takes: item.takes.clone(),
+                            waits,
+                            backup_bytes,
                         });
                     }
                 }

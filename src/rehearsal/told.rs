@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::downtime::{Downtime, Estimate, LockDifference};
 use crate::journal::WayBackWord;
-use crate::model::{Fault, Measured};
+use crate::model::{DiskNeed, Fault, LockWait, Measured};
 use crate::postgres::Difference;
 
 /// How far a rehearsal is: said as it happens.
@@ -29,6 +29,10 @@ pub struct StepTold {
     pub failed: Option<String>,
     /// How long it takes, as the playbook says.
     pub takes: Option<String>,
+    /// Locks that it waited for, the longest first.
+    pub waits: Vec<LockWait>,
+    /// Bytes of the dumps that it made; None where it made none.
+    pub backup_bytes: Option<u64>,
 }
 
 /// One walk on the copy.
@@ -102,6 +106,9 @@ pub struct Outcome {
     pub estimates: Vec<Estimate>,
     /// Locks that were not the foretold ones.
     pub lock_differences: Vec<LockDifference>,
+    /// The free disk that a run needs; None where it did not come to its end, or the copy has none of
+    /// the source's rows.
+    pub disk: Option<DiskNeed>,
     /// The word about the way back.
     pub way_back: WayBackWord,
     /// What it loses or leaves over, one line each.

@@ -433,6 +433,7 @@ fn evidence_of(kind: &EventKind) -> Option<Evidence> {
         EventKind::Retry { what, attempt, of, reason } => {
             Evidence::Retry { what, attempt, of, reason }
         }
+        EventKind::LockWaits { waits, .. } => Evidence::LockWaits { waits },
         EventKind::Waiting { what } => Evidence::Waiting { what },
         EventKind::Table { title, rows } => Evidence::Table { title, rows },
         EventKind::Text { markdown } => Evidence::Text { markdown },

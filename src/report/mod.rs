@@ -44,4 +44,5 @@ pub use plan::plan_text;
 pub use sink::{Output, Silent, Sink, for_terminal};
 pub use table::{Table, fit, pad, width_of};
 pub use terminal::LiveSink;
+pub use watch::lock_wait_line;
 pub use words::grouped;

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::model::{
-    Action, Attestation, Backup, Fault, FinalState, Item, ItemState, RungKind, StatementReport,
-    Wait,
+    Action, Attestation, Backup, Fault, FinalState, Item, ItemState, LockWait, RungKind,
+    StatementReport, Wait,
 };
 
 /// One run over all its processes: the first, resumes, the rollback.
@@ -225,6 +225,11 @@ pub enum Evidence {
     Held {
         /// Who waited for whom.
         wait: Wait,
+    },
+    /// The locks that the item waited for, the longest first.
+    LockWaits {
+        /// Each with its time.
+        waits: Vec<LockWait>,
     },
     /// The run waited for somebody.
     Waiting {

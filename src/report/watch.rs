@@ -2,7 +2,7 @@
 
 use super::harmless::one_line;
 use super::words::span;
-use crate::model::{Advance, Party, Wait};
+use crate::model::{Advance, LockWait, Party, Wait, spoken_lock};
 use crate::msg;
 
 /// So many characters of a statement are shown.
@@ -41,6 +41,22 @@ pub(super) fn wait_line(wait: &Wait, more: u64) -> String {
         false => who.join("; "),
     };
     msg!("report.watch.waits", span = span, lock = lock, who = who)
+}
+
+/// "waited at least 1.2s for the lock ACCESS EXCLUSIVE of public.items".
+pub fn lock_wait_line(wait: &LockWait) -> String {
+    let span = span(wait.waited_ms);
+    let mode = spoken_lock(&wait.mode);
+    match (&wait.relation, wait.kind.as_str()) {
+        (Some(of), "relation") => {
+            msg!("report.lock-wait", span = span, mode = mode, relation = of)
+        }
+        (Some(of), _) => msg!("report.lock-wait-row", span = span, relation = of),
+        (None, "transactionid" | "virtualxid") => msg!("report.lock-wait-other", span = span),
+        (None, "advisory") => msg!("report.lock-wait-advisory", span = span),
+        (None, "unknown") => msg!("report.lock-wait-unknown", span = span),
+        (None, kind) => msg!("report.lock-wait-kind", span = span, kind = kind),
+    }
 }
 
 fn party(one: &Party, more: u64) -> String {

@@ -155,3 +155,66 @@ fn a_run_is_watched_while_it_works_and_not_while_it_waits_for_the_lease() {
     again.wait().exits(0);
     desk.nothing_is_left();
 }
+
+/// A session that has waited for so long for a lock of items.
+const WAITING: &str = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' \
+    AND application_name LIKE 'runsheet/%' AND clock_timestamp() > query_start + interval '900 ms')";
+
+/// What the report knows of the locks that steps waited for.
+fn lock_waits(desk: &Desk) -> Vec<serde_json::Value> {
+    let report: serde_json::Value = serde_json::from_str(&desk.of_run("report.json")).unwrap();
+    let items = report["sections"].as_array().unwrap().iter();
+    let items = items.flat_map(|section| section["items"].as_array().unwrap());
+    let facts = items.flat_map(|item| item["evidence"].as_array().unwrap());
+    let waits = facts.filter_map(|fact| fact["waits"].as_array());
+    waits.flatten().cloned().collect()
+}
+
+/// How long a step waited for a lock is in journal and report; a step that waited for nobody says
+/// nothing.
+#[test]
+fn a_step_tells_how_long_it_waited_for_which_lock() {
+    let desk = Desk::new(
+        r#"step("other", || db::exec("CREATE TABLE other (id int)"));
+        step("alter", || db::exec("ALTER TABLE items ADD COLUMN more int"));"#,
+    );
+    if desk.cluster.major() < 14 {
+        println!("skipped: PostgreSQL 13 does not say since when a session waits");
+        return;
+    }
+    desk.project.file("runsheet.toml", "[run]\nlock_timeout = \"60s\"\nwatch = \"300ms\"\n");
+    let holder = Gate::holding(&desk.url(), "nightly report", "SELECT count(*) FROM items");
+    let run = desk.start(&["run", "it", "--yes"]);
+    desk.wait_until(WAITING);
+    holder.open();
+    run.wait().exits(0);
+    let waits = lock_waits(&desk);
+    assert_eq!(waits.len(), 1, "{waits:?}");
+    assert_eq!(waits[0]["relation"], "public.items");
+    assert_eq!(waits[0]["mode"], "AccessExclusiveLock");
+    // Looked at every tenth of a second; a busy machine looks less often.
+    assert!(waits[0]["waited_ms"].as_u64().unwrap() >= 250, "{waits:?}");
+    let paper = desk.of_run("report.md");
+    assert!(paper.contains("for the lock ACCESS EXCLUSIVE on public.items"), "{paper}");
+    desk.wait_for_events(1, &["\"event\":\"lock_waits\"", "\"item\":\"alter\""]);
+    desk.nothing_is_left();
+}
+
+/// Each try waits for itself, and all of them are the step's: the first one for its lock timeout,
+/// the others are watched.
+#[test]
+fn the_waits_of_all_tries_that_ended_in_a_lock_timeout_are_told() {
+    let desk = Desk::new(r#"step("alter", || db::exec("ALTER TABLE items ADD COLUMN more int"));"#);
+    desk.project.file("runsheet.toml", "[run]\nlock_timeout = \"1200ms\"\nwatch = \"0s\"\n");
+    let holder = Gate::holding(&desk.url(), "nightly report", "SELECT count(*) FROM items");
+    let run = desk.start(&["run", "it", "--yes"]);
+    desk.wait_for_events(2, &["\"event\":\"retry\""]);
+    holder.open();
+    run.wait().exits(0);
+    let waits = lock_waits(&desk);
+    let of = |kind: &str| waits.iter().find(|wait| wait["kind"] == kind).cloned().unwrap();
+    assert_eq!(of("unknown")["waited_ms"], 1200);
+    assert!(of("relation")["waited_ms"].as_u64().unwrap() >= 1200, "{waits:?}");
+    assert_eq!(of("relation")["relation"], "public.items");
+    desk.nothing_is_left();
+}

@@ -2,6 +2,7 @@
 
 use super::{GOOD, rehearse, report};
 use crate::faults::Desk;
+use crate::support::wait::soon;
 use crate::support::{Cluster, Gate};
 
 /// Databases that rehearsals have made.
@@ -94,4 +95,59 @@ fn a_protected_server_and_a_role_without_the_right_are_refused() {
     }
     assert_eq!(desk.cluster.value("postgres", MADE), "0");
     desk.unchanged();
+}
+
+/// On a server that others use as well a step may wait for a lock: the rehearsal says for how long,
+/// beside the lock.
+#[test]
+fn how_long_a_step_waited_for_a_lock_stands_beside_the_lock() {
+    // Goes on when somebody holds a lock on items, or has said that it is over (77).
+    const MEET: &str = "DO $$ BEGIN WHILE NOT EXISTS (SELECT FROM pg_locks l WHERE l.granted \
+        AND (l.mode = 'ShareLock' AND l.relation = 'items'::regclass AND l.database = \
+            (SELECT oid FROM pg_database WHERE datname = current_database()) \
+        OR l.locktype = 'advisory' AND l.objid = 77)) LOOP PERFORM pg_sleep(0.01); END LOOP; END $$";
+    let desk = Desk::new(&format!(
+        r#"step("meet", #{{ undo: || () }}, || db::exec("{MEET}"));
+        step("alter", #{{ undo: || db::exec("ALTER TABLE items DROP COLUMN more") }},
+            || db::exec("ALTER TABLE items ADD COLUMN more int"));"#
+    ));
+    if desk.cluster.major() < 14 {
+        println!("skipped: PostgreSQL 13 does not say since when a session waits");
+        return;
+    }
+    desk.project.file("runsheet.toml", "[run]\nlock_timeout = \"60s\"\n");
+    let staging = Cluster::start();
+    let run = desk.start(&["rehearse", "it", "--on", &staging.url("postgres")]);
+    let at_work =
+        "FROM pg_stat_activity WHERE query LIKE '%pg_sleep(0.01)%' AND datname <> 'postgres'";
+    soon("the copy is worked on", || {
+        staging.value("postgres", &format!("SELECT EXISTS (SELECT {at_work})")) == "t"
+    });
+    let copy = staging.value("postgres", &format!("SELECT datname {at_work}"));
+    let mut over = Gate::to(&staging.url("postgres"), "over");
+    let holder = Gate::holding(&staging.url(&copy), "import", "LOCK TABLE items IN SHARE MODE");
+    soon("the step waits", || {
+        let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' \
+            AND application_name LIKE 'runsheet/%' \
+            AND clock_timestamp() > query_start + interval '900 ms')";
+        staging.value("postgres", waits) == "t"
+    });
+    over.tell("SELECT pg_advisory_lock(77);\n");
+    soon("it is over", || {
+        let said =
+            "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 77)";
+        staging.value("postgres", said) == "t"
+    });
+    holder.open();
+    let ran = run.wait();
+    ran.exits(0).stdout_shows("alter: waited at least ");
+    over.open();
+    let report = report(&desk);
+    let steps = &report["forward"]["steps"];
+    assert_eq!(steps[0]["waits"], serde_json::json!([]));
+    let lock = &steps[1]["measured"]["locks"][0];
+    assert_eq!(lock["table"], "public.items");
+    assert!(lock["waited_ms"].as_u64().unwrap() >= 250, "{lock}");
+    assert_eq!(steps[1]["waits"][0]["waited_ms"], lock["waited_ms"]);
+    assert_eq!(report["again"]["steps"][1]["measured"]["locks"][0]["waited_ms"], 0);
 }

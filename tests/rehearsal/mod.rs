@@ -3,10 +3,12 @@
 mod bad_input;
 mod compared;
 mod copy;
+mod disk;
 mod forward;
 mod given;
 mod outside;
 mod pairs;
+mod physical;
 mod receipt;
 mod shaped;
 mod shipped;

@@ -42,6 +42,8 @@ fn a_source_that_is_written_to_is_copied_as_of_one_moment() {
 fn a_source_that_goes_away_while_it_is_copied_is_said_and_nothing_is_left() {
     let desk = Desk::new(GOOD);
     desk.sql("CREATE TABLE big AS SELECT n, repeat(md5(n::text), 20) AS t FROM generate_series(1, 60000) n");
+    // With it the source is dumped as any server is: a scratch server's files would be copied.
+    desk.sql("CREATE UNLOGGED TABLE quick (id int)");
     let running = desk.start(&["rehearse", "it"]);
     // As soon as pg_dump reads, its session is ended: by the server itself, which looks all the
     // time, since the reading is over soon.

@@ -87,12 +87,19 @@ fn answer(mut stream: TcpStream, kept: &Mutex<Kept>, mood: Mood) {
     let (method, target) = (words.next().unwrap(), words.next().unwrap());
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let signed = header("authorization").is_some_and(|text| text.contains("AKIDEXAMPLE"));
-    assert!(path.starts_with("/vault/shop/nightly/") && signed, "{head}");
+    let whole = path.trim_end_matches('/') == "/vault";
+    let lists = method == "GET" && whole && query.contains("list-type=2");
+    assert!((whole || path.starts_with("/vault/shop/nightly/")) && signed, "{head}");
     let name = path.rsplit('/').next().unwrap().to_string();
     let number = query.split('&').find_map(|word| word.strip_prefix("partNumber="));
     let mut kept = kept.lock().unwrap();
     let (status, more, content) = match (method, number) {
         _ if mood == Mood::Refuses => (403, String::new(), b"<Error>no</Error>".to_vec()),
+        _ if lists => {
+            let text = "<ListBucketResult><Name>vault</Name><IsTruncated>false</IsTruncated>\
+                </ListBucketResult>";
+            (200, String::new(), text.into())
+        }
         ("PUT", Some(number)) => {
             kept.parts.insert((name, number.parse().unwrap()), body);
             (200, String::new(), Vec::new())

@@ -110,8 +110,8 @@ impl Host {
         if self.setup.rehearsal.is_some() {
             return json!({
                 "running": true, "id": "", "at": "", "by": "", "way_back": "unproven", "lost": [],
-                "repeatable": false, "forward": "", "back": "", "steps": [], "holds": false,
-                "stale": [],
+                "repeatable": false, "forward": "", "back": "", "disk": null, "steps": [],
+                "holds": false, "stale": [],
             });
         }
         let proof = self.proof();
@@ -127,7 +127,7 @@ impl Host {
             "running": false, "id": receipt.rehearsal, "at": day(&receipt.at), "by": receipt.by,
             "way_back": receipt.way_back, "lost": receipt.lost, "repeatable": receipt.repeatable,
             "forward": span(receipt.forward_ms), "back": receipt.back_ms.map(span),
-            "steps": steps.collect::<Vec<_>>(),
+            "disk": receipt.disk, "steps": steps.collect::<Vec<_>>(),
             "holds": proof.stale.is_empty(), "stale": proof.stale,
         })
     }

@@ -3,6 +3,8 @@
 //! One query, short and without locks, so that nothing waits for the looker: CREATE INDEX
 //! CONCURRENTLY waits for every older snapshot.
 
+use serde::Deserialize;
+
 use super::super::session::Session;
 use super::ask;
 use crate::model::{Fault, Watched};
@@ -53,6 +55,40 @@ pub async fn watched(session: &Session, run: &str) -> Result<Watched, Fault> {
                     OR w.by && (SELECT array_agg(pid) FROM ours)))"
     );
     ask(session, &sql, &[run.into()]).await
+}
+
+/// A lock that a session waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Awaited {
+    /// Qualified, quoted name, where the lock is one of a relation.
+    pub relation: Option<String>,
+    /// `relation`, `transactionid`, ..
+    pub kind: String,
+    /// `AccessExclusiveLock`.
+    pub mode: String,
+    /// Since when; None in the first moment, and before 14.
+    pub since: Option<String>,
+    /// How long that is, in milliseconds.
+    pub millis: Option<u64>,
+}
+
+/// What a backend waits for at this moment.
+///
+/// # Errors
+/// Those of the query.
+pub async fn awaited(session: &Session, pid: i32) -> Result<Option<Awaited>, Fault> {
+    let since =
+        if session.server_version() >= 140_000 { "l.waitstart" } else { "NULL::timestamptz" };
+    let sql = format!(
+        "SELECT (SELECT json_build_object( \
+            'relation', (SELECT format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_class c \
+                JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = l.relation), \
+            'kind', l.locktype, 'mode', l.mode, 'since', {since}::text, \
+            'millis', (1000 * greatest(0, extract(epoch FROM \
+                pg_catalog.clock_timestamp() - {since})))::bigint) \
+         FROM pg_catalog.pg_locks l WHERE l.pid = $1 AND NOT l.granted LIMIT 1)"
+    );
+    ask(session, &sql, &[pid.into()]).await
 }
 
 /// Pid, command, table, phase, units done and in all, from every view that this server has.

@@ -4,9 +4,11 @@
 //! Never touches a server that it did not start. Data is not safe in it: fsync is off.
 
 mod account;
+mod folders;
 mod owner;
+mod physical;
 mod server;
 mod template;
 
-pub use owner::clean_up_the_dead;
-pub use server::{ScratchOptions, ScratchServer, StopMode};
+pub use owner::{clean_up_the_dead, is_scratch};
+pub use server::{Fill, ScratchOptions, ScratchServer, StopMode};

@@ -27,6 +27,16 @@ pub(super) fn claim(folder: &Path, sockets: &Path) -> Result<File, Fault> {
     Ok(file)
 }
 
+/// Is this the data folder of a scratch server of ours, with its socket in that folder?
+pub fn is_scratch(data: &Path, sockets: &Path) -> bool {
+    let Some(path) = data.parent().map(|folder| folder.join(FILE)) else { return false };
+    let me = rustix::process::geteuid().as_raw();
+    let ours = std::fs::symlink_metadata(&path)
+        .is_ok_and(|meta| meta.is_file() && std::os::unix::fs::MetadataExt::uid(&meta) == me);
+    let text = std::fs::read_to_string(&path).unwrap_or_default();
+    ours && text.lines().nth(1).is_some_and(|own| Path::new(own) == sockets)
+}
+
 /// Ends the scratch servers below a folder whose process is gone, and removes what they left.
 /// Says how many there were. Servers of living processes are left alone.
 pub fn clean_up_the_dead(parent: &Path) -> usize {
@@ -61,7 +71,7 @@ fn is_old(file: &File) -> bool {
 pub(super) fn remove_sockets(folder: &Path, sockets: &Path) {
     let ours = sockets
         .file_name()
-        .is_some_and(|name| name.to_string_lossy().starts_with(super::server::SOCKETS_PREFIX));
+        .is_some_and(|name| name.to_string_lossy().starts_with(super::folders::SOCKETS_PREFIX));
     if !sockets.starts_with(folder) && ours {
         let _ = std::fs::remove_dir_all(sockets);
     }

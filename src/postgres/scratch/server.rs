@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::net::TcpListener;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
@@ -18,13 +18,9 @@ use crate::postgres::programs::{Program, Programs};
 use crate::system::{AbortHook, apart, on_abort, write_fault};
 
 use super::account::Account;
-use super::{owner, template};
+use super::folders::{make_folder, socket_dir};
+use super::{owner, physical, template};
 
-/// A Unix socket's path may have 107 bytes on Linux and 103 on macOS, the terminating NUL not
-/// counted; `.s.PGSQL.12345` and its slash are 15 of them.
-const LONGEST_SOCKET_DIR: usize = 84;
-/// Socket folders outside of the server's folder begin with this.
-pub(super) const SOCKETS_PREFIX: &str = "rs-";
 /// How long a start may take: a machine under load needs seconds, a broken one shows by then.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
@@ -66,6 +62,9 @@ impl ScratchOptions {
     }
 }
 
+/// Brings data into a folder that is not there yet.
+pub type Fill<'f> = &'f mut dyn FnMut(&Path) -> Result<(), Fault>;
+
 /// How a scratch server is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopMode {
@@ -98,6 +97,15 @@ impl ScratchServer {
     /// `program-not-found`, `scratch-initdb-failed`, `scratch-start-failed` (with the end of the
     /// server's log), `scratch-no-folder`, `scratch-programs-closed`, `write-failed`, `disk-full`.
     pub fn start(options: &ScratchOptions) -> Result<Self, Fault> {
+        Self::start_with(options, None)
+    }
+
+    /// The same, with data that is brought into the empty folder (that of another scratch server);
+    /// settings and rules of access are the template's all the same.
+    ///
+    /// # Errors
+    /// As [`ScratchServer::start`], and those of bringing it.
+    pub fn start_with(options: &ScratchOptions, fill: Option<Fill<'_>>) -> Result<Self, Fault> {
         let account = Account::choose();
         let initdb = options.programs.find_beside("initdb", &["postgres"], options.major)?;
         let postgres = Program { path: initdb.folder().join("postgres"), version: initdb.version };
@@ -116,7 +124,10 @@ impl ScratchServer {
         let sockets = socket_dir(&folder, account)?;
         let owner = owner::claim(&folder, &sockets)?;
         let data = folder.join("data");
-        if options.fresh {
+        if let Some(fill) = fill {
+            fill(&data)?;
+            physical::adopt(&data, &template::template(&parent, &initdb, account)?, account)?;
+        } else if options.fresh {
             template::init(&initdb, &data, account)?;
         } else {
             let template = template::template(&parent, &initdb, account)?;
@@ -445,31 +456,6 @@ fn is_ready(data: &Path, pid: u32) -> bool {
     let mut lines = text.lines();
     lines.next().is_some_and(|line| line.trim() == pid.to_string())
         && lines.nth(6).is_some_and(|line| matches!(line.trim(), "ready" | "standby"))
-}
-
-fn make_folder(parent: &Path, prefix: &str, account: Account) -> Result<PathBuf, Fault> {
-    let folder = tempfile::Builder::new()
-        .prefix(prefix)
-        .permissions(std::fs::Permissions::from_mode(0o700))
-        .tempdir_in(parent)
-        .map_err(|error| write_fault(parent, &error))?
-        .keep();
-    account.own(&folder).map_err(|error| write_fault(&folder, &error))?;
-    Ok(folder)
-}
-
-/// In the server's folder where the socket's path stays short enough, else below /tmp.
-fn socket_dir(folder: &Path, account: Account) -> Result<PathBuf, Fault> {
-    let inside = folder.join("s");
-    if inside.as_os_str().len() > LONGEST_SOCKET_DIR {
-        return make_folder(Path::new("/tmp"), SOCKETS_PREFIX, account);
-    }
-    std::fs::DirBuilder::new()
-        .mode(0o700)
-        .create(&inside)
-        .and_then(|()| account.own(&inside))
-        .map_err(|error| write_fault(&inside, &error))?;
-    Ok(inside)
 }
 
 fn free_port() -> Result<u16, Fault> {

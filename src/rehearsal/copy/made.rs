@@ -5,13 +5,14 @@ use std::path::Path;
 
 use tokio::runtime::Runtime;
 
+use super::physical::original;
 use super::{Copy, Source, shown};
 use crate::journal::Origin;
 use crate::model::{Fault, format_bytes, quote_ident, quote_literal};
 use crate::msg;
 use crate::postgres::catalog::identity;
 use crate::postgres::programs::Programs;
-use crate::postgres::scratch::{ScratchOptions, ScratchServer};
+use crate::postgres::scratch::{Fill, ScratchOptions, ScratchServer};
 use crate::postgres::{Fingerprint, Look, Target};
 use crate::rehearsal::copied::{Contents, Dump, restore};
 use crate::rehearsal::downtime::{Larger, sizes};
@@ -34,15 +35,16 @@ const FILLED_FAST: [(&str, &str); 3] =
 const SERVER_BYTES: u64 = 128 << 20;
 
 impl Copy {
-    fn begin(
+    pub(super) fn begin(
         wanted: &Wanted,
         programs: &Programs,
         major: u32,
         surroundings: Surroundings,
+        fill: Option<Fill<'_>>,
     ) -> Result<Self, Fault> {
         let home = match &wanted.on {
             Some(target) => Home::Given(Box::new(Given::open(target, &wanted.state)?)),
-            None => Home::Private(private(wanted, programs, major, &surroundings)?),
+            None => Home::Private(private(wanted, programs, major, &surroundings, fill)?),
         };
         let told = match &wanted.on {
             Some(_) => msg!("rehearsal.given-server", version = shown(home.version())),
@@ -70,6 +72,7 @@ impl Copy {
             source_version: major * 10_000,
             source_sizes: BTreeMap::new(),
             larger: Larger::new(),
+            whole: 1.0,
             took_ms: 0,
         };
         if let Some(role) = copy.home.role() {
@@ -139,16 +142,20 @@ impl Copy {
             wanted.tell("copy", &msg!("rehearsal.no-template", why = why));
             return Ok(false);
         }
-        // A lease that came with a copy is nobody's.
+        self.drop_lease(wanted)?;
+        self.try_dress();
+        wanted.tell("copy", &msg!("rehearsal.of-template"));
+        Ok(true)
+    }
+
+    /// A lease that came with a copy is nobody's.
+    pub(super) fn drop_lease(&self, wanted: &Wanted) -> Result<(), Fault> {
         let lease = format!("{}.lease", quote_ident(&wanted.config.ledger_schema));
         let nobody = format!(
             "DO $$ BEGIN IF to_regclass({name}) IS NOT NULL THEN DELETE FROM {lease}; END IF; END $$",
             name = quote_literal(&lease)
         );
-        self.execute(&self.start, &nobody)?;
-        self.try_dress();
-        wanted.tell("copy", &msg!("rehearsal.of-template"));
-        Ok(true)
+        self.execute(&self.start, &nobody)
     }
 
     fn make_start(&mut self) -> Result<(), Fault> {
@@ -200,18 +207,19 @@ fn private(
     programs: &Programs,
     major: u32,
     surroundings: &Surroundings,
+    fill: Option<Fill<'_>>,
 ) -> Result<ScratchServer, Fault> {
     let folder = wanted.state.folder("scratch")?;
     let mut options = ScratchOptions::new(programs.clone(), folder, "rehearsal");
     options.major = Some(major);
     options.settings.clone_from(&surroundings.settings);
-    if surroundings.size > LARGE {
+    if surroundings.size > LARGE && fill.is_none() {
         options.at_first = FILLED_FAST.map(|(name, value)| (name.into(), value.into())).into();
     }
-    ScratchServer::start(&options)
+    ScratchServer::start_with(&options, fill)
 }
 
-fn enough(needed: u64, free: u64, place: &Path) -> Result<(), Fault> {
+pub(super) fn enough(needed: u64, free: u64, place: &Path) -> Result<(), Fault> {
     if free >= needed {
         return Ok(());
     }
@@ -240,30 +248,43 @@ pub(super) fn of_server(
             let surroundings = of_source(look.first()).await?;
             let schema = look.fingerprint(ledger, false).await?;
             let sizes = sizes(look.first()).await?;
-            Ok::<_, Fault>((look, identity, surroundings, schema, sizes))
+            let files = match with_rows {
+                true => original(look.first(), wanted, &surroundings).await?,
+                false => None,
+            };
+            Ok::<_, Fault>((look, identity, surroundings, schema, sizes, files))
         };
         tokio::select! {
             done = work => done,
             reason = wanted.cancel.cancelled() => Err(reason.fault()),
         }
     })?;
-    let (mut look, identity, surroundings, schema, sizes) = seen;
+    let (mut look, identity, surroundings, schema, sizes, files) = seen;
     let server = look.first().server_version();
     let size = surroundings.size;
     let libraries = surroundings.libraries.clone();
-    let mut copy = Copy::begin(wanted, programs, server / 10_000, surroundings)?;
-    copy.source_version = server;
-    copy.origin =
-        Some(Origin { database: identity.database, system_identifier: identity.system_identifier });
-    copy.schema = schema;
-    copy.source_sizes = sizes;
+    let told = |mut copy: Copy| {
+        copy.source_version = server;
+        let system_identifier = identity.system_identifier;
+        copy.origin = Some(Origin { database: identity.database, system_identifier });
+        (copy.schema, copy.source_sizes) = (schema, sizes);
+        if copy.surroundings.plain_postgres && copy.user == "postgres" {
+            copy.left_out.push(msg!("rehearsal.left.superuser"));
+        }
+        if !libraries.is_empty() {
+            copy.left_out.push(msg!("rehearsal.left.libraries", libraries = libraries));
+        }
+        copy
+    };
+    if let Some(files) = files {
+        let made = Copy::of_files(wanted, runtime, programs, look, (&files, &surroundings))?;
+        if let Some(copy) = made {
+            return Ok(told(copy));
+        }
+        look = runtime.block_on(Look::open(target, "runsheet/rehearsal", 1))?;
+    }
+    let mut copy = told(Copy::begin(wanted, programs, server / 10_000, surroundings, None)?);
     let beside = copy.beside_its_source(wanted)?;
-    if copy.surroundings.plain_postgres && copy.user == "postgres" {
-        copy.left_out.push(msg!("rehearsal.left.superuser"));
-    }
-    if !libraries.is_empty() {
-        copy.left_out.push(msg!("rehearsal.left.libraries", libraries = libraries));
-    }
     if with_rows {
         // On a given server only the dump lies here.
         let times = if copy.home.role().is_some() { 1 } else { TIMES };
@@ -308,7 +329,7 @@ pub(super) fn of_dump(wanted: &Wanted, programs: &Programs, path: &Path) -> Resu
     sound_dump(programs, path, identity, &wanted.cancel)?;
     let size = bytes_of(path);
     let surroundings = Surroundings { roles: contents.roles, size, ..Surroundings::default() };
-    let mut copy = Copy::begin(wanted, programs, contents.major, surroundings)?;
+    let mut copy = Copy::begin(wanted, programs, contents.major, surroundings, None)?;
     copy.origin = Some(Origin {
         system_identifier: server_of_dump(path, &contents.database),
         database: contents.database.clone(),

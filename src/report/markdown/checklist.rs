@@ -4,7 +4,7 @@
 use super::super::model::{Evidence, ItemReport, Report};
 use super::super::paper::{code, code_cell, table, text};
 use super::super::plan::item_tail;
-use super::super::watch::wait_line;
+use super::super::watch::{lock_wait_line, wait_line};
 use super::super::words::{
     count_text, grouped, mark, moment, name_of, risk_word, span, took_beside,
 };
@@ -141,6 +141,10 @@ fn evidence(fact: &Evidence) -> Option<String> {
             text(&line)
         }
         Evidence::Held { wait } => text(&wait_line(wait, 0)),
+        Evidence::LockWaits { waits } => {
+            let lines: Vec<String> = waits.iter().map(lock_wait_line).collect();
+            text(&lines.join("; "))
+        }
         Evidence::Waiting { what } => text(&msg!("report.waited", what = what)),
         Evidence::WillCheck { what } => text(&msg!("report.will-check", what = what)),
         Evidence::Attested { attestation } => attested(attestation),

@@ -18,7 +18,9 @@ use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
 };
 use object_store::path::Path;
-use object_store::{ClientOptions, MultipartUpload, ObjectStoreExt, PutPayload, RetryConfig};
+use object_store::{
+    ClientOptions, Error, MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload, RetryConfig,
+};
 use sha2::{Digest, Sha256};
 
 use super::upload::failed;
@@ -77,7 +79,30 @@ impl Bucket {
     }
 
     fn answer<T>(&self, name: &str, answer: object_store::Result<T>) -> Result<T, Trouble> {
-        answer.map_err(|error| failed(&self.place(name), told(&error)).into())
+        answer.map_err(|error| refused(failed(&self.place(name), told(&error)), &error).into())
+    }
+
+    /// Asks the store for the names below the prefix: a wrong key, or a bucket that is not there, is
+    /// found before hours of dumping, not behind them.
+    ///
+    /// # Errors
+    /// `upload-failed`, with what was refused and what helps.
+    pub(super) fn look(&self, host: &Host) -> Result<(), Trouble> {
+        let below = Some(self.key("")).filter(|prefix| !prefix.as_ref().is_empty());
+        let Err(error) = host.wait(self.store.list_with_delimiter(below.as_ref()))? else {
+            return Ok(());
+        };
+        let (place, bucket) = (self.place(""), &self.name);
+        let fault = failed(&place, told(&error));
+        // A list that fails says no more than that; the bucket itself is refused or missing.
+        let fault = match host.wait(self.store.head(&Path::default()))? {
+            Err(Error::NotFound { .. }) => {
+                fault.cause(msg!("verbs.pg.upload.no-bucket", bucket = bucket))
+            }
+            Err(error) => refused(fault, &error),
+            Ok(_) => fault,
+        };
+        Err(fault.remedy(msg!("verbs.pg.upload.early.remedy", place = place)).into())
     }
 
     /// Sends a file under a name that is free. Gives SHA-256 and size of what was read from it.
@@ -92,7 +117,7 @@ impl Bucket {
     ) -> Result<(String, u64), Trouble> {
         let key = self.key(name);
         match host.wait(self.store.head(&key))? {
-            Err(object_store::Error::NotFound { .. }) => {}
+            Err(Error::NotFound { .. }) => {}
             Ok(_) => return Err(failed(&self.place(name), msg!("verbs.pg.upload.there")).into()),
             Err(error) => self.answer(name, Err(error))?,
         }
@@ -159,6 +184,16 @@ impl Bucket {
             at += piece.len() as u64;
         }
         Ok((hex(&hash.finalize()), at))
+    }
+}
+
+/// Says why, where the store has refused.
+fn refused(fault: Fault, error: &Error) -> Fault {
+    match error {
+        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
+            fault.cause(msg!("verbs.pg.upload.refused"))
+        }
+        _ => fault,
     }
 }
 

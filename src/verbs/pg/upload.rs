@@ -29,9 +29,9 @@ impl Carrier {
     /// backup.
     ///
     /// # Errors
-    /// `upload-failed` where the folder is not there: a disk that is not mounted is found before
-    /// the dump, not behind it.
-    pub(super) fn of(host: &Host) -> Result<Option<Self>, Fault> {
+    /// `upload-failed` where the folder is not there, or the store refuses: a disk that is not
+    /// mounted and a wrong key are found before the dump, not behind it.
+    pub(super) fn of(host: &Host) -> Result<Option<Self>, Trouble> {
         let upload = host.setup.config.backup.upload.as_ref();
         match upload.filter(|_| host.setup.rehearsal.is_none()) {
             None => Ok(None),
@@ -41,16 +41,18 @@ impl Carrier {
             Some(Upload::Folder(folder)) => {
                 let place = format!("file://{}", folder.display());
                 Err(failed(&place, msg!("verbs.pg.upload.no-folder"))
-                    .remedy(msg!("verbs.pg.upload.no-folder.remedy")))
+                    .remedy(msg!("verbs.pg.upload.no-folder.remedy"))
+                    .into())
             }
             #[cfg(feature = "object_store")]
             Some(Upload::Bucket { name, prefix }) => {
-                super::bucket::Bucket::open(name, prefix, &host.setup.redactor)
-                    .map(|bucket| Some(Self::Bucket(bucket)))
+                let bucket = super::bucket::Bucket::open(name, prefix, &host.setup.redactor)?;
+                bucket.look(host)?;
+                Ok(Some(Self::Bucket(bucket)))
             }
             #[cfg(not(feature = "object_store"))]
             Some(Upload::Bucket { name, .. }) => {
-                Err(failed(&format!("s3://{name}"), msg!("verbs.pg.upload.no-feature")))
+                Err(failed(&format!("s3://{name}"), msg!("verbs.pg.upload.no-feature")).into())
             }
         }
     }

@@ -87,8 +87,9 @@ pub(in crate::verbs) static REHEARSAL: Verb = Verb {
     page: r#"Says what the newest rehearsal of this playbook has proven, and whether that still holds.
 
 Gives: `()` where it was never rehearsed; else `#{id, at, by, forward, back, way_back, lost, repeatable,
-steps, holds, stale, running}`. `running` is true in a rehearsal itself, which has nothing proven yet. `way_back` is `proven`, `lossy` or `unproven`, `back`
-how long it took; `steps` are `#{title, took, back, outside}`; `holds` is false where files, parameters,
+disk, steps, holds, stale, running}`. `running` is true in a rehearsal itself, which has nothing proven yet. `way_back` is `proven`, `lossy` or `unproven`, `back`
+how long it took; `disk` is the free disk that a run needs in bytes, `#{tables, wal, temporary, backup,
+backup_ms}`, each `#{on_copy, on_source}`, `()` where it is not known; `steps` are `#{title, took, back, outside}`; `holds` is false where files, parameters,
 schema or server are no longer those of the rehearsal, which `stale` names.
 
 ```rhai

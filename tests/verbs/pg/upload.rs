@@ -147,5 +147,62 @@ mod bucket {
         let desk = desk(&bucket, r#"step("d", || pg::dump());"#);
         let ran = desk.run();
         ran.exits(1).stderr_shows("upload-failed").shows_nowhere(SECRET);
+        ran.stderr_shows("AWS_SECRET_ACCESS_KEY").stderr_shows("Nothing was dumped");
+        assert!(!desk.project.path().join("backups").exists());
+    }
+
+    /// A store that somebody else has written, with the bucket `vault` in it; its keys are those of
+    /// the environment. tests/bucket.sh starts one, and looks afterwards at what is there.
+    fn independent(body: &str) -> Option<Desk> {
+        let Ok(endpoint) = std::env::var("RUNSHEET_TEST_STORE") else {
+            println!("skipped: RUNSHEET_TEST_STORE names no store (tests/bucket.sh starts one)");
+            return None;
+        };
+        let mut desk = Desk::new(body);
+        desk.project.file("runsheet.toml", "[backup]\nupload = \"s3://vault/shop/nightly\"\n");
+        for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"] {
+            desk.project.env(name, &std::env::var(name).expect("the store's keys"));
+        }
+        desk.project
+            .env("AWS_REGION", "us-east-1")
+            .env("AWS_ENDPOINT_URL", &endpoint)
+            .env("AWS_ALLOW_HTTP", "true");
+        desk.sql(
+            "CREATE TABLE large AS SELECT repeat(md5(n::text), 64) AS a \
+             FROM generate_series(1, 20000) n",
+        );
+        Some(desk)
+    }
+
+    /// One request, several parts, a folder, and a manifest.
+    #[test]
+    fn an_independent_store_takes_a_dump_in_parts_and_gives_it_back() {
+        let formats = r#"step("d", || pg::dump(#{ formats: ["custom", "plain", "directory"] }));"#;
+        let Some(desk) = independent(formats) else { return };
+        let secret = std::env::var("AWS_SECRET_ACCESS_KEY").unwrap();
+        let ran = desk.run();
+        ran.exits(0).shows("s3://vault/shop/nightly/shop_").shows("read back and compared");
+        ran.shows_nowhere(&secret);
+        let here = desk.project.path().join("backups");
+        let plain = names(&here).into_iter().find(|name| name.ends_with(".sql")).unwrap();
+        let bytes = std::fs::metadata(here.join(plain)).unwrap().len();
+        assert!(bytes > 32 << 20, "{bytes} are no three parts");
+        assert_eq!(manifest_in(&here)["uploaded"].as_array().unwrap().len(), 3);
+        desk.nothing_is_left();
+    }
+
+    #[test]
+    fn an_independent_store_refuses_a_wrong_key_and_an_unknown_bucket_by_name() {
+        let Some(mut desk) = independent(r#"step("d", || pg::dump());"#) else { return };
+        let wrong = "w".repeat(40);
+        desk.project.env("AWS_SECRET_ACCESS_KEY", &wrong);
+        let ran = desk.run();
+        ran.exits(1).stderr_shows("upload-failed").stderr_shows("s3://vault/shop/nightly");
+        ran.stderr_shows("403").stderr_shows("AWS_SECRET_ACCESS_KEY").shows_nowhere(&wrong);
+        assert!(!desk.project.path().join("backups").exists(), "found before the dump");
+        desk.project.env("AWS_SECRET_ACCESS_KEY", &std::env::var("AWS_SECRET_ACCESS_KEY").unwrap());
+        desk.project.file("runsheet.toml", "[backup]\nupload = \"s3://nowhere/shop\"\n");
+        let ran = desk.run();
+        ran.exits(1).stderr_shows("upload-failed").stderr_shows("There is no bucket nowhere");
     }
 }

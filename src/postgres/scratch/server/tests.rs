@@ -1,4 +1,6 @@
 #![allow(clippy::unwrap_used)]
+use std::os::unix::fs::PermissionsExt;
+
 use super::*;
 
 fn options(parent: &Path) -> ScratchOptions {
@@ -86,7 +88,7 @@ fn a_long_path_does_not_break_the_socket() {
     let server = ScratchServer::start(&options(&long)).unwrap();
     server.execute("postgres", "SELECT 1").unwrap();
     let sockets = server.socket_dir().to_path_buf();
-    assert!(sockets.as_os_str().len() <= LONGEST_SOCKET_DIR);
+    assert!(sockets.as_os_str().len() <= super::super::folders::LONGEST_SOCKET_DIR);
     drop(server);
     assert!(!sockets.exists());
 }
