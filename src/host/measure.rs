@@ -8,7 +8,7 @@
 
 mod space;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use space::Known;
@@ -50,18 +50,11 @@ const WAL: &str = "SELECT pg_catalog.pg_current_wal_insert_lsn(), \
 /// Oids below are the system's own (`FirstNormalObjectId`).
 const FIRST_OF_USERS: u32 = 16_384;
 
-/// What the transaction dropped: it holds a lock on something that is not there any more.
-const DROPPED: &str = "(SELECT string_agg(l.relation::text, ' ') FROM pg_lock_status() l \
-    WHERE l.locktype = 'relation' AND l.pid = pg_backend_pid() AND l.mode = 'AccessExclusiveLock' \
-    AND pg_table_is_visible(l.relation) IS NULL)";
-
-/// A table's number and file, the rows that this session wrote in it: inserted, updated, deleted,
-/// and its bytes with those of its indexes.
+/// A table's number and file, and the rows that this session wrote in it: inserted, updated, deleted.
 fn figures(oid: &str) -> String {
     let written = ["inserted", "updated", "deleted"];
     let written = written.map(|what| format!("pg_stat_get_xact_tuples_{what}({oid})"));
-    let written = written.join(", ");
-    format!("{oid}, pg_relation_filenode({oid}), {written}, pg_total_relation_size({oid})")
+    format!("{oid}, pg_relation_filenode({oid}), {}", written.join(", "))
 }
 
 impl Host {
@@ -140,30 +133,36 @@ impl Host {
     }
 
     /// The question for the tables, partitioned tables, materialized views and indexes that are
-    /// nobody's but the user's: all of them, or those that this session holds a lock on, once for each mode.
+    /// nobody's but the user's: all of them, or those that this session holds a lock on, with
+    /// all modes; what it dropped is among these, and has no name.
     ///
     /// It is asked before every COMMIT, and planning a join with `pg_class` would take longer than
     /// all the rest of it. The functions give NULL for what was dropped, except that of the identity
-    /// on servers before 14; that of visibility does on all.
+    /// on servers before 14: it gets NULL there.
     fn tables(&self, which: Which) -> String {
         let ledger = quote_literal(&self.setup.config.ledger_schema);
         match which {
             Which::All => format!(
                 "SELECT format('%I.%I', n.nspname, c.relname), NULL, c.relkind IN ('i', 'I'), NULL, \
-                 {} FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+                 {}, pg_total_relation_size(c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
                  WHERE c.relkind IN ('r', 'p', 'm', 'i', 'I') \
                  AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', {ledger})",
                 figures("c.oid")
             ),
             Which::Locked => format!(
-                "SELECT o.identity, l.mode, o.type = 'index', \
-                 CASE o.type WHEN 'index' THEN pg_get_indexdef(l.relation) END, {} \
-                 FROM pg_lock_status() l, \
-                 pg_identify_object('pg_class'::regclass, l.relation, 0) o \
-                 WHERE l.locktype = 'relation' AND l.pid = pg_backend_pid() AND l.granted \
-                 AND l.relation >= {FIRST_OF_USERS} AND pg_table_is_visible(l.relation) IS NOT NULL \
-                 AND o.type IN ('table', 'materialized view', 'index') \
-                 AND o.schema NOT IN ('pg_temp', {ledger})",
+                "SELECT o.identity, l.modes, o.type = 'index', \
+                 CASE o.type WHEN 'index' THEN pg_get_indexdef(l.relation) END, {}, \
+                 CASE WHEN l.modes = 'AccessShareLock' THEN NULL \
+                    WHEN o.type = 'index' THEN pg_relation_size(l.relation) \
+                    ELSE pg_total_relation_size(l.relation) END \
+                 FROM (SELECT relation, string_agg(mode, ' ') AS modes FROM pg_lock_status() \
+                    WHERE locktype = 'relation' AND pid = pg_backend_pid() AND granted \
+                    AND relation >= {FIRST_OF_USERS} GROUP BY relation) l, \
+                 pg_identify_object('pg_class'::regclass, \
+                    CASE WHEN pg_table_is_visible(l.relation) IS NOT NULL THEN l.relation END, 0) o \
+                 WHERE o.type IN ('table', 'materialized view', 'index') \
+                    AND o.schema NOT IN ('pg_temp', 'pg_toast', {ledger}) \
+                 OR o.type IS NULL AND l.modes LIKE '%AccessExclusiveLock%'",
                 figures("l.relation")
             ),
         }
@@ -182,9 +181,8 @@ impl Host {
         let session = self.session()?;
         // Outside of a transaction there are no locks left to ask for; the rest is the same.
         let mut sql = format!(
-            "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), {})::bigint, {}",
-            quote_literal(&wal),
-            if open { DROPPED } else { "NULL" }
+            "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), {})::bigint",
+            quote_literal(&wal)
         );
         if open {
             sql.push_str("; ");
@@ -200,6 +198,9 @@ impl Host {
         }
         let results = self.wait(session.simple(&sql))?.map_err(|error| self.db_fault(error))?;
         let locked = if open { results.get(1).map(Table::all) } else { None }.unwrap_or_default();
+        // Held and nameless: dropped.
+        let (locked, gone): (Vec<Table>, Vec<Table>) =
+            locked.into_iter().partition(|table| !table.name.is_empty());
         let all = if within { None } else { results.get(1 + usize::from(open)).map(Table::all) };
         let measured = {
             let mut measuring = self.measuring.borrow_mut();
@@ -217,15 +218,18 @@ impl Host {
             }
             let looked_at = all.as_ref().unwrap_or(&locked);
             measured.rows = rows(looked_at);
-            let gone = results.first().and_then(|result| cell(result, 0, 1)).unwrap_or_default();
-            let mut gone: Vec<u32> = gone.split(' ').filter_map(|oid| oid.parse().ok()).collect();
-            if all.is_some() {
-                gone = space::missing(files, looked_at);
-            }
+            let gone = match all {
+                Some(_) => space::missing(files, looked_at),
+                None => gone.iter().map(|table| table.oid).collect(),
+            };
             measured.space = space::of(files, looked_at, &gone);
             gone.iter().for_each(|oid| drop(files.remove(oid)));
             let mut built = Vec::new();
             for table @ Table { oid, file, name, index, of, .. } in looked_at {
+                if table.bytes.is_none() && files.contains_key(oid) {
+                    // Only read: it is as it was.
+                    continue;
+                }
                 let before = files.insert(*oid, table.known()).map(|before| before.file);
                 if *index && before != Some(*file) {
                     built.push((name, of.as_deref()));
@@ -280,8 +284,8 @@ struct Table {
     rows: [u64; 3],
     /// Its place in [`LOCK_MODES`].
     lock: Option<usize>,
-    /// Of a table those of its indexes included.
-    bytes: u64,
+    /// Of a table those of its indexes included; None where it was only read.
+    bytes: Option<u64>,
 }
 
 /// Does this definition of an index say that it is one of the table?
@@ -293,30 +297,30 @@ impl Table {
     /// By name, each with its strongest lock.
     fn all(answer: &SimpleResult) -> Vec<Self> {
         let number = |line, at| cell(answer, line, at).and_then(|text| text.parse().ok());
-        let mut tables = BTreeMap::new();
-        for line in 0..answer.cells.len() {
-            let name = cell(answer, line, 0).unwrap_or_default();
-            let table = tables.entry(name).or_insert_with(|| Self {
-                oid: number(line, 4).unwrap_or(0) as u32,
-                file: number(line, 5).unwrap_or(0) as u32,
-                name: name.into(),
-                index: cell(answer, line, 2) == Some("t"),
-                of: cell(answer, line, 3).map(String::from),
-                rows: [6, 7, 8].map(|at| number(line, at).unwrap_or(0)),
-                lock: None,
-                bytes: number(line, 9).unwrap_or(0),
-            });
-            let mode = cell(answer, line, 1).and_then(|mode| {
+        let one = |line| {
+            let modes = cell(answer, line, 1).unwrap_or_default().split(' ').filter_map(|mode| {
                 let spoken = spoken_lock(mode);
                 LOCK_MODES.iter().position(|known| *known == spoken)
             });
-            table.lock = table.lock.max(mode);
-        }
-        tables.into_values().collect()
+            Self {
+                oid: number(line, 4).unwrap_or(0) as u32,
+                file: number(line, 5).unwrap_or(0) as u32,
+                name: cell(answer, line, 0).unwrap_or_default().into(),
+                index: cell(answer, line, 2) == Some("t"),
+                of: cell(answer, line, 3).map(String::from),
+                rows: [6, 7, 8].map(|at| number(line, at).unwrap_or(0)),
+                lock: modes.max(),
+                bytes: number(line, 9),
+            }
+        };
+        let mut tables: Vec<Self> = (0..answer.cells.len()).map(one).collect();
+        tables.sort_by(|a, b| a.name.cmp(&b.name));
+        tables
     }
 
     fn known(&self) -> Known {
-        Known { file: self.file, bytes: self.bytes, name: self.name.clone(), index: self.index }
+        let bytes = self.bytes.unwrap_or(0);
+        Known { file: self.file, bytes, name: self.name.clone(), index: self.index }
     }
 }
 

@@ -29,8 +29,9 @@ fn a_scratch_servers_files_are_copied_and_are_the_same_database() {
         {GOOD}"#
     ));
     desk.sql(
-        "CREATE ROLE clerk LOGIN REPLICATION PASSWORD 'canary-of-clerk'; GRANT pg_read_all_data TO clerk; \
-         GRANT pg_read_all_settings TO clerk; ALTER TABLE items OWNER TO clerk; \
+        "CREATE ROLE clerk LOGIN REPLICATION PASSWORD 'canary-of-clerk'; \
+         GRANT SELECT ON ALL TABLES IN SCHEMA public TO clerk; \
+         GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO clerk; GRANT pg_read_all_settings TO clerk; ALTER TABLE items OWNER TO clerk; \
          ALTER ROLE clerk IN DATABASE shop SET work_mem = '7MB'; \
          ALTER DATABASE shop SET statement_timeout = '90s'; GRANT CREATE ON DATABASE shop TO clerk; \
          CREATE FUNCTION secrets() RETURNS bigint LANGUAGE sql SECURITY DEFINER \
@@ -77,7 +78,8 @@ fn where_files_would_be_another_copy_the_source_is_dumped() {
     };
     dumped(&["--sample", "50"], None);
     desk.sql(
-        "CREATE ROLE plain LOGIN; GRANT pg_read_all_data, pg_read_all_settings TO plain; \
+        "CREATE ROLE plain LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO plain; \
+         GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO plain; GRANT pg_read_all_settings TO plain; \
          GRANT CREATE ON DATABASE shop TO plain; ALTER TABLE items OWNER TO plain",
     );
     let plain = desk.url().replace("user=postgres", "user=plain");

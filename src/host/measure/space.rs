@@ -27,9 +27,10 @@ pub(super) fn of(known: &HashMap<u32, Known>, found: &[Table], gone: &[u32]) -> 
     let mut space: BTreeMap<&str, (i64, u64)> = BTreeMap::new();
     let mut rewritten = Vec::new();
     for table in found.iter().filter(|table| !table.index) {
+        let Some(bytes) = table.bytes else { continue };
         let before = known.get(&table.oid);
         let change = space.entry(&table.name).or_default();
-        change.0 += table.bytes.cast_signed() - before.map_or(0, |b| b.bytes.cast_signed());
+        change.0 += bytes.cast_signed() - before.map_or(0, |b| b.bytes.cast_signed());
         if let Some(before) = before.filter(|before| before.file != table.file) {
             change.1 += before.bytes;
             rewritten.push(table.name.as_str());
@@ -81,7 +82,8 @@ mod tests {
     fn table(oid: u32, file: u32, bytes: u64, name: &str, of: Option<&str>) -> Table {
         let (index, of) =
             (of.is_some(), of.map(|of| format!("CREATE INDEX x ON {of} USING btree")));
-        Table { oid, file, bytes, name: name.into(), index, of, rows: [0; 3], lock: None }
+        let (bytes, rows) = (Some(bytes), [0; 3]);
+        Table { oid, file, bytes, name: name.into(), index, of, rows, lock: None }
     }
 
     fn told(space: Vec<TableSpace>) -> Vec<(String, i64, u64)> {

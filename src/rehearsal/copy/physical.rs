@@ -154,19 +154,12 @@ impl Copy {
         surroundings: &Surroundings,
     ) -> Result<Self, Fault> {
         let major = server / 10_000;
-        // Files are read by their own major version only.
-        let same = |name: &str, beside: &[&str]| {
-            let found = programs.find_beside(name, beside, Some(major))?;
-            match found.version.0 == major {
-                true => Ok(found),
-                false => Err(Fault::failed(
-                    "program-not-found",
-                    msg!("system.program-missing-version", name = name, major = major),
-                )),
-            }
-        };
-        same("initdb", &["postgres"])?;
-        let program = same("pg_basebackup", &[])?;
+        // Files are read by their own major version only; a newer pg_basebackup knows older servers.
+        if programs.find_beside("initdb", &["postgres"], Some(major))?.version.0 != major {
+            let text = msg!("system.program-missing-version", name = "postgres", major = major);
+            return Err(Fault::failed("program-not-found", text));
+        }
+        let program = programs.find("pg_basebackup", Some(major))?;
         let place = wanted.state.folder("scratch")?;
         enough(original.bytes.saturating_add(surroundings.size), free_bytes(&place)?, &place)?;
         let tmp = wanted.state.folder("tmp")?;
