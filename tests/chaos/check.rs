@@ -10,9 +10,13 @@ pub const SESSIONS: &str =
     "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'runsheet%'";
 
 /// Schema and rows, without generated keys and without the ledger.
-const LINES: &str = "SELECT line FROM (
-    SELECT format('rows %s %s', c.oid::regclass, query_to_xml(format('SELECT string_agg(r, chr(10)) AS r FROM
-        (SELECT (to_jsonb(t) - ''gen_id'')::text AS r FROM %s AS t ORDER BY 1) AS s', c.oid::regclass), true, false, '')::text) AS line
+const LINES: &str = "CREATE FUNCTION pg_temp.rows_of(relation regclass, OUT rows text) LANGUAGE plpgsql AS $$
+    BEGIN
+        EXECUTE format('SELECT string_agg(r, chr(10)) FROM
+            (SELECT (to_jsonb(t) - ''gen_id'')::text AS r FROM %s AS t ORDER BY 1) AS s', relation) INTO rows;
+    END $$;
+    SELECT line FROM (
+    SELECT format('rows %s %s', c.oid::regclass, pg_temp.rows_of(c.oid)) AS line
       FROM pg_class c WHERE c.relkind IN ('r', 'v', 'm') AND c.relnamespace = 'public'::regnamespace
     UNION ALL SELECT format('column %s %s %s %s', a.attrelid::regclass, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull)
       FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid

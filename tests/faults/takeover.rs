@@ -164,7 +164,7 @@ fn the_session_of_a_run_asks_for_keepalives_and_looks_after_its_client() {
     let url = desk.cluster.tcp_url("shop");
     desk.body(
         r#"step("show", || {
-    db::exec("INSERT INTO shown SELECT name, setting FROM pg_settings WHERE name ~ 'keepalives|check_interval|idle|user_timeout'");
+    db::exec("INSERT INTO shown SELECT name, setting FROM pg_settings WHERE name ~ 'keepalives|check_interval|^idle_.*(session|transaction).*_timeout|user_timeout'");
 });"#,
     );
     desk.sql("CREATE TABLE shown (name text, setting text)");

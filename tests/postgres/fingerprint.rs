@@ -51,10 +51,18 @@ fn what_is_another_value_is_another_sum() {
     cluster.create_database("shop");
     let mut sql = String::from(
         "CREATE TYPE mood AS ENUM ('sad', 'happy'); \
-         CREATE DOMAIN email AS text CHECK (VALUE ~ '@'); \
-         CREATE COLLATION whatever (provider = icu, locale = 'und-u-ks-level2', deterministic = false);",
+         CREATE DOMAIN email AS text CHECK (VALUE ~ '@');",
     );
-    for (at, (kind, one, other)) in PAIRS.iter().enumerate() {
+    let collates = cluster.knows_icu();
+    if collates {
+        sql.push_str(
+            "CREATE COLLATION whatever \
+             (provider = icu, locale = 'und-u-ks-level2', deterministic = false);",
+        );
+    }
+    let pairs = PAIRS.iter().filter(|(kind, ..)| collates || !kind.contains("COLLATE"));
+    let pairs: Vec<_> = pairs.collect();
+    for (at, (kind, one, other)) in pairs.iter().enumerate() {
         for (side, value) in [("l", one), ("r", other)] {
             let _ = write!(
                 sql,
@@ -93,7 +101,7 @@ fn what_is_another_value_is_another_sum() {
         assert_ne!(*left, tables[&other], "{name}");
         compared += 1;
     }
-    assert_eq!(compared, 2 * PAIRS.len() + 11);
+    assert_eq!(compared, 2 * pairs.len() + 11);
 }
 
 #[test]

@@ -88,6 +88,16 @@ impl Cluster {
         speaks
     }
 
+    /// Whether it was built with ICU; the packages that are unpacked without root's help are not.
+    pub fn knows_icu(&self) -> bool {
+        let knows = "SELECT EXISTS (SELECT FROM pg_collation WHERE collname = 'und-x-icu')";
+        let knows = self.value("postgres", knows) == "t";
+        if !knows {
+            eprintln!("left out: this PostgreSQL was built without ICU");
+        }
+        knows
+    }
+
     /// Makes an empty database.
     pub fn create_database(&self, name: &str) {
         self.server.create_database(name).unwrap_or_else(|fault| panic!("{fault}"));

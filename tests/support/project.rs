@@ -369,7 +369,7 @@ pub fn holds(folder: &Path, canary: &[u8]) -> Option<PathBuf> {
                 return Some(file);
             }
         } else if let Ok(bytes) = std::fs::read(&path)
-            && bytes.windows(canary.len()).any(|window| window == canary)
+            && memchr::memmem::find(&bytes, canary).is_some()
         {
             return Some(path);
         }
