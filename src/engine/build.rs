@@ -9,9 +9,7 @@ use rhai::{AST, Dynamic, Engine, EvalAltResult, OptimizationLevel, Position};
 
 use super::memory::{Busy, Full};
 use super::resolver::Resolver;
-use crate::host::{
-    FaultValue, Host, Mode, Planned, Sources, diagnose, register, register_planned, used_up,
-};
+use crate::host::{FaultValue, Host, Mode, Sources, diagnose, register, register_planned, used_up};
 use crate::model::Fault;
 
 /// What a script may use up.
@@ -198,7 +196,6 @@ fn register_faults(engine: &mut Engine) {
     engine.register_get("remedy", |f: &mut FaultValue| text(&f.0.remedy));
     engine.register_fn("to_string", |f: &mut FaultValue| f.0.to_string());
     engine.register_fn("to_debug", |f: &mut FaultValue| f.0.to_string());
-    let _ = Planned::NAME;
 }
 
 /// Compiles a playbook and keeps its text for faults.

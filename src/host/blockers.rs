@@ -104,7 +104,7 @@ impl Host {
             return None;
         }
         self.lock_watch.armed.set(true);
-        self.lock_watch.awaited.timed_out(self.limit_of(options).as_millis() as u64);
+        self.lock_watch.awaited.timed_out(self.lock_limit(Some(options)).as_millis() as u64);
         let seen = self.lock_watch.seen.take().or_else(|| self.holders_now(options))?;
         let first = seen.by.first()?;
         let mut lines: Vec<String> =
@@ -141,7 +141,7 @@ impl Host {
         if asked.is_empty() || self.worker.borrow().is_none() {
             return None;
         }
-        let limit = self.limit_of(options);
+        let limit = self.lock_limit(Some(options));
         let found =
             self.catalog(async |session| holders(session, &asked, limit.as_millis() as u64).await);
         let by = found.ok().filter(|by| !by.is_empty())?;
@@ -150,12 +150,6 @@ impl Host {
             _ => None,
         };
         Some(Standstill { relation, by })
-    }
-
-    /// How long each of an item's statements waits for a lock.
-    fn limit_of(&self, options: &ItemOptions) -> Duration {
-        let limit = options.lock_timeout.as_deref().and_then(|t| crate::model::parse_span(t).ok());
-        limit.unwrap_or(self.setup.config.run.lock_timeout)
     }
 
     /// One line: process, application, role, state, since when, its statement's first line.

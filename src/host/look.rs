@@ -67,8 +67,8 @@ impl Host {
         let rows = self.wait(async {
             if let (Some(playbook), None) = (playbook, &self.setup.wishes.resume) {
                 let rows = match known {
-                    Some(runs) => runs,
                     None => ledger.runs_uncounted(&session, playbook).await?,
+                    known => known,
                 };
                 // Of a run that is over, nobody asks how far it got.
                 if rows.as_ref().is_none_or(|rows| rows.iter().all(over)) {
@@ -96,11 +96,10 @@ impl Host {
     }
 
     /// What was read as the connection was made, once; None where that was nothing of this playbook.
-    fn runs_known(&self, playbook: Option<&str>) -> Option<Option<Vec<RunRow>>> {
+    fn runs_known(&self, playbook: Option<&str>) -> Option<Vec<RunRow>> {
         let mut known = self.known.borrow_mut();
-        let known = known.as_mut().filter(|known| playbook == Some(known.playbook.as_str()))?;
-        known.playbook.clear();
-        Some(known.runs.take())
+        let same = known.as_mut().filter(|known| playbook == Some(known.playbook.as_str()));
+        same?.runs.take()
     }
 
     fn choose_run(self: &Rc<Self>, runs: Vec<RunRow>) -> Result<(), Trouble> {

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::failpoint::failpoint;
 use super::gate::{Host, Mode};
+use super::options::ItemOptions;
 use super::scope::{Frame, Transaction};
 use super::stop::{Stop, Trouble};
 use super::tidy::Behind;
@@ -58,10 +59,13 @@ impl Host {
 
     pub(super) fn lock_timeout_ms(&self) -> u128 {
         let frames = self.frames.borrow();
-        let own = frames.last().and_then(|frame| frame.options.lock_timeout.clone());
-        own.and_then(|text| parse_span(&text).ok())
-            .unwrap_or(self.setup.config.run.lock_timeout)
-            .as_millis()
+        self.lock_limit(frames.last().map(|frame| &frame.options)).as_millis()
+    }
+
+    /// How long each statement of an item with these options waits for a lock.
+    pub(super) fn lock_limit(&self, options: Option<&ItemOptions>) -> Duration {
+        let own = options.and_then(|options| options.lock_timeout.as_deref());
+        own.and_then(|text| parse_span(text).ok()).unwrap_or(self.setup.config.run.lock_timeout)
     }
 
     pub(super) fn statement_timeout_ms(&self) -> u128 {

@@ -8,6 +8,7 @@ mod mark;
 mod reach;
 
 pub use ahead::Ahead;
+pub(super) use reach::pooled_settings;
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -17,12 +18,12 @@ use serde_json::Value;
 use super::gate::{Host, Mode};
 use super::stop::{Stop, Trouble};
 use crate::journal::{Lease, Ledger};
-use crate::model::{EventKind, Fault, FaultKind, quote_literal};
+use crate::model::{EventKind, Fault, FaultKind};
 use crate::msg;
 use crate::postgres::{
     ConnectOptions, DbError, Identity, Rows, Session, Target, connect, decorate,
 };
-use reach::{Reached, Way, startup_settings};
+use reach::{Reached, Way};
 
 /// The oldest server that the ledger's functions run on: `pg_current_xact_id` came with 13.
 const OLDEST: u32 = 130_000;
@@ -325,19 +326,6 @@ fn too_old(number: u32, version: &str) -> Option<Fault> {
             .remedy(msg!("host.server-too-old.remedy"))
     };
     (number < OLDEST).then(fault)
-}
-
-/// What a step's transaction sets for itself behind a pooler.
-pub(super) fn pooled_settings(session: &Session, lock_timeout_ms: u128) -> Vec<String> {
-    let mut settings: Vec<String> = startup_settings(lock_timeout_ms)
-        .into_iter()
-        .filter(|(name, _)| !name.starts_with("tcp_") && !name.starts_with("default_"))
-        .map(|(name, value)| format!("SET LOCAL {name} = {}", quote_literal(&value)))
-        .collect();
-    if let Some(path) = &session.target().search_path {
-        settings.push(format!("SET LOCAL search_path = {path}"));
-    }
-    settings
 }
 
 #[cfg(test)]

@@ -47,11 +47,11 @@ impl RunState {
 }
 
 /// What the ledger knows of a playbook, as a run looks at it first.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Known {
     /// The playbook's id.
     pub playbook: String,
-    /// Its runs, newest first, their steps not counted; None where there is no ledger.
+    /// Its runs, newest first, their steps not counted; None once they were asked for.
     pub runs: Option<Vec<RunRow>>,
     /// The newest run that was not taken back, where it is finished, with its steps and effects.
     pub done: Option<(String, Vec<StepRow>, Vec<IntentRow>)>,

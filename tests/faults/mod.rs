@@ -189,6 +189,11 @@ impl Desk {
     pub fn of_run(&self, file: &str) -> String {
         self.project.read(&format!(".runsheet/runs/{}/{file}", self.newest_run()))
     }
+
+    /// The newest run's report.
+    pub fn report_of_run(&self) -> serde_json::Value {
+        serde_json::from_str(&self.of_run("report.json")).expect("a report")
+    }
 }
 
 /// The tables and views of the schemas whose name fits the condition.

@@ -97,8 +97,7 @@ step("two", || db::exec("INSERT INTO items VALUES (102, 'two')"));"#,
     std::fs::remove_dir_all(desk.project.path().join(".runsheet")).unwrap();
     desk.run().exits(0);
     assert_eq!(desk.value(ADDED), "one two");
-    let report = desk.project.read(&format!(".runsheet/runs/{}/report.json", desk.newest_run()));
-    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    let report = desk.report_of_run();
     let rungs = report["way_back"].as_array().unwrap().iter();
     let rungs: Vec<&str> = rungs.filter_map(|rung| rung["item"].as_str()).collect();
     assert_eq!(rungs, ["two", "one"], "{report:#}");

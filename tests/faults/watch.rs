@@ -3,6 +3,7 @@
 use super::Desk;
 use super::lease::Gate;
 use crate::support::Ran;
+use crate::support::gate::WAITS_FOR_A_LOCK;
 
 fn desk(body: &str) -> Desk {
     let desk = Desk::new(body);
@@ -156,13 +157,9 @@ fn a_run_is_watched_while_it_works_and_not_while_it_waits_for_the_lease() {
     desk.nothing_is_left();
 }
 
-/// A session that has waited for so long for a lock of items.
-const WAITING: &str = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' \
-    AND application_name LIKE 'runsheet/%' AND clock_timestamp() > query_start + interval '900 ms')";
-
 /// What the report knows of the locks that steps waited for.
 fn lock_waits(desk: &Desk) -> Vec<serde_json::Value> {
-    let report: serde_json::Value = serde_json::from_str(&desk.of_run("report.json")).unwrap();
+    let report = desk.report_of_run();
     let items = report["sections"].as_array().unwrap().iter();
     let items = items.flat_map(|section| section["items"].as_array().unwrap());
     let facts = items.flat_map(|item| item["evidence"].as_array().unwrap());
@@ -185,7 +182,7 @@ fn a_step_tells_how_long_it_waited_for_which_lock() {
     desk.project.file("runsheet.toml", "[run]\nlock_timeout = \"60s\"\nwatch = \"300ms\"\n");
     let holder = Gate::holding(&desk.url(), "nightly report", "SELECT count(*) FROM items");
     let run = desk.start(&["run", "it", "--yes"]);
-    desk.wait_until(WAITING);
+    desk.wait_until(WAITS_FOR_A_LOCK);
     holder.open();
     run.wait().exits(0);
     let waits = lock_waits(&desk);

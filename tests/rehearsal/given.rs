@@ -2,6 +2,7 @@
 
 use super::{GOOD, rehearse, report};
 use crate::faults::Desk;
+use crate::support::gate::WAITS_FOR_A_LOCK;
 use crate::support::wait::soon;
 use crate::support::{Cluster, Gate};
 
@@ -126,12 +127,7 @@ fn how_long_a_step_waited_for_a_lock_stands_beside_the_lock() {
     let copy = staging.value("postgres", &format!("SELECT datname {at_work}"));
     let mut over = Gate::to(&staging.url("postgres"), "over");
     let holder = Gate::holding(&staging.url(&copy), "import", "LOCK TABLE items IN SHARE MODE");
-    soon("the step waits", || {
-        let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' \
-            AND application_name LIKE 'runsheet/%' \
-            AND clock_timestamp() > query_start + interval '900 ms')";
-        staging.value("postgres", waits) == "t"
-    });
+    soon("the step waits", || staging.value("postgres", WAITS_FOR_A_LOCK) == "t");
     over.tell("SELECT pg_advisory_lock(77);\n");
     soon("it is over", || {
         let said =

@@ -6,6 +6,11 @@ use std::sync::mpsc::{Receiver, channel};
 
 use super::wait::SOON;
 
+/// Has a run waited for a lock for so long?
+pub const WAITS_FOR_A_LOCK: &str = "SELECT EXISTS (SELECT FROM pg_stat_activity \
+    WHERE wait_event_type = 'Lock' AND application_name LIKE 'runsheet/%' \
+    AND clock_timestamp() > query_start + interval '900 ms')";
+
 /// A psql that does what it is told; ended when dropped.
 pub struct Gate {
     hold: Child,

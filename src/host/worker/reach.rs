@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::mark::Mark;
 use crate::config::Config;
 use crate::journal::{Known, Ledger};
-use crate::model::{Fault, RunId};
+use crate::model::{Fault, RunId, quote_literal};
 use crate::postgres::{ConnectOptions, DbError, Identity, Session, Target, catalog, wait_ready};
 
 /// Where to, and what the session is to be.
@@ -34,7 +34,7 @@ pub(in crate::host) struct Reached {
     pub(in crate::host) pin: String,
     pub(in crate::host) identity: Identity,
     pub(in crate::host) mark: Option<Mark>,
-    /// What the ledger knows of the playbook; None where it was not asked, or did not say.
+    /// What the ledger knows of the playbook; None where it was not asked, or is not there.
     pub(in crate::host) known: Option<Known>,
 }
 
@@ -84,7 +84,7 @@ impl Way {
         // All on their way at once: one round trip.
         let known = async {
             let playbook = self.playbook.as_deref()?;
-            self.ledger.known(&session, playbook).await.ok()
+            self.ledger.known(&session, playbook).await.ok()?
         };
         let prepared = prepare(&session, &self.ledger, newer);
         let (prepared, known) = futures_util::future::join(prepared, known).await;
@@ -95,7 +95,7 @@ impl Way {
 
 /// Settings that a run's session starts with, so that `RESET ALL` comes back to them. Only what
 /// every supported server knows: an unknown one would refuse the connection.
-pub(super) fn startup_settings(lock_timeout_ms: u128) -> Vec<(&'static str, String)> {
+fn startup_settings(lock_timeout_ms: u128) -> Vec<(&'static str, String)> {
     vec![
         ("client_min_messages", "notice".into()),
         ("default_transaction_read_only", "off".into()),
@@ -136,7 +136,7 @@ fn with_settings(target: &Target, settings: &[(&'static str, String)]) -> Target
 /// Sets everything back that user SQL may have changed, and asks who the server is.
 ///
 /// Behind a pooler nothing is set: the session is everybody's, and another one the next time.
-/// Each transaction brings its settings along (see `pooled_settings`).
+/// Each transaction brings its settings along (see [`pooled_settings`]).
 async fn prepare(
     session: &Session,
     ledger: &Ledger,
@@ -167,4 +167,17 @@ async fn prepare(
     .await;
     set.map_err(DbError::into_fault)?;
     Ok((pin, identity?, mark.map_err(DbError::into_fault)?))
+}
+
+/// What a step's transaction sets for itself behind a pooler.
+pub(in crate::host) fn pooled_settings(session: &Session, lock_timeout_ms: u128) -> Vec<String> {
+    let mut settings: Vec<String> = startup_settings(lock_timeout_ms)
+        .into_iter()
+        .filter(|(name, _)| !name.starts_with("tcp_") && !name.starts_with("default_"))
+        .map(|(name, value)| format!("SET LOCAL {name} = {}", quote_literal(&value)))
+        .collect();
+    if let Some(path) = &session.target().search_path {
+        settings.push(format!("SET LOCAL search_path = {path}"));
+    }
+    settings
 }

@@ -27,11 +27,11 @@ impl Ledger {
         }
     }
 
-    /// What a run looks at first, all of it in one round trip.
+    /// What a run looks at first, all of it in one round trip. None where there is no ledger.
     ///
     /// # Errors
-    /// The server's; a ledger that is not there is no error.
-    pub async fn known(&self, session: &Session, playbook: &str) -> Result<Known, DbError> {
+    /// The server's.
+    pub async fn known(&self, session: &Session, playbook: &str) -> Result<Option<Known>, DbError> {
         // A run that is not over is looked at with its steps counted, under the lease.
         let done = format!(
             "(SELECT run FROM (SELECT run, state FROM {}.run WHERE playbook = $1 \
@@ -44,15 +44,13 @@ impl Ledger {
             self.intents_of(session, &done, playbook),
         )
         .await;
-        let Some(runs) = runs? else {
-            return Ok(Known { playbook: playbook.into(), ..Known::default() });
-        };
+        let Some(runs) = runs? else { return Ok(None) };
         let standing = runs.iter().find(|run| run.state != RunState::RolledBack);
         let done = match standing.filter(|run| run.state == RunState::Done) {
             Some(run) => Some((run.run.clone(), steps?, intents?)),
             None => None,
         };
-        Ok(Known { playbook: playbook.into(), runs: Some(runs), done })
+        Ok(Some(Known { playbook: playbook.into(), runs: Some(runs), done }))
     }
 
     /// Is the newest run of a playbook that was not taken back a finished one?

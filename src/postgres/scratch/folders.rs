@@ -14,6 +14,7 @@ use super::account::Account;
 pub(super) const LONGEST_SOCKET_DIR: usize = 84;
 /// Socket folders outside of the server's folder begin with this.
 pub(super) const SOCKETS_PREFIX: &str = "rs-";
+
 /// A new closed folder of the account's, that stays.
 ///
 /// # Errors
