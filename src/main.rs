@@ -18,5 +18,5 @@ fn main() -> ExitCode {
         }
         runsheet::system::offer_trampoline(program);
     }
-    ExitCode::from(runsheet::cli::run(args))
+    runsheet::system::leave(runsheet::cli::run(args))
 }

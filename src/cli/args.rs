@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::model::Risk;
 
@@ -15,6 +15,32 @@ pub(super) struct Arguments {
     pub(super) command: Command,
     #[command(flatten)]
     pub(super) common: Common,
+}
+
+impl Arguments {
+    /// Reads a command line.
+    ///
+    /// # Errors
+    /// clap's, of the whole command line.
+    pub(super) fn read(args: &[OsString]) -> Result<Self, clap::Error> {
+        let found = Self::named(args).try_get_matches_from(args);
+        match found.and_then(|matches| Self::from_arg_matches(&matches)) {
+            Ok(read) => Ok(read),
+            Err(_) => Self::try_parse_from(args),
+        }
+    }
+
+    /// The command line with those commands only that are named in `args`: each command gets a copy
+    /// of every flag that all have, which takes longer than all the rest of the reading.
+    fn named(args: &[OsString]) -> clap::Command {
+        let commands = Self::command();
+        let named =
+            commands.get_subcommands().filter(|one| args.iter().any(|arg| arg == one.get_name()));
+        Common::augment_args(clap::Command::new("runsheet"))
+            .disable_help_subcommand(true)
+            .subcommand_required(true)
+            .subcommands(named.cloned())
+    }
 }
 
 /// Flags of every command.
@@ -136,6 +162,7 @@ fn percent(text: &str) -> Result<f64, String> {
 }
 
 #[derive(Subcommand, Debug)]
+#[command(defer = true)]
 pub(super) enum Command {
     Init,
     New {

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use clap::{FromArgMatches, Parser};
+use clap::FromArgMatches;
 
 use super::args::{Arguments, Command};
 use super::desk::{self, Desk};
@@ -22,7 +22,7 @@ pub fn run(args: Vec<OsString>) -> u8 {
     if let Some(fault) = help::psql_variable(&words) {
         return desk::say(&fault, &redactor, json);
     }
-    let arguments = match Arguments::try_parse_from(&args) {
+    let arguments = match Arguments::read(&args) {
         Ok(arguments) => arguments,
         Err(error) => match help::fault_of(&error, &words) {
             Some(fault) => return desk::say(&fault, &redactor, json),

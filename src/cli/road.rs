@@ -9,6 +9,7 @@ use super::args::{FailureWay, Road};
 use super::desk::{Desk, coloured};
 use crate::engine::{Limits, Outline, RoadSetup, Severity, examine, walk};
 use crate::host::{Ahead, HostSetup, Mode, OnFailure, Terminal, Wishes};
+use crate::journal::last_run_of;
 use crate::model::{Fault, FaultKind, RunId, parse_span};
 use crate::msg;
 use crate::playbook::Playbook;
@@ -50,12 +51,13 @@ fn walk_ahead(desk: &Desk, road: &Road, name: &str, mode: Mode) -> Result<u8, Fa
 /// and not where nothing was ever done: there is time enough then. Whatever is wrong is said when
 /// it is needed.
 fn connecting(desk: &Desk, road: &Road, name: &str) -> Option<Ahead> {
-    let run = desk.existing_state()?.new_run().ok()?;
+    let state = desk.existing_state()?;
+    let run = state.new_run().ok()?;
     let (environment, target) = desk.target(road.unprotected).ok()?;
     if environment.protected {
         return None;
     }
-    Ahead::begin(target, run, &desk.config, name)
+    Ahead::begin(target, run, &desk.config, (name, last_run_of(&state, name)))
 }
 
 /// Comes back only where the program cannot be started.

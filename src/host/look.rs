@@ -67,7 +67,7 @@ impl Host {
         let rows = self.wait(async {
             if let (Some(playbook), None) = (playbook, &self.setup.wishes.resume) {
                 let rows = match known {
-                    None => ledger.runs_uncounted(&session, playbook).await?,
+                    None => ledger.known(&session, playbook, None).await?.and_then(|it| it.runs),
                     known => known,
                 };
                 // Of a run that is over, nobody asks how far it got.

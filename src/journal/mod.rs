@@ -6,6 +6,7 @@
 mod account;
 mod approval;
 mod epoch;
+mod last;
 mod lease;
 mod ledger;
 mod receipt;
@@ -17,6 +18,7 @@ mod turn;
 pub use account::{Account, Announced};
 pub use approval::Approval;
 pub use epoch::KnownEpoch;
+pub use last::last_run_of;
 pub use lease::{Holder, Lease, LeaseWish, TakeOver, fenced};
 pub use ledger::{IntentRow, IntentState, Known, Ledger, RunRow, RunState, StepRow, StepState};
 pub use receipt::{Origin, ProvenStep, Receipt, WayBackWord, object_hash};

@@ -33,13 +33,29 @@ pub struct ConnectOptions {
     /// For one host to be reached, TLS and authentication included. A `connect_timeout` of the
     /// connection string is stronger.
     pub timeout: Duration,
+    /// Ask the server who it is, and whether it is what the target asks for. Without, the caller
+    /// does with its first questions (see [`Session::get_acquainted`]): a round trip less. A target
+    /// that asks for a certain server is asked all the same.
+    pub acquaint: bool,
     /// Set the session's own settings (see [`Session::pin`]).
     pub pin: bool,
 }
 
 impl Default for ConnectOptions {
     fn default() -> Self {
-        Self { application_name: "runsheet".into(), timeout: Duration::from_secs(10), pin: true }
+        Self {
+            application_name: "runsheet".into(),
+            timeout: Duration::from_secs(10),
+            acquaint: true,
+            pin: true,
+        }
+    }
+}
+
+impl ConnectOptions {
+    /// For one host of the target to be reached and to say who it is.
+    pub fn limit(&self, target: &Target) -> Duration {
+        target.connect_timeout.unwrap_or(self.timeout)
     }
 }
 
@@ -91,7 +107,7 @@ pub async fn wait_ready(
     options: &ConnectOptions,
     tries: u32,
     every: Duration,
-    on_attempt: &mut dyn FnMut(u32, u32, &Fault),
+    on_attempt: &mut impl FnMut(u32, u32, &Fault),
 ) -> Result<Session, Fault> {
     let tries = tries.max(1);
     let mut attempt = 0;
@@ -118,13 +134,13 @@ async fn connect_host(
     index: usize,
     attrs: SessionAttrs,
 ) -> Result<Session, Fault> {
-    let limit = target.connect_timeout.unwrap_or(options.timeout);
+    let limit = options.limit(target);
     let attempt = async {
-        let mut session = open(target, options, index).await?;
-        session
-            .get_acquainted()
-            .await
-            .map_err(|error| refusal::explain(Attempt::Refused(Box::new(error)), target, index))?;
+        let session = open(target, options, index).await?;
+        if !options.acquaint && attrs == SessionAttrs::Any {
+            return Ok(session);
+        }
+        session.get_acquainted(limit).await?;
         if !session.is_as(attrs) {
             return Err(refusal::wrong_state(target, index, attrs));
         }

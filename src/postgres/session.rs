@@ -6,6 +6,7 @@
 //! session may have lost a transaction.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -13,6 +14,7 @@ use tokio_postgres::{AsyncMessage, Client, Connection};
 
 use super::conninfo::{SessionAttrs, Target};
 use super::error::DbError;
+use super::refusal::{self, Attempt};
 use super::wire::Heard;
 use crate::model::Fault;
 use crate::msg;
@@ -87,7 +89,7 @@ impl Endings {
 }
 
 /// What the session found out about the server when it began.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Facts {
     pub(super) backend_pid: i32,
     pub(super) in_recovery: bool,
@@ -102,14 +104,14 @@ pub struct Session {
     index: usize,
     encrypted: bool,
     announced_pid: Option<i32>,
-    facts: Facts,
+    facts: OnceLock<Facts>,
     endings: Endings,
     backend_start: OnceLock<String>,
 }
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Session({} pid {})", self.target.display(), self.facts.backend_pid)
+        write!(f, "Session({} pid {})", self.target.display(), self.backend_pid())
     }
 }
 
@@ -128,14 +130,32 @@ impl Session {
             index,
             encrypted,
             announced_pid: heard.pid,
-            facts: Facts::default(),
+            facts: OnceLock::new(),
             endings,
             backend_start: OnceLock::new(),
         }
     }
 
-    /// Asks the server who it is: one statement.
-    pub(super) async fn get_acquainted(&mut self) -> Result<(), DbError> {
+    /// Asks the server who it is, once: one statement. Until then the session passes for one that
+    /// is not ours alone (see [`Session::behind_pooler`]).
+    ///
+    /// # Errors
+    /// As [`connect`](super::connect); no answer within `limit` is `timeout`.
+    pub async fn get_acquainted(&self, limit: Duration) -> Result<(), Fault> {
+        if self.facts.get().is_some() {
+            return Ok(());
+        }
+        match tokio::time::timeout(limit, self.ask_for_facts()).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => {
+                let refused = Attempt::Refused(Box::new(error));
+                Err(refusal::explain(refused, &self.target, self.index))
+            }
+            Err(_) => Err(refusal::timeout(&self.target, self.index, limit)),
+        }
+    }
+
+    async fn ask_for_facts(&self) -> Result<(), DbError> {
         let sql = "SELECT pg_catalog.pg_backend_pid(), pg_catalog.pg_is_in_recovery(), \
                    pg_catalog.current_setting('default_transaction_read_only'), \
                    pg_catalog.current_setting('server_version_num')";
@@ -144,17 +164,21 @@ impl Session {
             let row = answer.first().and_then(|result| result.cells.first());
             row.and_then(|row| row.get(at)?.as_deref()).unwrap_or("")
         };
-        self.facts = Facts {
+        let _ = self.facts.set(Facts {
             backend_pid: cell(0).parse().unwrap_or(0),
             in_recovery: cell(1) == "t",
             read_only: cell(2) == "on",
             server_version: cell(3).parse().unwrap_or(0),
-        };
+        });
         Ok(())
     }
 
+    fn facts(&self) -> Facts {
+        self.facts.get().copied().unwrap_or_default()
+    }
+
     pub(super) fn is_as(&self, attrs: SessionAttrs) -> bool {
-        let facts = &self.facts;
+        let facts = self.facts();
         match attrs {
             SessionAttrs::Any | SessionAttrs::PreferStandby => true,
             SessionAttrs::ReadWrite => !facts.in_recovery && !facts.read_only,
@@ -167,12 +191,12 @@ impl Session {
     /// True where the process that answers is not the one that was announced: a pooler stands
     /// between, and session state (advisory locks, settings) may belong to somebody else.
     pub fn behind_pooler(&self) -> bool {
-        self.announced_pid != Some(self.facts.backend_pid)
+        self.announced_pid != Some(self.facts().backend_pid)
     }
 
     /// The backend's process id, as `pg_backend_pid()` gave it.
     pub fn backend_pid(&self) -> i32 {
-        self.facts.backend_pid
+        self.facts().backend_pid
     }
 
     /// When the backend started, in UTC to the microsecond: with the process id, the backend's
@@ -193,12 +217,12 @@ impl Session {
 
     /// 150018 for 15.18.
     pub fn server_version(&self) -> u32 {
-        self.facts.server_version
+        self.facts().server_version
     }
 
     /// True where the server was in recovery (a standby) when the session began.
     pub fn in_recovery(&self) -> bool {
-        self.facts.in_recovery
+        self.facts().in_recovery
     }
 
     /// True where the connection is encrypted.
@@ -291,7 +315,7 @@ impl Session {
         self.simple(&sql).await?;
         // Not on every platform of the server; without it a dead client is noticed later.
         let check = "SET client_connection_check_interval = '1s'";
-        if self.facts.server_version >= 140_000
+        if self.facts().server_version >= 140_000
             && self.simple(check).await.is_err_and(|e| e.connection_lost)
         {
             return Err(self.lost(DbError::default()).into_fault());
@@ -354,7 +378,7 @@ impl Canceller {
     /// # Errors
     /// Kind `NoConnection` where the server cannot be asked.
     pub async fn cancel(&self) -> Result<(), Fault> {
-        let limit = std::time::Duration::from_secs(10);
+        let limit = Duration::from_secs(10);
         let asked = super::connect::cancel(&self.target, self.index, self.encrypted, &self.token);
         match tokio::time::timeout(limit, asked).await {
             Ok(result) => result,

@@ -10,6 +10,7 @@ mod command;
 mod drain;
 mod files;
 mod init;
+mod leave;
 mod state_dir;
 mod waiting;
 
@@ -20,5 +21,6 @@ pub use clock::{at_home, boot, moment, now};
 pub use command::{Command, Input, OnLine, Output, Stream};
 pub use files::{append_to, create_new, free_bytes, write_atomic, write_fault};
 pub use init::{init_main, is_init};
+pub use leave::leave;
 pub use state_dir::{StateDir, is_run_id, new_run_id};
 pub use waiting::{apart, runtime};

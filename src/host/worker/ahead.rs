@@ -1,7 +1,9 @@
 //! Connecting while the script is still being read: a server needs its time to make a process for
 //! a session, and the engine needs its own. Begun by `cli`, come for by `worker`.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -16,6 +18,9 @@ use crate::model::{Fault, RunId};
 use crate::postgres::Target;
 use crate::system::runtime;
 
+/// So often the way is looked at without waiting: the socket, what it is ready for, the first words.
+const TURNS: u32 = 3;
+
 /// A connection on its way, tried once.
 pub struct Ahead {
     run: RunId,
@@ -27,25 +32,44 @@ pub struct Ahead {
 }
 
 impl Ahead {
-    /// Begins. `run` is the id of the run to be, `playbook` what is probably the playbook's: what
-    /// the ledger knows of it is asked for at once.
+    /// Begins. `run` is the id of the run to be, `playbook` what is probably the playbook's, and
+    /// `last` its last run: what the ledger knows of both is asked for at once.
     ///
     /// None where the system gives no thread: then it is done later.
-    pub fn begin(target: Target, run: RunId, config: &Config, playbook: &str) -> Option<Self> {
+    pub fn begin(
+        target: Target,
+        run: RunId,
+        config: &Config,
+        (playbook, last): (&str, Option<RunId>),
+    ) -> Option<Self> {
         let mut way = Way::to(target, &run, config);
-        way.playbook = Some(playbook.into());
+        way.playbook = Some((playbook.into(), last));
         let runtime = Arc::new(runtime().ok()?);
         let (stop, stopped) = oneshot::channel();
         let (tell, reached) = oneshot::channel();
+        let mut work = Box::pin(async move {
+            let mut quiet = |_: u32, _: u32, _: &Fault| {};
+            tokio::select! {
+                found = way.go(1, Duration::ZERO, &mut quiet) => drop(tell.send(found)),
+                _ = stopped => {}
+            }
+        });
+        // The server is told before there is a thread: it begins to make its process while the
+        // thread wakes up.
         let driven = runtime.clone();
-        let work = move || {
-            driven.block_on(async {
-                let mut quiet = |_: u32, _: u32, _: &Fault| {};
-                tokio::select! {
-                    found = way.go(1, Duration::ZERO, &mut quiet) => drop(tell.send(found)),
-                    _ = stopped => {}
+        let over = driven.block_on(async {
+            for _ in 0..TURNS {
+                if poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx).is_ready())).await {
+                    return true;
                 }
-            });
+                tokio::task::yield_now().await;
+            }
+            false
+        });
+        let work = move || {
+            if !over {
+                driven.block_on(work);
+            }
         };
         let thread = std::thread::Builder::new().name("ahead".into()).spawn(work).ok()?;
         Some(Self { run, runtime, reached, stop: Some(stop), thread: Some(thread) })

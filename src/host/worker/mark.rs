@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::host::gate::{Host, Mode};
 use crate::host::stop::Trouble;
-use crate::journal::{Ledger, started_by};
+use crate::journal::started_by;
 use crate::model::{Action, EventKind, Fault, FaultKind, Risk, quote_literal};
 use crate::msg;
-use crate::postgres::{DbError, Identity, Session, catalog};
+use crate::postgres::{Identity, catalog};
 
 /// What stands before the mark in the comment.
 const HEAD: &str = "runsheet: ";
@@ -32,19 +32,9 @@ pub(in crate::host) struct Mark {
 }
 
 impl Mark {
-    /// Reads it; None where there is none.
-    pub(super) async fn read(session: &Session, ledger: &Ledger) -> Result<Option<Self>, DbError> {
-        let schema = quote_literal(ledger.schema());
-        // As obj_description asks, without its function: 2615 is pg_namespace.
-        let sql = format!(
-            "SELECT description FROM pg_catalog.pg_description \
-             WHERE objoid = pg_catalog.to_regnamespace({schema})::oid \
-             AND classoid = 2615::oid AND objsubid = 0::int4"
-        );
-        let answer = session.simple(&sql).await?;
-        let cell = answer.first().and_then(|result| result.cells.first()?.first().cloned()?);
-        let mark = cell.as_deref().and_then(|text| text.strip_prefix(HEAD));
-        Ok(mark.and_then(|text| serde_json::from_str(text).ok()))
+    /// From the comment of the ledger's schema; None where there is none in it.
+    pub(super) fn of(comment: &str) -> Option<Self> {
+        serde_json::from_str(comment.strip_prefix(HEAD)?).ok()
     }
 
     /// Was it made on this server and database? What a role may not see is taken for the same.

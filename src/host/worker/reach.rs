@@ -21,8 +21,8 @@ pub(in crate::host) struct Way {
     pub(in crate::host) lock_timeout_ms: u128,
     /// Where mark and ledger stand.
     pub(in crate::host) ledger: Ledger,
-    /// The playbook whose runs are asked for at once.
-    pub(in crate::host) playbook: Option<String>,
+    /// The playbook whose runs are asked for at once, and the run that is probably its last.
+    pub(in crate::host) playbook: Option<(String, Option<RunId>)>,
 }
 
 /// A connection, and what the server said of itself.
@@ -58,10 +58,13 @@ impl Way {
         &self,
         tries: u32,
         every: Duration,
-        on_attempt: &mut (dyn FnMut(u32, u32, &Fault) + '_),
+        on_attempt: &mut impl FnMut(u32, u32, &Fault),
     ) -> Result<Reached, Fault> {
+        // A pooler may have no server behind it yet, and says so to the first question: whoever
+        // waits for it, waits until it answers.
         let options = ConnectOptions {
             application_name: self.name.clone(),
+            acquaint: tries > 1,
             pin: false,
             ..ConnectOptions::default()
         };
@@ -82,13 +85,21 @@ impl Way {
             answer => answer?,
         };
         // All on their way at once: one round trip.
+        let comment = async { self.ledger.comment(&session).await.map_err(DbError::into_fault) };
         let known = async {
-            let playbook = self.playbook.as_deref()?;
-            self.ledger.known(&session, playbook).await.ok()?
+            let Some((playbook, probably)) = &self.playbook else { return Ok(None) };
+            let probably = probably.as_ref().map(|run| run.0.as_str());
+            Ok(self.ledger.known(&session, playbook, probably).await.ok().flatten())
         };
-        let prepared = prepare(&session, &self.ledger, newer);
-        let (prepared, known) = futures_util::future::join(prepared, known).await;
-        let (pin, identity, mark) = prepared?;
+        let ((), identity, comment, known) = futures_util::future::try_join4(
+            session.get_acquainted(options.limit(&self.target)),
+            catalog::identity_at_start(&session),
+            comment,
+            known,
+        )
+        .await?;
+        let mark = comment.as_deref().and_then(Mark::of);
+        let pin = pin(&session, newer).await?;
         Ok(Reached { session, newer, pin, identity, mark, known })
     }
 }
@@ -133,40 +144,30 @@ fn with_settings(target: &Target, settings: &[(&'static str, String)]) -> Target
     target
 }
 
-/// Sets everything back that user SQL may have changed, and asks who the server is.
+/// What sets everything back that user SQL may have changed. Of it, a session that has just begun
+/// needs only what could not stand among its startup options.
 ///
 /// Behind a pooler nothing is set: the session is everybody's, and another one the next time.
 /// Each transaction brings its settings along (see [`pooled_settings`]).
-async fn prepare(
-    session: &Session,
-    ledger: &Ledger,
-    newer: bool,
-) -> Result<(String, Identity, Option<Mark>), Fault> {
-    let mark = Mark::read(session, ledger);
+async fn pin(session: &Session, newer: bool) -> Result<String, Fault> {
     if session.behind_pooler() {
-        let identity = catalog::identity_at_start(session).await?;
-        return Ok((String::new(), identity, mark.await.map_err(DbError::into_fault)?));
+        return Ok(String::new());
     }
-    let mut pin = vec!["RESET ROLE".to_string(), "RESET ALL".to_string()];
+    let mut own = Vec::new();
     if session.server_version() >= 170_000 {
-        pin.push("SET transaction_timeout = 0".into());
+        own.push("SET transaction_timeout = 0".into());
     }
     if let Some(path) = &session.target().search_path {
-        pin.push(format!("SET search_path = {path}"));
+        own.push(format!("SET search_path = {path}"));
     }
     if !newer && session.server_version() >= 140_000 {
-        pin.push("SET idle_session_timeout = 0".into());
+        own.push("SET idle_session_timeout = 0".to_string());
     }
-    let pin = pin.join("; ");
-    // All on their way at once: one round trip.
-    let (set, identity, mark) = futures_util::future::join3(
-        session.simple(&pin),
-        catalog::identity_at_start(session),
-        mark,
-    )
-    .await;
-    set.map_err(DbError::into_fault)?;
-    Ok((pin, identity?, mark.map_err(DbError::into_fault)?))
+    if !own.is_empty() {
+        session.batch(&own.join("; ")).await?;
+    }
+    own.splice(0..0, ["RESET ROLE".into(), "RESET ALL".into()]);
+    Ok(own.join("; "))
 }
 
 /// What a step's transaction sets for itself behind a pooler.

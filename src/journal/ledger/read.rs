@@ -1,56 +1,95 @@
 //! What the ledger knows, read: runs, steps, announced effects. Changes nothing.
 
+use std::cmp::Reverse;
+
 use serde_json::{Value, json};
 
-use super::rows::{run_row, step_row, text};
-use super::{IntentRow, IntentState, Known, Ledger, RunRow, RunState, StepRow};
-use crate::postgres::{DbError, Session};
+use super::rows::{intent_row, number, run_row, step_row, text, values};
+use super::{IntentRow, Known, Ledger, RunRow, RunState, StepRow};
+use crate::model::quote_literal;
+use crate::postgres::{DbError, Session, SimpleResult};
+
+/// The columns of a run, of a step and of an intent, in the order of `rows`.
+const RUN: &str = "run, playbook, title, file, state, inputs, started_by, environment, \
+    started_at, finished_at, head";
+const STEP: &str = "key, number, title, kind, state, value, before, inputs, effects, took_ms, head";
+const INTENT: &str = "key, ordinal, action, state, value";
+
+/// An answer of the ledger; None where there is no ledger.
+fn there_is<T>(answer: Result<T, DbError>) -> Result<Option<T>, DbError> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.is("42P01") || error.is("3F000") => Ok(None),
+        Err(error) => Err(error),
+    }
+}
 
 impl Ledger {
-    /// The runs of a playbook, newest first, their steps not counted: what a run looks at first, on
-    /// a server session that has just begun. None where there is no ledger.
-    pub async fn runs_uncounted(
-        &self,
-        session: &Session,
-        playbook: &str,
-    ) -> Result<Option<Vec<RunRow>>, DbError> {
-        let sql = format!(
-            "SELECT run, playbook, title, file, state, inputs, started_by, environment,
-                started_at::text, finished_at::text, head
-             FROM {}.run WHERE playbook = $1 ORDER BY seq DESC",
-            self.schema
-        );
-        match session.ask(&sql, &[json!(playbook)]).await {
-            Ok(found) => Ok(Some(found.rows.into_iter().map(run_row).collect())),
-            Err(error) if error.is("42P01") || error.is("3F000") => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// What a run looks at first, all of it in one round trip. None where there is no ledger.
+    /// What a run looks at first: the playbook's runs, and the steps and effects of the one that is
+    /// `probably` its last. One round trip; None where there is no ledger.
+    ///
+    /// A server session that has just begun looks everything up for the first time: each operator,
+    /// each function, each table. So these are the plainest questions there are, and what is found
+    /// is sorted here.
     ///
     /// # Errors
     /// The server's.
-    pub async fn known(&self, session: &Session, playbook: &str) -> Result<Option<Known>, DbError> {
-        // A run that is not over is looked at with its steps counted, under the lease.
-        let done = format!(
-            "(SELECT run FROM (SELECT run, state FROM {}.run WHERE playbook = $1 \
-             AND state <> 'rolled_back' ORDER BY seq DESC LIMIT 1) newest WHERE state = 'done')",
-            self.schema
+    pub async fn known(
+        &self,
+        session: &Session,
+        playbook: &str,
+        probably: Option<&str>,
+    ) -> Result<Option<Known>, DbError> {
+        let schema = &self.schema;
+        let mut sql = format!(
+            "SELECT seq, {RUN} FROM {schema}.run WHERE playbook = {}",
+            quote_literal(playbook)
         );
-        let (runs, steps, intents) = futures_util::future::join3(
-            self.runs_uncounted(session, playbook),
-            self.steps_of(session, &done, playbook),
-            self.intents_of(session, &done, playbook),
-        )
-        .await;
-        let Some(runs) = runs? else { return Ok(None) };
-        let standing = runs.iter().find(|run| run.state != RunState::RolledBack);
-        let done = match standing.filter(|run| run.state == RunState::Done) {
-            Some(run) => Some((run.run.clone(), steps?, intents?)),
-            None => None,
+        if let Some(run) = probably.map(quote_literal) {
+            sql.push_str(&format!(
+                "; SELECT epoch, {STEP} FROM {schema}.step WHERE run = {run}\
+                 ; SELECT {INTENT} FROM {schema}.intent WHERE run = {run}"
+            ));
+        }
+        let Some(answers) = there_is(session.simple(&sql).await)? else { return Ok(None) };
+        let mut answers = answers.into_iter();
+        let mut next =
+            || answers.next().map(|SimpleResult { cells, .. }| cells).unwrap_or_default();
+        let mut runs = next();
+        runs.sort_by_cached_key(|row| Reverse(number(&row[0])));
+        let runs: Vec<RunRow> =
+            runs.into_iter().map(|row| run_row(values(row.into_iter().skip(1), &[5]))).collect();
+        let (mut steps, intents) = (next(), next());
+        steps.sort_by_cached_key(|row| (number(&row[2]), number(&row[0]), row[1].clone()));
+        let steps = steps
+            .into_iter()
+            .map(|row| step_row(values(row.into_iter().skip(1), &[1, 5, 6, 7, 8, 9])));
+        let intents =
+            intents.into_iter().map(|row| intent_row(values(row.into_iter(), &[1, 2, 4])));
+        // A run that is not over is looked at with its steps counted, under the lease.
+        let done = match runs.iter().find(|run| run.state != RunState::RolledBack) {
+            Some(run) if run.state == RunState::Done && Some(run.run.as_str()) == probably => {
+                Some((run.run.clone(), steps.collect(), intents.collect()))
+            }
+            _ => None,
         };
         Ok(Some(Known { playbook: playbook.into(), runs: Some(runs), done }))
+    }
+
+    /// The comment of the ledger's schema, as obj_description asks, without its function: 2615 is
+    /// pg_namespace. None where there is none.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn comment(&self, session: &Session) -> Result<Option<String>, DbError> {
+        let sql = format!(
+            "SELECT description FROM pg_catalog.pg_description \
+             WHERE objoid = pg_catalog.to_regnamespace({})::oid \
+             AND classoid = 2615::oid AND objsubid = 0::int4",
+            quote_literal(&self.schema)
+        );
+        let answer = session.simple(&sql).await?;
+        Ok(answer.first().and_then(|result| result.cells.first()?.first().cloned()?))
     }
 
     /// Is the newest run of a playbook that was not taken back a finished one?
@@ -63,11 +102,8 @@ impl Ledger {
              ORDER BY seq DESC LIMIT 1",
             self.schema
         );
-        match session.ask(&sql, &[json!(playbook)]).await {
-            Ok(found) => Ok(found.first() == Some(&Value::Bool(true))),
-            Err(error) if error.is("42P01") || error.is("3F000") => Ok(false),
-            Err(error) => Err(error),
-        }
+        let found = there_is(session.ask(&sql, &[json!(playbook)]).await)?;
+        Ok(found.is_some_and(|found| found.first() == Some(&Value::Bool(true))))
     }
 
     /// The runs of this database, newest first; of one playbook, or of all.
@@ -153,55 +189,21 @@ impl Ledger {
 
     /// The steps of a run in their order.
     pub async fn steps(&self, session: &Session, run: &str) -> Result<Vec<StepRow>, DbError> {
-        self.steps_of(session, "$1", run).await
-    }
-
-    /// As [`Ledger::steps`]; `which` is the run as SQL has it, made of `$1`.
-    async fn steps_of(
-        &self,
-        session: &Session,
-        which: &str,
-        given: &str,
-    ) -> Result<Vec<StepRow>, DbError> {
         let sql = format!(
-            "SELECT key, number, title, kind, state, value, before, inputs, effects, took_ms, head
-             FROM {}.step WHERE run = {which} ORDER BY number, epoch, key",
+            "SELECT {STEP} FROM {}.step WHERE run = $1 ORDER BY number, epoch, key",
             self.schema
         );
-        let rows = session.ask(&sql, &[json!(given)]).await?.rows;
+        let rows = session.ask(&sql, &[json!(run)]).await?.rows;
         Ok(rows.into_iter().map(step_row).collect())
     }
 
     /// The announced effects of a run.
     pub async fn intents(&self, session: &Session, run: &str) -> Result<Vec<IntentRow>, DbError> {
-        self.intents_of(session, "$1", run).await
-    }
-
-    async fn intents_of(
-        &self,
-        session: &Session,
-        which: &str,
-        given: &str,
-    ) -> Result<Vec<IntentRow>, DbError> {
         let sql = format!(
-            "SELECT key, ordinal, action, state, value FROM {}.intent WHERE run = {which}
-             ORDER BY key, ordinal",
+            "SELECT {INTENT} FROM {}.intent WHERE run = $1 ORDER BY key, ordinal",
             self.schema
         );
-        let rows = session.ask(&sql, &[json!(given)]).await?.rows;
-        Ok(rows
-            .into_iter()
-            .map(|row| {
-                let mut row = row.into_iter();
-                let mut next = || row.next().unwrap_or(Value::Null);
-                IntentRow {
-                    key: text(next()),
-                    ordinal: next().as_u64().unwrap_or(0) as u32,
-                    action: next(),
-                    state: serde_json::from_value(next()).unwrap_or(IntentState::Open),
-                    value: next(),
-                }
-            })
-            .collect())
+        let rows = session.ask(&sql, &[json!(run)]).await?.rows;
+        Ok(rows.into_iter().map(intent_row).collect())
     }
 }

@@ -2,13 +2,27 @@
 
 use serde_json::Value;
 
-use super::{RunRow, RunState, StepRow, StepState};
+use super::{IntentRow, IntentState, RunRow, RunState, StepRow, StepState};
 
 pub(super) fn text(value: Value) -> String {
     match value {
         Value::String(text) => text,
         _ => String::new(),
     }
+}
+
+/// Cells as the server prints them; those at `parsed` are numbers or JSON.
+pub(super) fn values(cells: impl Iterator<Item = Option<String>>, parsed: &[usize]) -> Vec<Value> {
+    let value = |(at, cell): (usize, Option<String>)| match cell {
+        Some(cell) if parsed.contains(&at) => serde_json::from_str(&cell).unwrap_or(Value::Null),
+        cell => cell.map_or(Value::Null, Value::String),
+    };
+    cells.enumerate().map(value).collect()
+}
+
+/// A number as the server prints it.
+pub(super) fn number(cell: &Option<String>) -> i64 {
+    cell.as_deref().and_then(|cell| cell.parse().ok()).unwrap_or(0)
 }
 
 pub(super) fn run_row(row: Vec<Value>) -> RunRow {
@@ -45,5 +59,17 @@ pub(super) fn step_row(row: Vec<Value>) -> StepRow {
         effects: serde_json::from_value(next()).unwrap_or_default(),
         took_ms: next().as_i64().unwrap_or(0),
         head: text(next()),
+    }
+}
+
+pub(super) fn intent_row(row: Vec<Value>) -> IntentRow {
+    let mut row = row.into_iter();
+    let mut next = || row.next().unwrap_or(Value::Null);
+    IntentRow {
+        key: text(next()),
+        ordinal: next().as_u64().unwrap_or(0) as u32,
+        action: next(),
+        state: serde_json::from_value(next()).unwrap_or(IntentState::Open),
+        value: next(),
     }
 }
