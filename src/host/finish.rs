@@ -13,6 +13,7 @@ use super::scope::{Deferred, Frame};
 use super::stop::{Stop, Trouble, stop_in};
 use super::verb::{Call, Verb};
 use crate::journal::{Lease, Ledger, RunState, StepRow, StepState, fenced};
+use crate::message::{in_language, language};
 use crate::model::{Effect, EventKind, Fault, FaultKind, FinalState, ItemKind};
 use crate::msg;
 use crate::postgres::{ConnectOptions, connect};
@@ -359,8 +360,6 @@ impl Host {
             return;
         }
         let report = Report::from_events(self.recorder.borrow().events());
-        let pretty = serde_json::to_string_pretty(&report).unwrap_or_default();
-        let _ = Self::keep_report(&folder, &report);
         let ledger_state = match state {
             FinalState::Done | FinalState::NothingToDo => RunState::Done,
             FinalState::VerifyFailed => RunState::VerifyFailed,
@@ -369,10 +368,17 @@ impl Host {
             _ if self.rolled_back.get() => RunState::RolledBack,
             _ => self.state_of_way_back().unwrap_or(RunState::Failed),
         };
-        if self.has_lease() {
-            let _ = self.keep_snapshot();
-            let _ = self.close_ledger(ledger_state, pretty);
-        }
+        let language = language();
+        std::thread::scope(|scope| {
+            // The server takes its copy in while the files are written.
+            let kept =
+                scope.spawn(|| in_language(language, || Self::keep_report(&folder, &report)));
+            if self.has_lease() {
+                let text = serde_json::to_string(&report).unwrap_or_default();
+                let _ = self.keep_snapshot();
+                let _ = self.close_ledger(ledger_state, text, || drop(kept.join()));
+            }
+        });
     }
 
     fn leave_ledger(self: &Rc<Self>) -> Result<(), Trouble> {
@@ -392,7 +398,14 @@ impl Host {
         self.looked_after(&session, leaving).map_err(|error| self.db_fault(error).into())
     }
 
-    fn close_ledger(self: &Rc<Self>, state: RunState, report: String) -> Result<(), Trouble> {
+    /// `files` waits for the report's files: where the ledger says that a run is over, they are
+    /// there.
+    fn close_ledger(
+        self: &Rc<Self>,
+        state: RunState,
+        report: String,
+        files: impl FnOnce(),
+    ) -> Result<(), Trouble> {
         let (session, ledger, epoch) = {
             let worker = self.worker.borrow();
             let Some(worker) = worker.as_ref() else { return Ok(()) };
@@ -419,7 +432,7 @@ impl Host {
             let answer = self.looked_after(&session, session.simple(&text));
             answer.map_err(|error| self.db_fault(error))?;
         }
-        let closing = ledger.close_run(&session, &run.0, state, &head, report, epoch);
+        let closing = ledger.close_run(&session, &run.0, (state, &head), report, epoch, files);
         self.looked_after(&session, closing).map_err(|error| self.db_fault(error).into())
     }
 }

@@ -456,8 +456,8 @@ impl Host {
 
     fn will_check(&self, action: &Action, argument: Option<Planned>) -> Result<Dynamic, Trouble> {
         let shown = action.statement.as_deref().unwrap_or(&action.target);
-        let what =
-            format!("{} {}", action.verb, shown.split_whitespace().collect::<Vec<_>>().join(" "));
+        let words = std::iter::once(action.verb.as_str()).chain(shown.split_whitespace());
+        let what = words.collect::<Vec<_>>().join(" ");
         self.emit(EventKind::WillCheck { what: what.clone() })?;
         if let Some(frame) = self.frames.borrow_mut().last_mut() {
             frame.will_check = true;

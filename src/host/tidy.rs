@@ -1,5 +1,5 @@
-//! What goes out behind a step's COMMIT: the session is set back, and asked for the snapshot and
-//! for the lease's lock; in a rehearsal for its place in the write-ahead log, too.
+//! What goes out behind a step's COMMIT, where anything is to be asked: the snapshot, the lease's
+//! lock once a second, in a rehearsal the place in the write-ahead log.
 //!
 //! Nobody waits for it: the server does it while the script goes on, and whatever is sent next
 //! stands behind it. Its answer is taken before the session is used again.

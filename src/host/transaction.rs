@@ -241,12 +241,13 @@ impl Host {
         let look = lease
             .as_ref()
             .and_then(|lease| lease.after_step_sql(&ledger, traced, self.lock_is_due()));
-        let behind = [self.wal_sql(), Some(pin).filter(|pin| !pin.is_empty()), look];
-        let behind: Vec<String> = behind.into_iter().flatten().collect();
+        let behind: Vec<String> = [self.wal_sql(), look].into_iter().flatten().collect();
+        // Settings that its SQL has changed for the session go back with the transaction: the row
+        // is written as we write, and nothing has to be sent behind it.
+        let settle = if pin.is_empty() { "RESET ROLE" } else { &pin };
         let more: String = more.iter().map(|sql| format!("{sql}; ")).collect();
         failpoint!("before-commit");
-        let text =
-            format!("{prefix}RESET ROLE; SET CONSTRAINTS ALL IMMEDIATE; {more}{done}; COMMIT");
+        let text = format!("{prefix}SET CONSTRAINTS ALL IMMEDIATE; {settle}; {more}{done}; COMMIT");
         // Where the connection was lost before, this message never left: nothing to look up.
         let lost_before = session.is_closed();
         // Ctrl-C must not tear this message: it is the shortest of all, and it decides.

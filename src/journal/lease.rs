@@ -302,7 +302,7 @@ async fn raise_where_free(
     wish: &LeaseWish<'_>,
     pooled: bool,
 ) -> Result<Option<(i64, i64)>, Fault> {
-    if !ledger.exists(session).await.map_err(DbError::into_fault)? {
+    if !ledger.is_whole(session).await.map_err(DbError::into_fault)? {
         ledger.create(session).await?;
     }
     if !pooled {

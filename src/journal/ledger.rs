@@ -181,6 +181,16 @@ impl Ledger {
         Ok(first(session.ask(sql, &[name]).await?.rows) == Value::Bool(true))
     }
 
+    /// Is everything there that [`Ledger::create`] makes?
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn is_whole(&self, session: &Session) -> Result<bool, DbError> {
+        let sql = "SELECT to_regproc($1) IS NOT NULL";
+        let name = Value::from(format!("{}.done", self.schema));
+        Ok(first(session.ask(sql, &[name]).await?.rows) == Value::Bool(true))
+    }
+
     /// Makes schema, tables and functions; harmless where they are there.
     ///
     /// # Errors
@@ -245,7 +255,7 @@ impl Ledger {
             json!(epoch),
             json!(row.state),
         ];
-        self.fenced(session, epoch, &sql, &values).await
+        self.fenced(session, epoch, (&sql, &values), || {}).await
     }
 
     /// Sets how a run stands, as a statement.
@@ -254,17 +264,19 @@ impl Ledger {
         format!("UPDATE {}.run SET state = '{state}' WHERE run = {run}", self.schema)
     }
 
-    /// One statement in a transaction that only the holder of the newest epoch can commit.
+    /// One statement in a transaction that only the holder of the newest epoch can commit;
+    /// `before_commit` happens while the server works.
     async fn fenced(
         &self,
         session: &Session,
         epoch: i64,
-        sql: &str,
-        values: &[Value],
+        (sql, values): (&str, &[Value]),
+        before_commit: impl FnOnce(),
     ) -> Result<(), DbError> {
         let work = async {
             session.batch(&format!("BEGIN; {}", self.fence_sql(epoch))).await?;
             session.execute(sql, values).await?;
+            before_commit();
             session.batch("COMMIT").await
         };
         let done = work.await;
@@ -274,15 +286,16 @@ impl Ledger {
         done
     }
 
-    /// Says how a run stands, and keeps its report, a JSON text. A run that was overtaken says nothing.
+    /// Says how a run stands and the last line of its file, and keeps its report, a JSON text. Not
+    /// committed before `files` came back. A run that was overtaken says nothing.
     pub async fn close_run(
         &self,
         session: &Session,
         run: &str,
-        state: RunState,
-        head: &str,
+        (state, head): (RunState, &str),
         report: String,
         epoch: i64,
+        files: impl FnOnce(),
     ) -> Result<(), DbError> {
         let sql = format!(
             "UPDATE {0}.run SET state = $2, head = $3, report = $4::jsonb,
@@ -292,7 +305,7 @@ impl Ledger {
             self.schema
         );
         let values = [json!(run), json!(state), json!(head), Value::String(report)];
-        self.fenced(session, epoch, &sql, &values).await
+        self.fenced(session, epoch, (&sql, &values), files).await
     }
 
     /// Puts a run's state back to what it was, where nothing of it was changed after all.
@@ -336,11 +349,9 @@ impl Ledger {
         let since = if traced { format!("::jsonb || {}", self.since_sql()) } else { String::new() };
         let jsonb = |value: &Value| quote_literal(&value.to_string().replace("\\u0000", "\\ufffd"));
         let before = serde_json::to_value(&step.before).unwrap_or(Value::Null);
-        let xid = xid.map_or("pg_catalog.pg_current_xact_id()::text".to_string(), |xid| {
-            format!("{}.same({})", self.schema, quote_literal(xid))
-        });
+        let xid = xid.map_or("pg_catalog.pg_current_xact_id()::text".to_string(), quote_literal);
         format!(
-            "INSERT INTO {}.step (run, key, number, title, kind, state, value, before, inputs, effects, epoch, xid, took_ms, head) VALUES ({}, {}, {}, {}, {}, {}, {}, {}, {}{since}, {}, {epoch}, {xid}, {}, {})",
+            "SELECT {}.done({xid}, {}, {}, {}, {}, {}, {}, {}, {}, {}{since}, {}, {epoch}, {}, {})",
             self.schema,
             quote_literal(run),
             quote_literal(&step.key),

@@ -69,18 +69,6 @@ BEGIN
     END IF;
     RETURN pg_catalog.pg_current_xact_id()::text;
 END $fence$;
--- Part of the last statement of a step's transaction. A file that ended our transaction and began
--- one of its own has another transaction id.
-CREATE OR REPLACE FUNCTION {schema}.same(mine text) RETURNS text LANGUAGE plpgsql AS $same$
-BEGIN
-    IF pg_catalog.pg_current_xact_id_if_assigned()::text IS DISTINCT FROM mine THEN
-        RAISE EXCEPTION 'the step left its transaction %', mine USING ERRCODE = 'RSF02';
-    END IF;
-    -- A step that says done must survive the server's crash, whatever its own SQL has set.
-    PERFORM pg_catalog.set_config('synchronous_commit', 'on', true)
-        WHERE pg_catalog.current_setting('synchronous_commit') = 'off';
-    RETURN mine;
-END $same$;
 -- The tables that the present transaction changed or locked, oid to name: those on which it holds a
 -- lock that writers or DDL take. A DO block over ten thousand partitions must not fill the ledger.
 CREATE OR REPLACE FUNCTION {schema}.touched() RETURNS jsonb LANGUAGE plpgsql AS $touched$
@@ -107,3 +95,24 @@ BEGIN
     RETURN pg_catalog.jsonb_build_object('since', pg_catalog.jsonb_build_object(
         'snapshot', pg_catalog.pg_current_snapshot()::text, 'tables', {schema}.touched()));
 END $since$;
+-- The last statement of a step's transaction: its row. A file that ended our transaction and began
+-- one of its own has another transaction id. Made last: where it is, everything is.
+CREATE OR REPLACE FUNCTION {schema}.done(
+    mine text, of_run text, its_key text, its_number integer, its_title text, its_kind text,
+    its_state text, its_value jsonb, reads jsonb, used jsonb, verbs jsonb, at_epoch bigint,
+    took bigint, last_line text
+) RETURNS text LANGUAGE plpgsql AS $done$
+BEGIN
+    IF pg_catalog.pg_current_xact_id_if_assigned()::text IS DISTINCT FROM mine THEN
+        RAISE EXCEPTION 'the step left its transaction %', mine USING ERRCODE = 'RSF02';
+    END IF;
+    -- A step that says done must survive the server's crash, whatever its own SQL has set.
+    IF pg_catalog.current_setting('synchronous_commit') = 'off' THEN
+        PERFORM pg_catalog.set_config('synchronous_commit', 'on', true);
+    END IF;
+    INSERT INTO {schema}.step (run, key, number, title, kind, state, value, before, inputs, effects,
+        epoch, xid, took_ms, head)
+    VALUES (of_run, its_key, its_number, its_title, its_kind, its_state, its_value, reads, used, verbs,
+        at_epoch, mine, took, last_line);
+    RETURN mine;
+END $done$;

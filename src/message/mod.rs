@@ -2,7 +2,7 @@
 //!
 //! The texts live in `messages/en/*.txt` and `messages/ko/*.txt`, one `key = text` a line, and are
 //! compiled in. `{name}` inserts an argument; in Korean `{name:을/를}` inserts it with the particle
-//! that fits its last sound. A test compares both languages and every key that the sources use.
+//! that fits its last sound, in English `{name:row/rows}` with the word for one or for many. A test compares both languages and every key that the sources use.
 //! The language is chosen once per process.
 
 mod particle;
@@ -206,6 +206,8 @@ mod tests {
         let arguments: &[(&str, &dyn Display)] = &[("table", &"users"), ("n", &3)];
         assert_eq!(fill("{n} rows of {table}\\nleft", arguments), "3 rows of users\nleft");
         assert_eq!(fill("{table:을/를} {n:이/가}", &[("table", &"표"), ("n", &3)]), "표를 3이");
+        assert_eq!(fill("{n:row is/rows are} left", arguments), "3 rows are left");
+        assert_eq!(fill("{n:row is/rows are} left", &[("n", &1)]), "1 row is left");
         assert_eq!(fill("left {unknown}", arguments), "left {unknown}");
     }
 

@@ -1,11 +1,16 @@
-//! Korean particles after inserted names: 을/를, 이/가, 은/는, 과/와, 으로/로, 이나/나.
+//! Words that depend on what is inserted before them: Korean particles (을/를, 이/가, 은/는, 과/와,
+//! 으로/로, 이나/나), and in English the singular or the plural of what is counted (row/rows).
 //!
-//! The particle follows the last sound of the word before it. For Hangul that is the syllable's
+//! A particle follows the last sound of the word before it. For Hangul that is the syllable's
 //! final consonant; digits and Latin letters are taken as they are read aloud in Korean.
 
-/// The word with the fitting one of `with-final/without-final` appended, "을/를".
+/// The word with the fitting one of `with-final/without-final` appended, "을/를"; a number with the
+/// fitting one of `one/many`, "row/rows".
 pub fn with_particle(word: &str, pair: &str) -> String {
     let (closed, open) = pair.split_once('/').unwrap_or((pair, pair));
+    if pair.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        return format!("{word} {}", if word == "1" { closed } else { open });
+    }
     let last = word.chars().rev().find(|c| c.is_alphanumeric());
     let sound = last.map_or(Sound::Open, sound_of);
     // 로 also follows ㄹ: 서울로, 1(일)로.

@@ -3,6 +3,8 @@
 //! An item is known by its title. A second attempt replaces the evidence of the first; an item
 //! that a resume only replays keeps what the first process recorded.
 
+use std::collections::HashMap;
+
 use super::model::{
     BackupReport, Evidence, FaultReport, FileStatements, ItemAction, ItemReport, Process, Report,
     Rung, RungState, SectionReport,
@@ -33,6 +35,8 @@ impl Report {
 #[derive(Default)]
 struct Fold {
     report: Report,
+    /// Section and index of each item by its title; a run may have thousands.
+    places: HashMap<String, (usize, usize)>,
     /// Section and index of the item that is running.
     current: Option<(usize, usize)>,
     /// The running item's first attempt, which comes back where this one only replays.
@@ -239,10 +243,7 @@ impl Fold {
     }
 
     fn find(&self, title: &str) -> Option<(usize, usize)> {
-        self.report.sections.iter().enumerate().find_map(|(at, section)| {
-            let item = section.items.iter().position(|entry| entry.item.title == title)?;
-            Some((at, item))
-        })
+        self.places.get(title).copied()
     }
 
     fn at(&mut self, at: (usize, usize)) -> Option<&mut ItemReport> {
@@ -277,9 +278,11 @@ impl Fold {
             Some(place) => place,
             None => {
                 let section = self.section(item.section.as_deref(), item.kind == ItemKind::Undo);
-                self.report.sections[section].items.push(fresh.clone());
-                let index = self.report.sections[section].items.len() - 1;
-                self.current = Some((section, index));
+                let items = &mut self.report.sections[section].items;
+                let place = (section, items.len());
+                items.push(fresh);
+                self.places.insert(item.title.clone(), place);
+                self.current = Some(place);
                 self.earlier = None;
                 return;
             }

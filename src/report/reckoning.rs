@@ -1,9 +1,10 @@
 //! What follows from a run's facts without being an event: verdicts on estimates, and the ladder
 //! of ways back.
 
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use super::model::{BackupReport, Report, Rung, RungState, Timing, Verdict};
+use super::model::{BackupReport, ItemReport, Report, Rung, RungState, Timing, Verdict};
 use super::words::name_of;
 use crate::model::{FinalState, ItemState, RungKind, parse_estimate};
 use crate::msg;
@@ -54,26 +55,24 @@ fn verdict(takes: &str, took_ms: u64) -> Option<Verdict> {
 /// The rungs that the run named, and those that follow from it: its transactions, its undo steps,
 /// its backups. Cheapest first.
 pub(super) fn ladder(report: &Report, named: Vec<Rung>) -> Vec<Rung> {
+    let items: Items<'_> = report.items().map(|entry| (entry.item.title.as_str(), entry)).collect();
     let mut rungs = named;
     rungs.retain(|rung| {
         rung.kind != RungKind::Undo
-            || rung.item.as_deref().is_none_or(|title| stands(report, title))
+            || rung.item.as_deref().is_none_or(|title| stands(&items, title))
     });
-    let known = |rungs: &[Rung], kind: RungKind, item: Option<&str>| {
-        rungs
-            .iter()
-            .any(|rung| rung.kind == kind && (item.is_none() || rung.item.as_deref() == item))
-    };
     let in_transactions = report.items().any(|entry| entry.xid.is_some());
-    if in_transactions && !known(&rungs, RungKind::Transaction, None) {
+    if in_transactions && rungs.iter().all(|rung| rung.kind != RungKind::Transaction) {
         rungs.push(Rung {
             state: RungState::Available,
             ..rung(RungKind::Transaction, None, msg!("report.ladder.transaction-what"))
         });
     }
+    let undos = rungs.iter().filter(|rung| rung.kind == RungKind::Undo);
+    let known: HashSet<String> = undos.filter_map(|rung| rung.item.clone()).collect();
     for entry in report.items().filter(|entry| entry.item.has_undo) {
         let title = entry.item.title.as_str();
-        if stands(report, title) && !known(&rungs, RungKind::Undo, Some(title)) {
+        if stands(&items, title) && !known.contains(title) {
             rungs.push(rung(RungKind::Undo, Some(title), title.to_string()));
         }
     }
@@ -103,7 +102,7 @@ pub(super) fn ladder(report: &Report, named: Vec<Rung>) -> Vec<Rung> {
     let dumps = rungs.iter().any(|r| r.kind == RungKind::Restore && r.why.is_none());
     rungs.retain(|rung| !(dumps && rung.kind == RungKind::Restore && rung.what.is_empty()));
     for rung in &mut rungs {
-        undo_state(report, rung);
+        undo_state(&items, rung);
     }
     let restored = rungs.iter().any(|r| r.kind == RungKind::Restore && r.state == RungState::Done);
     for rung in rungs.iter_mut().filter(|_| restored) {
@@ -127,21 +126,22 @@ fn rung(kind: RungKind, item: Option<&str>, what: String) -> Rung {
     Rung { kind, item, what, command, proven, state: RungState::Unproven, why }
 }
 
+/// A run's items by their titles.
+type Items<'r> = HashMap<&'r str, &'r ItemReport>;
+
 /// What a failed step did went with its transaction, what was skipped never happened.
-fn stands(report: &Report, title: &str) -> bool {
-    report.items().find(|entry| entry.item.title == title).is_none_or(|entry| {
-        match &entry.outcome {
-            Some(ItemState::Failed { .. }) => entry.xid.is_none(),
-            Some(ItemState::Skipped { .. }) => false,
-            _ => true,
-        }
+fn stands(items: &Items<'_>, title: &str) -> bool {
+    items.get(title).is_none_or(|entry| match &entry.outcome {
+        Some(ItemState::Failed { .. }) => entry.xid.is_none(),
+        Some(ItemState::Skipped { .. }) => false,
+        _ => true,
     })
 }
 
 /// What the rollback made of an undo.
-fn undo_state(report: &Report, rung: &mut Rung) {
+fn undo_state(items: &Items<'_>, rung: &mut Rung) {
     let Some(title) = rung.item.as_deref().filter(|_| rung.kind == RungKind::Undo) else { return };
-    let entry = |title: &str| report.items().find(|entry| entry.item.title == title);
+    let entry = |title: &str| items.get(title);
     if entry(title).is_some_and(|entry| entry.undone) {
         rung.state = RungState::Done;
         return;

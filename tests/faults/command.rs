@@ -57,11 +57,11 @@ fn the_statement_of_a_killed_runners_command_ends_too() {
         psql()
     ));
     let run = desk.start(&["run", "it", "--yes"]);
-    desk.wait_for_statement("pg_sleep(30)");
-    let name = desk.value(
-        "SELECT application_name FROM pg_stat_activity WHERE query LIKE '%pg_sleep(30)%'
-         AND application_name LIKE 'runsheet/%/%'",
-    );
+    // The announcement of the command, which the runner wrote before, holds its text, too.
+    let theirs = "FROM pg_stat_activity WHERE query LIKE '%pg_sleep(30)%'
+        AND application_name LIKE 'runsheet/%/%'";
+    desk.wait_until(&format!("SELECT EXISTS (SELECT {theirs})"));
+    let name = desk.value(&format!("SELECT application_name {theirs}"));
     assert!(name.ends_with("/sh"), "{name}");
     run.kill();
     // Had it gone on to its end, it would have written.

@@ -331,3 +331,25 @@ fn f42_a_hanging_prepared_transaction_is_named() {
     desk.run().exits(0).shows("left by a crashed service").shows("ROLLBACK PREPARED");
     desk.sql("ROLLBACK PREPARED 'left by a crashed service'");
 }
+
+/// A ledger that lacks something gets what it lacks, and keeps what it knows.
+#[test]
+fn a_ledger_of_an_older_version_is_completed() {
+    let desk = Desk::new(r#"step("one", || db::exec("INSERT INTO items VALUES (101, 'one')"));"#);
+    desk.run().exits(0);
+    desk.sql(
+        "DO $$ DECLARE one regprocedure; BEGIN
+        FOR one IN SELECT oid FROM pg_proc WHERE pronamespace = 'runsheet'::regnamespace
+        LOOP EXECUTE 'DROP FUNCTION ' || one; END LOOP; END $$",
+    );
+    desk.run().exits(0).shows("nothing to do");
+    desk.project.file(
+        "playbooks/more.rhai",
+        "playbook(\"more\"); step(\"two\", || db::exec(\"INSERT INTO items VALUES (102, 'two')\"));",
+    );
+    desk.call(&["run", "more", "--yes"]).exits(0);
+    assert_eq!(
+        desk.value("SELECT string_agg(title, ' ' ORDER BY at) FROM runsheet.step"),
+        "one two"
+    );
+}

@@ -34,10 +34,10 @@ fn two_databases_are_compared_by_object_row_and_column() {
          CREATE VIEW seen AS SELECT 1 AS one",
     );
     let ran = diff(&["--jobs", "2"]);
-    ran.exits(1).stdout_shows("public.items: 1 rows are gone (id=4)");
-    ran.stdout_shows("public.items: 1 rows are left over (id=99)");
+    ran.exits(1).stdout_shows("public.items: 1 row is gone (id=4)");
+    ran.stdout_shows("public.items: 1 row is left over (id=99)");
     ran.stdout_shows("public.items.name: values of 2 rows are lost or other ones (id=5; id=6)");
-    ran.stdout_shows("public.loose: 1 rows are gone ({1,x})")
+    ran.stdout_shows("public.loose: 1 row is gone ({1,x})")
         .stdout_shows("table public.seen is left");
     let told: Value = serde_json::from_str(&diff(&["--json", "--samples", "1"]).stdout).unwrap();
     assert_eq!(told["tables"][0]["different"], 2);

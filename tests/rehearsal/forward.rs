@@ -157,7 +157,7 @@ fn what_is_done_on_the_source_is_nothing_to_rehearse_unless_asked_for() {
     assert!(receipts(&desk).is_empty());
     // The undo takes more than this run brought: what the earlier one brought is lost.
     let ran = rehearse(&desk, &["--again"]);
-    ran.exits(6).stdout_shows("public.items: 1 rows are gone (id=1020)");
+    ran.exits(6).stdout_shows("public.items: 1 row is gone (id=1020)");
 }
 
 #[test]

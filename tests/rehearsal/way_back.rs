@@ -51,7 +51,7 @@ fn lost_tables_and_rows_are_named_and_so_is_what_is_left_over() {
     ran.exits(6)
         .stdout_shows("table public.gone is gone")
         .stdout_shows("table public.made is left");
-    ran.stdout_shows("public.items: 1 rows are gone (id=3)");
+    ran.stdout_shows("public.items: 1 row is gone (id=3)");
     assert!(!ran.stdout.contains("column public.gone.b"), "{}", ran.stdout);
 }
 

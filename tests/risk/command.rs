@@ -34,7 +34,7 @@ fn a_file_is_told_statement_by_statement_in_both_languages() {
         "warning changing-column-type",
         "undo: DROP INDEX notes_id",
         "works only on what this file itself created",
-        "1 files, 3 statements, risk high",
+        "1 file, 3 statements, risk high",
     ] {
         assert!(ran.stdout.contains(words), "{words}\n{}", ran.stdout);
     }
