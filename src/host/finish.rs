@@ -369,14 +369,15 @@ impl Host {
             _ => self.state_of_way_back().unwrap_or(RunState::Failed),
         };
         let language = language();
+        let keep = || drop(in_language(language, || Self::keep_report(&folder, &report)));
         std::thread::scope(|scope| {
             // The server takes its copy in while the files are written.
-            let kept =
-                scope.spawn(|| in_language(language, || Self::keep_report(&folder, &report)));
+            let kept = std::thread::Builder::new().spawn_scoped(scope, keep).map_err(|_| keep());
             if self.has_lease() {
                 let text = serde_json::to_string(&report).unwrap_or_default();
                 let _ = self.keep_snapshot();
-                let _ = self.close_ledger(ledger_state, text, || drop(kept.join()));
+                let files = || drop(kept.map(std::thread::ScopedJoinHandle::join));
+                let _ = self.close_ledger(ledger_state, text, files);
             }
         });
     }
