@@ -14,7 +14,7 @@ use crate::model::{Fault, FaultKind, RunId, parse_span};
 use crate::msg;
 use crate::playbook::Playbook;
 use crate::report::{Output, for_terminal};
-use crate::system::Cancel;
+use crate::system::{Cancel, StateDir};
 
 /// How long a run waits for another one, where neither flag nor file says so.
 const WAIT: Duration = Duration::from_secs(60);
@@ -52,12 +52,13 @@ fn walk_ahead(desk: &Desk, road: &Road, name: &str, mode: Mode) -> Result<u8, Fa
 /// it is needed.
 fn connecting(desk: &Desk, road: &Road, name: &str) -> Option<Ahead> {
     let state = desk.existing_state()?;
-    let run = state.new_run().ok()?;
+    let runs = state.runs().ok()?;
+    let run = StateDir::run_after(&runs);
     let (environment, target) = desk.target(road.unprotected).ok()?;
     if environment.protected {
         return None;
     }
-    Ahead::begin(target, run, &desk.config, (name, last_run_of(&state, name)))
+    Ahead::begin(target, run, &desk.config, (name, last_run_of(&state, runs, name)))
 }
 
 /// Comes back only where the program cannot be started.

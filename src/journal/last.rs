@@ -8,9 +8,8 @@ use crate::system::StateDir;
 /// So many folders are looked into.
 const MOST: usize = 16;
 
-/// The last run of a playbook that was walked in this folder, for a database.
-pub fn last_run_of(state: &StateDir, playbook: &str) -> Option<RunId> {
-    let runs = state.runs().ok()?;
+/// The last run of a playbook among these of a folder, oldest first.
+pub fn last_run_of(state: &StateDir, runs: Vec<RunId>, playbook: &str) -> Option<RunId> {
     runs.into_iter().rev().take(MOST).find(|run| {
         let first = first_event(&state.run_dir(run)).map(|event| event.kind);
         matches!(first, Some(EventKind::RunStarted { mode, playbook: of, .. })

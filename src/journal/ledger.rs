@@ -176,9 +176,7 @@ impl Ledger {
 
     /// Is it there?
     pub async fn exists(&self, session: &Session) -> Result<bool, DbError> {
-        let sql = "SELECT to_regclass($1) IS NOT NULL";
-        let name = Value::from(format!("{}.step", self.schema));
-        Ok(first(session.ask(sql, &[name]).await?.rows) == Value::Bool(true))
+        self.has(session, "to_regclass", "step").await
     }
 
     /// Is everything there that [`Ledger::create`] makes?
@@ -186,9 +184,14 @@ impl Ledger {
     /// # Errors
     /// The server's.
     pub async fn is_whole(&self, session: &Session) -> Result<bool, DbError> {
-        let sql = "SELECT to_regproc($1) IS NOT NULL";
-        let name = Value::from(format!("{}.done", self.schema));
-        Ok(first(session.ask(sql, &[name]).await?.rows) == Value::Bool(true))
+        self.has(session, "to_regproc", "done").await
+    }
+
+    /// Does a function of the server that looks names up find this one in the ledger?
+    async fn has(&self, session: &Session, finds: &str, name: &str) -> Result<bool, DbError> {
+        let sql = format!("SELECT {finds}($1) IS NOT NULL");
+        let name = Value::from(format!("{}.{name}", self.schema));
+        Ok(first(session.ask(&sql, &[name]).await?.rows) == Value::Bool(true))
     }
 
     /// Makes schema, tables and functions; harmless where they are there.
@@ -255,7 +258,7 @@ impl Ledger {
             json!(epoch),
             json!(row.state),
         ];
-        self.fenced(session, epoch, (&sql, &values), || {}).await
+        self.fenced(session, epoch, &sql, &values, || {}).await
     }
 
     /// Sets how a run stands, as a statement.
@@ -270,7 +273,8 @@ impl Ledger {
         &self,
         session: &Session,
         epoch: i64,
-        (sql, values): (&str, &[Value]),
+        sql: &str,
+        values: &[Value],
         before_commit: impl FnOnce(),
     ) -> Result<(), DbError> {
         let work = async {
@@ -305,7 +309,7 @@ impl Ledger {
             self.schema
         );
         let values = [json!(run), json!(state), json!(head), Value::String(report)];
-        self.fenced(session, epoch, (&sql, &values), files).await
+        self.fenced(session, epoch, &sql, &values, files).await
     }
 
     /// Puts a run's state back to what it was, where nothing of it was changed after all.

@@ -2,8 +2,9 @@
 //!
 //! The texts live in `messages/en/*.txt` and `messages/ko/*.txt`, one `key = text` a line, and are
 //! compiled in. `{name}` inserts an argument; in Korean `{name:을/를}` inserts it with the particle
-//! that fits its last sound, in English `{name:row/rows}` with the word for one or for many. A test compares both languages and every key that the sources use.
-//! The language is chosen once per process.
+//! that fits its last sound, in English `{name:row/rows}` with the word for one or for many. A test
+//! compares both languages and every key that the sources use. The language is chosen once per
+//! process.
 
 mod particle;
 

@@ -73,10 +73,15 @@ impl StateDir {
     /// # Errors
     /// `read-failed`.
     pub fn new_run(&self) -> Result<RunId, Fault> {
+        Ok(Self::run_after(&self.runs()?))
+    }
+
+    /// As [`StateDir::new_run`], behind these, the newest of which is the last.
+    pub fn run_after(runs: &[RunId]) -> RunId {
         let new = new_run_id();
-        match self.runs()?.pop() {
-            Some(last) if last >= new => Ok(behind(&last, &new)),
-            _ => Ok(new),
+        match runs.last() {
+            Some(last) if *last >= new => behind(last, &new),
+            _ => new,
         }
     }
 

@@ -1,9 +1,7 @@
 //! Connecting while the script is still being read: a server needs its time to make a process for
 //! a session, and the engine needs its own. Begun by `cli`, come for by `worker`.
 
-use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -59,10 +57,11 @@ impl Ahead {
         let driven = runtime.clone();
         let over = driven.block_on(async {
             for _ in 0..TURNS {
-                if poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx).is_ready())).await {
-                    return true;
+                tokio::select! {
+                    biased;
+                    () = &mut work => return true,
+                    () = tokio::task::yield_now() => {}
                 }
-                tokio::task::yield_now().await;
             }
             false
         });

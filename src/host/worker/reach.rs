@@ -166,8 +166,7 @@ async fn pin(session: &Session, newer: bool) -> Result<String, Fault> {
     if !own.is_empty() {
         session.batch(&own.join("; ")).await?;
     }
-    own.splice(0..0, ["RESET ROLE".into(), "RESET ALL".into()]);
-    Ok(own.join("; "))
+    Ok([vec!["RESET ROLE".into(), "RESET ALL".into()], own].concat().join("; "))
 }
 
 /// What a step's transaction sets for itself behind a pooler.

@@ -4,10 +4,10 @@ use std::cmp::Reverse;
 
 use serde_json::{Value, json};
 
-use super::rows::{intent_row, number, run_row, step_row, text, values};
+use super::rows::{intent_row, printed, run_row, step_row, text};
 use super::{IntentRow, Known, Ledger, RunRow, RunState, StepRow};
 use crate::model::quote_literal;
-use crate::postgres::{DbError, Session, SimpleResult};
+use crate::postgres::{DbError, Session};
 
 /// The columns of a run, of a step and of an intent, in the order of `rows`.
 const RUN: &str = "run, playbook, title, file, state, inputs, started_by, environment, \
@@ -52,20 +52,14 @@ impl Ledger {
             ));
         }
         let Some(answers) = there_is(session.simple(&sql).await)? else { return Ok(None) };
-        let mut answers = answers.into_iter();
-        let mut next =
-            || answers.next().map(|SimpleResult { cells, .. }| cells).unwrap_or_default();
-        let mut runs = next();
-        runs.sort_by_cached_key(|row| Reverse(number(&row[0])));
-        let runs: Vec<RunRow> =
-            runs.into_iter().map(|row| run_row(values(row.into_iter().skip(1), &[5]))).collect();
-        let (mut steps, intents) = (next(), next());
-        steps.sort_by_cached_key(|row| (number(&row[2]), number(&row[0]), row[1].clone()));
-        let steps = steps
-            .into_iter()
-            .map(|row| step_row(values(row.into_iter().skip(1), &[1, 5, 6, 7, 8, 9])));
-        let intents =
-            intents.into_iter().map(|row| intent_row(values(row.into_iter(), &[1, 2, 4])));
+        let mut answers = answers.into_iter().map(printed);
+        let mut next = || answers.next().unwrap_or_default();
+        let (mut runs, mut steps, intents) = (next(), next(), next());
+        runs.sort_by_key(|row| Reverse(row[0].as_i64()));
+        let runs: Vec<RunRow> = runs.into_iter().map(|mut row| run_row(row.split_off(1))).collect();
+        steps.sort_by_cached_key(|row| (row[2].as_i64(), row[0].as_i64(), row[1].to_string()));
+        let steps = steps.into_iter().map(|mut row| step_row(row.split_off(1)));
+        let intents = intents.into_iter().map(intent_row);
         // A run that is not over is looked at with its steps counted, under the lease.
         let done = match runs.iter().find(|run| run.state != RunState::RolledBack) {
             Some(run) if run.state == RunState::Done && Some(run.run.as_str()) == probably => {

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{IntentRow, IntentState, RunRow, RunState, StepRow, StepState};
+use crate::postgres::SimpleResult;
 
 pub(super) fn text(value: Value) -> String {
     match value {
@@ -11,18 +12,21 @@ pub(super) fn text(value: Value) -> String {
     }
 }
 
-/// Cells as the server prints them; those at `parsed` are numbers or JSON.
-pub(super) fn values(cells: impl Iterator<Item = Option<String>>, parsed: &[usize]) -> Vec<Value> {
-    let value = |(at, cell): (usize, Option<String>)| match cell {
-        Some(cell) if parsed.contains(&at) => serde_json::from_str(&cell).unwrap_or(Value::Null),
+/// Columns that hold no text but a number or JSON.
+const PARSED: &[&str] = &[
+    "action", "before", "effects", "epoch", "inputs", "number", "ordinal", "seq", "took_ms",
+    "value",
+];
+
+/// Rows of the ledger as the server prints them, with their values.
+pub(super) fn printed(SimpleResult { columns, cells, .. }: SimpleResult) -> Vec<Vec<Value>> {
+    let value = |(column, cell): (&String, Option<String>)| match cell {
+        Some(cell) if PARSED.contains(&column.as_str()) => {
+            serde_json::from_str(&cell).unwrap_or(Value::Null)
+        }
         cell => cell.map_or(Value::Null, Value::String),
     };
-    cells.enumerate().map(value).collect()
-}
-
-/// A number as the server prints it.
-pub(super) fn number(cell: &Option<String>) -> i64 {
-    cell.as_deref().and_then(|cell| cell.parse().ok()).unwrap_or(0)
+    cells.into_iter().map(|row| columns.iter().zip(row).map(value).collect()).collect()
 }
 
 pub(super) fn run_row(row: Vec<Value>) -> RunRow {
