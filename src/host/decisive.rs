@@ -61,7 +61,7 @@ impl Host {
             }
             work.await
         });
-        *self.behind.borrow_mut() = behind.filter(|_| answer.is_ok());
+        *self.behind.borrow_mut() = behind.filter(|behind| behind.asks && answer.is_ok());
         answer
     }
 

@@ -428,8 +428,8 @@ impl Host {
                 took_ms: 0,
                 head: head.clone(),
             };
-            let done = ledger.done_sql(&run.0, &row, epoch, None, false);
-            let text = format!("BEGIN; {}; {done}; COMMIT", ledger.fence_sql(epoch));
+            let record = ledger.record_sql(&run.0, &row, epoch, None, false);
+            let text = format!("BEGIN; {}; {record}; COMMIT", ledger.hold_sql());
             let answer = self.looked_after(&session, session.simple(&text));
             answer.map_err(|error| self.db_fault(error))?;
         }

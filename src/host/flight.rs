@@ -78,8 +78,8 @@ impl<T> Flight<T> {
     /// As [`Host::session`].
     pub fn send(&mut self, text: String, what: T) -> Result<(), Trouble> {
         let session = self.host.session()?;
-        let guard = Lead { sql: GUARD.to_string(), results: GUARD_RESULTS, begins: false };
-        let lead = Rc::new(self.host.lead(Some(guard)));
+        let guard = Lead { sql: GUARD.to_string(), results: GUARD_RESULTS, ..Lead::default() };
+        let lead = Rc::new(self.host.lead(&text, Some(guard)));
         let text: Rc<str> = text.into();
         let mut answer: Answer = Box::pin(ask(session, lead.clone(), text.clone()));
         // With its first turn the message is handed over to the connection, behind those before.

@@ -9,6 +9,7 @@ use super::scope::Transaction;
 use super::worker::pooled_settings;
 use crate::model::{quote_ident, quote_name};
 use crate::postgres::{DbError, Session, SimpleResult};
+use crate::sql::surface::{may_change_session, may_end_transaction};
 
 /// Statements in front of somebody's own, each with its `; `.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +19,8 @@ pub(super) struct Lead {
     pub(super) results: usize,
     /// It begins the step's transaction.
     pub(super) begins: bool,
+    /// One of its results is the transaction's id.
+    pub(super) tells: bool,
 }
 
 impl Lead {
@@ -40,14 +43,30 @@ impl Lead {
 
 impl Host {
     /// What goes ahead of the next statement of the step: the transaction's begin, which counts
-    /// as open from here on, or `otherwise`.
-    pub(super) fn lead(&self, otherwise: Option<Lead>) -> Lead {
-        match self.prefix() {
-            Some(prefix) => {
-                self.mark_open();
-                prefix
-            }
-            None => otherwise.unwrap_or_default(),
+    /// as open from here on, or `otherwise`. A text that could end the transaction has its id asked
+    /// for first, so that the step's row can tell.
+    pub(super) fn lead(&self, text: &str, otherwise: Option<Lead>) -> Lead {
+        let ends = may_end_transaction(text);
+        self.leaves(may_change_session(text));
+        if let Some(prefix) = self.prefix(!ends) {
+            self.mark_open();
+            return prefix;
+        }
+        let mut lead = otherwise.unwrap_or_default();
+        let unknown = Transaction::Open { xid: String::new() };
+        let frames = self.frames.borrow();
+        if ends && frames.last().is_some_and(|frame| frame.transaction == unknown) {
+            lead.sql.push_str("SELECT pg_catalog.pg_current_xact_id()::text; ");
+            lead.results += 1;
+            lead.tells = true;
+        }
+        lead
+    }
+
+    /// The step does something that may leave another role or other settings behind.
+    pub(super) fn leaves(&self, something: bool) {
+        if let Some(frame) = self.frames.borrow_mut().last_mut() {
+            frame.settled &= !something;
         }
     }
 
@@ -62,11 +81,11 @@ impl Host {
         answer: Result<Vec<SimpleResult>, DbError>,
     ) -> Result<Vec<SimpleResult>, DbError> {
         let mut results = answer.map_err(|error| self.own_error(&lead.sql, sql, error))?;
-        if lead.begins {
+        let own = results.split_off(lead.results.min(results.len()));
+        if lead.tells {
             self.opened_transaction(&results);
         }
-        results.drain(..lead.results.min(results.len()));
-        Ok(results)
+        Ok(own)
     }
 
     /// The server's refusal of a statement that other text went ahead of; who holds its lock is
@@ -78,8 +97,9 @@ impl Host {
         error
     }
 
-    /// The first statements of the step's transaction; None where it is open already.
-    pub(super) fn prefix(&self) -> Option<Lead> {
+    /// The first statements of the step's transaction; None where it is open already. Where `brief`
+    /// is enough and the lease was looked at a moment ago, the epoch is not compared before the end.
+    pub(super) fn prefix(&self, brief: bool) -> Option<Lead> {
         let frames = self.frames.borrow();
         let frame = frames.last()?;
         if frame.transaction != Transaction::None {
@@ -95,7 +115,12 @@ impl Host {
         if let Some(level) = &options.isolation {
             sql.push_str(&format!(" ISOLATION LEVEL {}", level.to_uppercase()));
         }
-        sql.push_str(&format!("; {}; ", worker.ledger.fence_sql(epoch)));
+        let brief = brief && self.looked_lately();
+        let fence = match brief {
+            true => worker.ledger.hold_sql(),
+            false => worker.ledger.fence_sql(epoch),
+        };
+        sql.push_str(&format!("; {fence}; "));
         if worker.session.behind_pooler() {
             for setting in pooled_settings(&worker.session, self.lock_timeout_ms()) {
                 sql.push_str(&setting);
@@ -125,7 +150,7 @@ impl Host {
             sql.push_str(&format!("LOCK TABLE {tables} IN SHARE ROW EXCLUSIVE MODE; "));
             results += 1;
         }
-        Some(Lead { sql, results, begins: true })
+        Some(Lead { sql, results, begins: true, tells: !brief })
     }
 
     pub(super) fn opened_transaction(&self, results: &[SimpleResult]) {

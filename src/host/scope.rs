@@ -14,9 +14,9 @@ use crate::model::{Action, Effect, Fault, Item, ItemKind};
 pub enum Transaction {
     /// Nothing was sent yet.
     None,
-    /// Open, with its id.
+    /// Open.
     Open {
-        /// Transaction id.
+        /// Its id; empty where it was not asked for.
         xid: String,
     },
 }
@@ -31,6 +31,8 @@ pub struct Frame {
     pub options: ItemOptions,
     /// The step's transaction.
     pub transaction: Transaction,
+    /// Nothing in it can have left another role or other settings behind.
+    pub settled: bool,
     /// Has the step written to the database inside its transaction?
     pub wrote: bool,
     /// Has it had an effect outside of its transaction?
@@ -63,6 +65,7 @@ impl Frame {
             key,
             options,
             transaction: Transaction::None,
+            settled: true,
             wrote: false,
             external: false,
             took_effect: false,

@@ -1,5 +1,5 @@
-//! What goes out behind a step's COMMIT, where anything is to be asked: the snapshot, the lease's
-//! lock once a second, in a rehearsal the place in the write-ahead log.
+//! What goes out behind a step's COMMIT: settings go back, and where anything is to be asked, the
+//! snapshot, the lease's lock once a second, in a rehearsal the place in the write-ahead log.
 //!
 //! Nobody waits for it: the server does it while the script goes on, and whatever is sent next
 //! stands behind it. Its answer is taken before the session is used again.
@@ -20,18 +20,25 @@ pub(super) struct Behind {
     session: Rc<Session>,
     /// The step whose snapshot is asked for.
     step: Option<String>,
+    /// Somebody wants to know the answer.
+    pub(super) asks: bool,
     answer: Pin<Box<dyn Future<Output = Result<Vec<SimpleResult>, DbError>>>>,
 }
 
 impl Behind {
     /// A message of this text; None where there is none.
-    pub(super) fn new(session: &Rc<Session>, text: String, step: Option<String>) -> Option<Self> {
+    pub(super) fn new(
+        session: &Rc<Session>,
+        text: String,
+        step: Option<String>,
+        asks: bool,
+    ) -> Option<Self> {
         if text.is_empty() {
             return None;
         }
         let (session, sender) = (session.clone(), session.clone());
         let answer = Box::pin(async move { sender.simple(&text).await });
-        Some(Self { session, step, answer })
+        Some(Self { session, step, asks, answer })
     }
 
     /// Lets the first message go and this one right behind it. Gives the first one's answer where
@@ -58,7 +65,7 @@ impl Host {
     /// # Errors
     /// The server's.
     pub(super) fn tidied(&self) -> Result<(), Trouble> {
-        let Some(Behind { session, step, answer }) = self.behind.take() else { return Ok(()) };
+        let Some(Behind { session, step, answer, .. }) = self.behind.take() else { return Ok(()) };
         // Not `wait_out`: what was reported is told while the next message is on its way.
         let mut answer = match self.runtime.block_on(answer) {
             Ok(results) => results,

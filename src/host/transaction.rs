@@ -82,8 +82,10 @@ impl Host {
     /// `fenced`, and what the server says.
     pub fn ensure_transaction(self: &Rc<Self>) -> Result<(), Trouble> {
         let session = self.session()?;
-        let lead = self.lead(None);
-        if lead.begins {
+        // What comes is not seen from here: with the whole fence, and the transaction's id.
+        self.leaves(true);
+        if let Some(lead) = self.prefix(false) {
+            self.mark_open();
             let answer = self.wait(lead.ask(&session, ""))?;
             self.own_part(&lead, "", answer).map_err(|error| self.db_fault(error))?;
             failpoint!("after-fence");
@@ -105,7 +107,7 @@ impl Host {
             self.wait(session.batch("SAVEPOINT runsheet_verb"))?
                 .map_err(|error| StatementTrouble::Server(Box::new(error)))?;
         }
-        let lead = self.lead(None);
+        let lead = self.lead(sql, None);
         let answer = self.wait(async {
             let results = lead.ask(&session, sql).await?;
             if catches {
@@ -223,42 +225,48 @@ impl Host {
     ) -> Result<bool, Trouble> {
         let session = self.session()?;
         let traced = self.frames.borrow().last().is_some_and(Frame::traced);
-        let prefix = self.prefix().map_or(String::new(), |prefix| prefix.sql);
+        let prefix = self.prefix(true).map_or(String::new(), |prefix| prefix.sql);
         let xid = match self.frames.borrow().last().map(|frame| frame.transaction.clone()) {
-            Some(Transaction::Open { xid }) => Some(xid),
+            Some(Transaction::Open { xid }) => Some(xid).filter(|xid| !xid.is_empty()),
             _ => None,
         };
-        let (done, pin, lease, ledger) = {
+        let settled = self.is_settled();
+        let (record, pin, lease, ledger) = {
             let worker = self.worker.borrow();
             let Some(worker) = worker.as_ref() else {
                 return Err(no_worker().into());
             };
             let epoch = worker.lease.as_ref().map_or(0, |lease| lease.epoch);
             let run = self.run_id();
-            let done = worker.ledger.done_sql(&run.0, row, epoch, xid.as_deref(), traced);
-            (done, worker.pin.clone(), worker.lease.clone(), worker.ledger.clone())
+            let record = worker.ledger.record_sql(&run.0, row, epoch, xid.as_deref(), traced);
+            (record, worker.pin.clone(), worker.lease.clone(), worker.ledger.clone())
         };
         let look = lease
             .as_ref()
             .and_then(|lease| lease.after_step_sql(&ledger, traced, self.lock_is_due()));
-        let behind: Vec<String> = [self.wal_sql(), look].into_iter().flatten().collect();
-        // Settings that its SQL has changed for the session go back with the transaction: the row
-        // is written as we write, and nothing has to be sent behind it.
+        let asks = self.setup.rehearsal.is_some() || look.is_some();
+        // Where its SQL may have changed settings for the session, they go back before the row, which
+        // is written as we write. Else behind the COMMIT, while nobody waits: a trigger's doing.
         let settle = if pin.is_empty() { "RESET ROLE" } else { &pin };
+        let after = Some(pin.clone()).filter(|pin| settled && prefix.is_empty() && !pin.is_empty());
+        let settle = match settled {
+            true => String::new(),
+            false => format!("SET CONSTRAINTS ALL IMMEDIATE; {settle}; "),
+        };
+        let behind: Vec<String> = [after, self.wal_sql(), look].into_iter().flatten().collect();
         let more: String = more.iter().map(|sql| format!("{sql}; ")).collect();
         failpoint!("before-commit");
-        let text = format!("{prefix}SET CONSTRAINTS ALL IMMEDIATE; {settle}; {more}{done}; COMMIT");
+        let text = format!("{prefix}{settle}{more}{record}; COMMIT");
         // Where the connection was lost before, this message never left: nothing to look up.
         let lost_before = session.is_closed();
         // Ctrl-C must not tear this message: it is the shortest of all, and it decides.
-        let behind = Behind::new(&session, behind.join("; "), traced.then(|| row.key.clone()));
+        let step = traced.then(|| row.key.clone());
+        let behind = Behind::new(&session, behind.join("; "), step, asks);
         let answer = self.decisive("commit-sent", &session, &text, behind);
         failpoint!("commit-answered");
         match answer {
             Ok(results) => {
-                if !prefix.is_empty() {
-                    self.opened_transaction(&results);
-                }
+                self.opened_transaction(&results);
                 if let Some(frame) = self.frames.borrow_mut().last_mut() {
                     frame.transaction = Transaction::None;
                 }
@@ -268,6 +276,13 @@ impl Host {
             Err(error) if error.connection_lost && !lost_before => {
                 self.tidying(|| self.look_up_commit(row))
             }
+            // The row was refused to whatever role a trigger has set: once more, settled before it.
+            Err(error) if settled && error.is("42501") => {
+                if let Some(worker) = self.worker.borrow_mut().as_mut() {
+                    worker.distrusts = true;
+                }
+                Ok(false)
+            }
             Err(error) => {
                 self.abort_step();
                 Err(self.db_fault(error).into())
@@ -275,11 +290,24 @@ impl Host {
         }
     }
 
-    /// Is it time to look whether the lock is still held? Correctness rests on the epoch, so a
-    /// look a second is enough, and a look costs as much as a small step.
+    /// Can nothing in the step have left another role or other settings behind? In a rehearsal
+    /// everything is as plain as it can be measured.
+    fn is_settled(&self) -> bool {
+        let frames = self.frames.borrow();
+        let plain =
+            frames.last().is_some_and(|frame| frame.settled && frame.options.role.is_none());
+        let distrusts = self.worker.borrow().as_ref().is_none_or(|worker| worker.distrusts);
+        plain && !distrusts && self.setup.rehearsal.is_none()
+    }
+
+    /// Was the lease looked at a moment ago? Correctness rests on the epoch that a step's row is
+    /// written with, so a look a second is enough, and a look costs as much as a small step.
+    pub(super) fn looked_lately(&self) -> bool {
+        self.lock_looked_at.get().is_some_and(|at| at.elapsed() < LOCK_LOOK)
+    }
+
     fn lock_is_due(&self) -> bool {
-        let last = self.lock_looked_at.get();
-        let due = last.is_none_or(|at| at.elapsed() >= LOCK_LOOK);
+        let due = !self.looked_lately();
         if due {
             self.lock_looked_at.set(Some(std::time::Instant::now()));
         }

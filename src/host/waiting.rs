@@ -13,12 +13,17 @@ pub(super) use locks::Awaiting;
 use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::time::Duration;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use super::gate::Host;
 use super::stop::{Stop, Trouble};
 use crate::model::{EventKind, Fault};
 use crate::msg;
+
+/// So long a wait looks for the answer again and again before it sleeps. To be woken takes the time of
+/// a small statement on a machine whose processors have nothing else to do.
+const AWAKE: Duration = Duration::from_micros(500);
 
 /// While it lives, what is reported is shown at once: it is said from inside of a wait.
 struct Waiting<'h>(&'h Cell<bool>);
@@ -73,6 +78,11 @@ impl Host {
                 return told.map(|()| done).map_err(Trouble::from);
             }
             let _waiting = Waiting::begin(&self.waiting);
+            if told.is_ok()
+                && let Some(done) = answered_soon(work.as_mut()).await
+            {
+                return Ok(done);
+            }
             let late = async {
                 match deadline {
                     Some(at) => tokio::time::sleep_until(at.into()).await,
@@ -113,8 +123,11 @@ impl Host {
             let handed = hand_over(work.as_mut()).await;
             // What cannot be written is said by the next event.
             let _ = self.tell();
+            if let Some(done) = handed {
+                return done;
+            }
             let _waiting = Waiting::begin(&self.waiting);
-            match handed {
+            match answered_soon(work.as_mut()).await {
                 Some(done) => done,
                 None => work.await,
             }
@@ -126,6 +139,25 @@ impl Host {
 /// the server in the next. Gives what is done already.
 async fn hand_over<T>(mut work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
     for _ in 0..2 {
+        tokio::select! {
+            biased;
+            done = &mut work => return Some(done),
+            () = tokio::task::yield_now() => {}
+        }
+    }
+    None
+}
+
+/// Looks for the answer without sleeping, for a short time. Not where the server may need this very
+/// processor.
+async fn answered_soon<T>(mut work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+    static ALONE: OnceLock<bool> = OnceLock::new();
+    let one = || std::thread::available_parallelism().is_ok_and(|many| many.get() == 1);
+    if *ALONE.get_or_init(one) {
+        return None;
+    }
+    let since = Instant::now();
+    while since.elapsed() < AWAKE {
         tokio::select! {
             biased;
             done = &mut work => return Some(done),

@@ -44,6 +44,8 @@ pub struct Worker {
     pub lease: Option<Lease>,
     /// What the database is marked as.
     pub(super) mark: Option<mark::Mark>,
+    /// A step that looked as if it left the session alone did not, a trigger of it perhaps.
+    pub(super) distrusts: bool,
 }
 
 impl Host {
@@ -145,8 +147,16 @@ impl Host {
         }
         let found = identity.clone();
         let watched = newer && !session.behind_pooler();
-        let worker =
-            Worker { session: session.clone(), pin, watched, identity, ledger, lease: None, mark };
+        let worker = Worker {
+            session: session.clone(),
+            pin,
+            watched,
+            identity,
+            ledger,
+            lease: None,
+            mark,
+            distrusts: false,
+        };
         *self.worker.borrow_mut() = Some(worker);
         self.remember_server(&found);
         self.opened()?;

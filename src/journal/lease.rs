@@ -2,8 +2,9 @@
 //!
 //! Two walls. A session advisory lock, tried and never waited for inside the server (a blocked
 //! `pg_advisory_lock` deadlocks CREATE INDEX CONCURRENTLY), keeps well-behaved runners apart and dies with its session. The
-//! epoch in the lease row is what correctness rests on: every step's transaction share-locks it,
-//! and whoever takes the lease raises it, so a runner that lost its lock cannot commit any more.
+//! epoch in the lease row is what correctness rests on: every step's transaction keeps it as it is and
+//! looks at it, and whoever takes the lease raises it, so a runner that lost its lock cannot commit
+//! any more.
 //!
 //! Behind a transaction pooler a session lock would stay on a server session that belongs to
 //! everybody. There the row alone is the lease: its holder shows a sign of life with every step.
@@ -382,8 +383,8 @@ async fn end_children(session: &Session, run: &str) -> Result<(), Fault> {
 }
 
 /// Raises the epoch where nobody who lives is in the row: the new epoch, and the run that died
-/// with the lease, if one did. The UPDATE waits for the open transaction of whoever held it
-/// before (their fence share-locks the row), for a moment only.
+/// with the lease, if one did. The LOCK waits for the open transaction of whoever held it before (it
+/// has the table in ROW SHARE mode since its begin), for a moment only.
 ///
 /// Epochs are milliseconds since 1970, or one more than the last: a row that a restore brought back
 /// never leads to an epoch that somebody has already.
@@ -413,8 +414,8 @@ async fn raise(
         [json!(wish.had.unwrap_or(0)), json!(wish.run), json!(wish.by), json!(wish.known_epoch)];
     // A restored database has no row: no dump of ours holds it.
     let begin = format!(
-        "BEGIN; SET LOCAL lock_timeout = 250; INSERT INTO {}.lease (epoch) \
-         SELECT 0 WHERE NOT EXISTS (SELECT FROM {0}.lease) ON CONFLICT DO NOTHING",
+        "BEGIN; SET LOCAL lock_timeout = 250; LOCK TABLE {0}.lease IN EXCLUSIVE MODE; \
+         INSERT INTO {0}.lease (epoch) SELECT 0 WHERE NOT EXISTS (SELECT FROM {0}.lease) ON CONFLICT DO NOTHING",
         ledger.schema()
     );
     if let Err(error) = session.batch(&begin).await {

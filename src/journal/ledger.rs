@@ -184,7 +184,7 @@ impl Ledger {
     /// # Errors
     /// The server's.
     pub async fn is_whole(&self, session: &Session) -> Result<bool, DbError> {
-        self.has(session, "to_regproc", "done").await
+        self.has(session, "to_regproc", "record").await
     }
 
     /// Does a function of the server that looks names up find this one in the ledger?
@@ -302,7 +302,7 @@ impl Ledger {
         files: impl FnOnce(),
     ) -> Result<(), DbError> {
         let sql = format!(
-            "UPDATE {0}.run SET state = $2, head = $3, report = $4::jsonb,
+            "UPDATE {0}.run SET state = $2, head = $3, report = $4::json,
                 inputs = inputs || jsonb_build_object('rows',
                     (SELECT count(*) FROM {0}.step WHERE run = $1)),
                 finished_at = clock_timestamp() WHERE run = $1",
@@ -334,15 +334,22 @@ impl Ledger {
         session.execute(&sql, &[json!(run)]).await.map(drop)
     }
 
-    /// First statement of a step's transaction: raises unless the epoch is still ours.
+    /// First statement of a transaction: raises unless the epoch is still ours, and keeps it so until
+    /// the transaction ends. Gives the transaction's id.
     pub fn fence_sql(&self, epoch: i64) -> String {
         format!("SELECT {}.fence({epoch})", self.schema)
     }
 
-    /// Last statement of a step's transaction: its row; `traced` with the tables that it touched.
-    /// Without `xid` the transaction began in this very message and has no id yet that could be
-    /// compared.
-    pub fn done_sql(
+    /// The same without looking: keeps whatever epoch there is until the transaction ends. Takes a
+    /// third of the time, and [`Ledger::record_sql`] looks at the end.
+    pub fn hold_sql(&self) -> String {
+        format!("LOCK TABLE {}.lease IN ROW SHARE MODE", self.schema)
+    }
+
+    /// Last statement of a step's transaction: its row, where the epoch is still ours; `traced` with
+    /// the tables that it touched. With `xid` it is refused in any other transaction. Gives the
+    /// transaction's id.
+    pub fn record_sql(
         &self,
         run: &str,
         step: &StepRow,
@@ -353,9 +360,9 @@ impl Ledger {
         let since = if traced { format!("::jsonb || {}", self.since_sql()) } else { String::new() };
         let jsonb = |value: &Value| quote_literal(&value.to_string().replace("\\u0000", "\\ufffd"));
         let before = serde_json::to_value(&step.before).unwrap_or(Value::Null);
-        let xid = xid.map_or("pg_catalog.pg_current_xact_id()::text".to_string(), quote_literal);
+        let xid = xid.map_or("NULL".to_string(), quote_literal);
         format!(
-            "SELECT {}.done({xid}, {}, {}, {}, {}, {}, {}, {}, {}, {}{since}, {}, {epoch}, {}, {})",
+            "SELECT {}.record({xid}, {}, {}, {}, {}, {}, {}, {}, {}, {}{since}, {}, {epoch}, {}, {})",
             self.schema,
             quote_literal(run),
             quote_literal(&step.key),

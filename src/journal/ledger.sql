@@ -26,13 +26,14 @@ CREATE TABLE IF NOT EXISTS {schema}.run (
     started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     finished_at timestamptz,
     head text NOT NULL DEFAULT '',
-    report jsonb,
+    report json,
     -- The order of runs; clocks go back.
     seq bigint GENERATED ALWAYS AS IDENTITY
 );
+-- Keys are compared byte by byte: no other version of the system's collations can break the index.
 CREATE TABLE IF NOT EXISTS {schema}.step (
-    run text NOT NULL,
-    key text NOT NULL,
+    run text COLLATE "C" NOT NULL,
+    key text COLLATE "C" NOT NULL,
     number integer NOT NULL,
     title text NOT NULL,
     kind text NOT NULL,
@@ -59,8 +60,9 @@ CREATE TABLE IF NOT EXISTS {schema}.intent (
     PRIMARY KEY (run, key, ordinal)
 );
 INSERT INTO {schema}.lease (epoch) VALUES (0) ON CONFLICT DO NOTHING;
--- FOR SHARE is the heart of the fence: whoever raises the epoch waits for this transaction, so
--- that afterwards the absence of a step's row is final.
+-- FOR SHARE is the heart of the fence: it locks the table in ROW SHARE mode, and whoever raises the
+-- epoch takes it in EXCLUSIVE mode, which waits for this transaction. Afterwards the absence of a
+-- step's row is final.
 CREATE OR REPLACE FUNCTION {schema}.fence(mine bigint) RETURNS text LANGUAGE plpgsql AS $fence$
 BEGIN
     PERFORM 1 FROM {schema}.lease WHERE epoch = mine FOR SHARE;
@@ -95,16 +97,19 @@ BEGIN
     RETURN pg_catalog.jsonb_build_object('since', pg_catalog.jsonb_build_object(
         'snapshot', pg_catalog.pg_current_snapshot()::text, 'tables', {schema}.touched()));
 END $since$;
--- The last statement of a step's transaction: its row. A file that ended our transaction and began
--- one of its own has another transaction id. Made last: where it is, everything is.
-CREATE OR REPLACE FUNCTION {schema}.done(
-    mine text, of_run text, its_key text, its_number integer, its_title text, its_kind text,
-    its_state text, its_value jsonb, reads jsonb, used jsonb, verbs jsonb, at_epoch bigint,
+-- The last statement of a step's transaction: its row. The transaction holds the lease's table since
+-- its begin, so the epoch that is read here stays until it ends. A file that ended our transaction
+-- and began one of its own has another transaction id. Made last: where it is, everything is.
+CREATE OR REPLACE FUNCTION {schema}.record(
+    begun text, of_run text, its_key text, its_number integer, its_title text, its_kind text,
+    its_state text, its_value jsonb, reads jsonb, used jsonb, verbs jsonb, mine bigint,
     took bigint, last_line text
-) RETURNS text LANGUAGE plpgsql AS $done$
+) RETURNS text LANGUAGE plpgsql AS $record$
+DECLARE
+    own text := pg_catalog.pg_current_xact_id()::text;
 BEGIN
-    IF pg_catalog.pg_current_xact_id_if_assigned()::text IS DISTINCT FROM mine THEN
-        RAISE EXCEPTION 'the step left its transaction %', mine USING ERRCODE = 'RSF02';
+    IF begun <> own THEN
+        RAISE EXCEPTION 'the step left its transaction %', begun USING ERRCODE = 'RSF02';
     END IF;
     -- A step that says done must survive the server's crash, whatever its own SQL has set.
     IF pg_catalog.current_setting('synchronous_commit') = 'off' THEN
@@ -112,7 +117,10 @@ BEGIN
     END IF;
     INSERT INTO {schema}.step (run, key, number, title, kind, state, value, before, inputs, effects,
         epoch, xid, took_ms, head)
-    VALUES (of_run, its_key, its_number, its_title, its_kind, its_state, its_value, reads, used, verbs,
-        at_epoch, mine, took, last_line);
-    RETURN mine;
-END $done$;
+    SELECT of_run, its_key, its_number, its_title, its_kind, its_state, its_value, reads, used, verbs,
+        mine, own, took, last_line FROM {schema}.lease WHERE epoch = mine;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'fenced: the lease no longer has epoch %', mine USING ERRCODE = 'RSF01';
+    END IF;
+    RETURN own;
+END $record$;

@@ -34,6 +34,7 @@ mod safer;
 pub mod script;
 mod seen;
 pub mod split;
+pub mod surface;
 mod transaction;
 mod tree;
 mod undo;

@@ -18,6 +18,7 @@ mod script;
 pub mod secrets;
 mod server;
 mod silence;
+mod small_step;
 mod sql_file;
 mod steps;
 mod takeover;

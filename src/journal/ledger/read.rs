@@ -142,7 +142,7 @@ impl Ledger {
     ) -> Result<Vec<String>, DbError> {
         let sql = format!(
             "SELECT i->'item'->>'title' FROM {0}.run r,
-                jsonb_path_query(r.report, '$.sections[*].items[*]') i
+                jsonb_path_query(r.report::jsonb, '$.sections[*].items[*]') i
              WHERE r.run = $1 AND i->'item'->>'kind' IN ('step', 'manual', 'approve')
                 AND i->'outcome'->>'state' IN ('done', 'replayed', 'not_attested')
                 AND i->'item'->>'title' NOT LIKE '%******%'
@@ -174,7 +174,7 @@ impl Ledger {
         let sql = format!(
             "WITH ticked AS (UPDATE {0}.step SET value = value || $3::jsonb
                 WHERE run = $1 AND title = $2 AND kind IN ('manual', 'approve') RETURNING run)
-             UPDATE {0}.run SET report = $4::jsonb WHERE run IN (SELECT run FROM ticked)",
+             UPDATE {0}.run SET report = $4::json WHERE run IN (SELECT run FROM ticked)",
             self.schema
         );
         let values = [json!(run), json!(title), patch.clone(), report.clone()];
