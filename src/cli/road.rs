@@ -58,7 +58,7 @@ fn connecting(desk: &Desk, road: &Road, name: &str) -> Option<Ahead> {
     if environment.protected {
         return None;
     }
-    Ahead::begin(target, run, &desk.config, (name, last_run_of(&state, runs, name)))
+    Ahead::begin(target, run, &desk.config, name, || last_run_of(&state, runs, name))
 }
 
 /// Comes back only where the program cannot be started.

@@ -192,6 +192,6 @@ impl Night {
             recorder.emit(EventKind::Attested { item: title.into(), attestation })?;
         }
         recorder.flush()?;
-        Host::keep_report(folder, &Report::from_events(recorder.events()))
+        recorder.report().map_or(Ok(()), |report| Host::keep_report(folder, &report))
     }
 }

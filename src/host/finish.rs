@@ -302,9 +302,8 @@ impl Host {
     /// # Errors
     /// `write-failed`, `disk-full`.
     pub fn keep_report(folder: &Path, report: &Report) -> Result<(), Fault> {
-        let pretty = serde_json::to_string_pretty(report).unwrap_or_default();
-        write_atomic(&folder.join("report.json"), pretty.as_bytes())?;
-        write_atomic(&folder.join("report.md"), markdown(report).as_bytes())
+        keep_json(folder, report)?;
+        keep_markdown(folder, report)
     }
 
     fn done_so_far(&self, state: FinalState) -> String {
@@ -356,10 +355,7 @@ impl Host {
         if self.recorder.borrow().overtaken() {
             return;
         }
-        if self.recorder.borrow().events().is_empty() {
-            return;
-        }
-        let report = Report::from_events(self.recorder.borrow().events());
+        let Some(report) = self.recorder.borrow_mut().report() else { return };
         let ledger_state = match state {
             FinalState::Done | FinalState::NothingToDo => RunState::Done,
             FinalState::VerifyFailed => RunState::VerifyFailed,
@@ -369,14 +365,17 @@ impl Host {
             _ => self.state_of_way_back().unwrap_or(RunState::Failed),
         };
         let language = language();
-        let keep = || drop(in_language(language, || Self::keep_report(&folder, &report)));
+        let (folder, report) = (&*folder, &report);
         std::thread::scope(|scope| {
             // The server takes its copy in while the files are written.
-            let kept = std::thread::Builder::new().spawn_scoped(scope, keep).map_err(|_| keep());
+            let kept = [keep_json, keep_markdown].map(|keep| {
+                let keep = move || drop(in_language(language, || keep(folder, report)));
+                std::thread::Builder::new().spawn_scoped(scope, keep).map_err(|_| keep())
+            });
             if self.has_lease() {
-                let text = serde_json::to_string(&report).unwrap_or_default();
+                let text = serde_json::to_string(report).unwrap_or_default();
                 let _ = self.keep_snapshot();
-                let files = || drop(kept.map(std::thread::ScopedJoinHandle::join));
+                let files = || kept.into_iter().for_each(|kept| drop(kept.map(|one| one.join())));
                 let _ = self.close_ledger(ledger_state, text, files);
             }
         });
@@ -436,6 +435,15 @@ impl Host {
         let closing = ledger.close_run(&session, &run.0, (state, &head), report, epoch, files);
         self.looked_after(&session, closing).map_err(|error| self.db_fault(error).into())
     }
+}
+
+fn keep_json(folder: &Path, report: &Report) -> Result<(), Fault> {
+    let pretty = serde_json::to_string_pretty(report).unwrap_or_default();
+    write_atomic(&folder.join("report.json"), pretty.as_bytes())
+}
+
+fn keep_markdown(folder: &Path, report: &Report) -> Result<(), Fault> {
+    write_atomic(&folder.join("report.md"), markdown(report).as_bytes())
 }
 
 /// A path as the user would type it: from the current folder where it is below it.

@@ -18,7 +18,7 @@ use super::fenced;
 use super::turn::{Turn, write};
 use crate::model::{EventKind, Fault, Place, Redactor, RunEvent, hex};
 use crate::msg;
-use crate::report::Sink;
+use crate::report::{Folding, Report, Sink};
 
 /// The name of the event file in a run's folder.
 const EVENTS: &str = "events.jsonl";
@@ -33,8 +33,8 @@ pub struct Recorder {
     origin: String,
     /// Reported, and neither shown nor written yet.
     fresh: Vec<RunEvent>,
-    /// What the file holds, for the report at the end.
-    events: Vec<RunEvent>,
+    /// What the file holds, as the report that there is at the end.
+    folding: Folding,
     /// Lines from before the run had a folder.
     waiting: Vec<String>,
     /// Lines on their way to the file.
@@ -63,7 +63,7 @@ impl Recorder {
             origin: String::new(),
             waiting: Vec::new(),
             fresh: Vec::new(),
-            events: Vec::new(),
+            folding: Folding::default(),
             pending: Vec::new(),
             file: None,
             path: PathBuf::new(),
@@ -96,7 +96,8 @@ impl Recorder {
         file.set_len(sound_bytes).map_err(|error| write_fault(&path, &error))?;
         (&file).seek(SeekFrom::End(0)).map_err(|error| write_fault(&path, &error))?;
         self.seq = events.last().map_or(0, |event| event.seq);
-        self.events = events;
+        self.folding = Folding::default();
+        events.iter().for_each(|event| self.folding.take(event));
         self.origin = chains.first().cloned().unwrap_or_default();
         self.chain = chains.pop().unwrap_or_default();
         self.path = path;
@@ -111,16 +112,18 @@ impl Recorder {
             event.seq = self.seq;
             let line = serde_json::to_string(&event).map_err(|error| encode_fault(&error))?;
             self.append(&line);
-            self.events.push(event);
+            self.folding.take(&event);
         }
         write(&file, &mut self.pending, &mut self.end, &self.path)?;
         self.written = (self.seq, self.chain.clone());
         Ok(())
     }
 
-    /// What the file holds: nothing before [`Recorder::open`].
-    pub fn events(&self) -> &[RunEvent] {
-        &self.events
+    /// The report of what the file holds, once; None where it holds nothing, as before
+    /// [`Recorder::open`].
+    pub fn report(&mut self) -> Option<Report> {
+        let folding = std::mem::take(&mut self.folding);
+        (!folding.is_empty()).then(|| folding.report())
     }
 
     /// Did another process go on with this run, and write into its file? This one then writes
@@ -151,7 +154,7 @@ impl Recorder {
             }
             self.sink.event(&event);
             if self.file.is_some() {
-                self.events.push(event);
+                self.folding.take(&event);
                 self.append(&line);
             } else {
                 self.waiting.push(line);

@@ -24,16 +24,15 @@ impl Report {
     /// The report of the run that these events are of, in their order. Events of other runs do not
     /// belong here; unfinished runs give a report with holes.
     pub fn from_events(events: &[RunEvent]) -> Self {
-        let mut fold = Fold::default();
-        for event in events {
-            fold.take(event);
-        }
-        fold.close()
+        let mut folding = Folding::default();
+        events.iter().for_each(|event| folding.take(event));
+        folding.report()
     }
 }
 
+/// A report in the making: events are folded in as they come.
 #[derive(Default)]
-struct Fold {
+pub struct Folding {
     report: Report,
     /// Section and index of each item by its title; a run may have thousands.
     places: HashMap<String, (usize, usize)>,
@@ -43,10 +42,13 @@ struct Fold {
     earlier: Option<ItemReport>,
     rungs: Vec<Rung>,
     elapsed_ms: u64,
+    began: bool,
 }
 
-impl Fold {
-    fn take(&mut self, event: &RunEvent) {
+impl Folding {
+    /// Folds the next event in.
+    pub fn take(&mut self, event: &RunEvent) {
+        self.began = true;
         if !matches!(event.kind, EventKind::RunStarted { .. }) {
             self.report.ended.clone_from(&event.at);
             if let Some(process) = self.report.processes.last_mut() {
@@ -403,7 +405,13 @@ impl Fold {
         }
     }
 
-    fn close(mut self) -> Report {
+    /// Was there any event?
+    pub fn is_empty(&self) -> bool {
+        !self.began
+    }
+
+    /// The report of all of them.
+    pub fn report(mut self) -> Report {
         for section in &mut self.report.sections {
             for file in section.items.iter_mut().flat_map(|entry| &mut entry.files) {
                 if file.ran as usize > STATEMENTS_SHOWN {

@@ -32,6 +32,7 @@ mod sample;
 mod snapshots;
 
 pub use fault::render;
+pub use fold::Folding;
 pub use harmless::{harmless, one_line};
 pub use json::JsonSink;
 pub use markdown::markdown;

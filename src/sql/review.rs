@@ -99,7 +99,7 @@ pub fn review(root: &Path, path: &str, vars: BTreeMap<String, String>) -> Result
         findings: Vec::new(),
     };
     let mut examiner = Examiner::default();
-    walk(&mut script, |unit| review.add(unit, &mut examiner))?;
+    walk(&mut script, |unit| review.add(&unit, &mut examiner))?;
     let count = review.statements.len() as u32;
     let summary = summary(script, count)?;
     (review.sha256, review.files) = (summary.sha256, summary.files);

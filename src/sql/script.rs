@@ -128,7 +128,9 @@ pub struct Script {
     pub(super) kept: Kept,
     /// Remarks for the plan.
     pub(super) notes: Vec<(Place, String)>,
-    options: ScriptOptions,
+    pub(super) options: ScriptOptions,
+    /// Units that are known already; they come first.
+    ready: std::vec::IntoIter<Unit>,
 }
 
 fn canonical(root: &Path) -> Result<PathBuf, Fault> {
@@ -179,6 +181,11 @@ impl Script {
         Ok(script)
     }
 
+    /// A script that was read whole, and all of whose units are known.
+    pub(super) fn of_units(root: PathBuf, units: Vec<Unit>, opts: ScriptOptions) -> Self {
+        Self { ready: units.into_iter(), ..Self::empty(root, BTreeMap::new(), opts) }
+    }
+
     /// A script that is not a file of its own: `name` and `first_line` say where its text stands
     /// (a rollback section inside a migration), so that places point there.
     ///
@@ -214,6 +221,7 @@ impl Script {
             kept: Kept::new(),
             notes: Vec::new(),
             options: opts,
+            ready: Vec::new().into_iter(),
         }
     }
 
@@ -341,6 +349,9 @@ impl Script {
     }
 
     fn step(&mut self) -> Result<Option<Unit>, Fault> {
+        if let Some(unit) = self.ready.next() {
+            return Ok(Some(unit));
+        }
         loop {
             let Some(frame) = self.frames.last_mut() else {
                 self.guard.end()?;

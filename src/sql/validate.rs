@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::files::{hash_all, hash_file};
-use super::script::{Kept, Script, ScriptOptions, Unit};
+use super::script::{Follow, Kept, Script, ScriptOptions, Unit};
 use crate::model::{Fault, Place, hash_bytes};
 use crate::msg;
+
+/// Statements of a file that are not cut a second time have so many bytes at most.
+const READY_BYTES: usize = 64 * 1024;
 
 /// What a script is, all of it read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +28,8 @@ pub struct Summary {
     pub notes: Vec<(Place, String)>,
     root: PathBuf,
     kept: Kept,
+    /// Its units, where none hangs on what the server answers.
+    ready: Option<Vec<Unit>>,
 }
 
 impl Summary {
@@ -34,8 +39,8 @@ impl Summary {
         self.kept.get(path).map(|content| &content[..])
     }
 
-    /// Opens the script that this is the summary of: small files are not read again, so that what
-    /// was looked at is what runs.
+    /// Opens the script that this is the summary of: small files are not read again, and what is
+    /// plain in them is not cut again, so that what was looked at is what runs.
     ///
     /// # Errors
     /// As [`Script::open`].
@@ -44,6 +49,9 @@ impl Summary {
         vars: BTreeMap<String, String>,
         opts: ScriptOptions,
     ) -> Result<Script, Fault> {
+        if let Some(units) = &self.ready {
+            return Ok(Script::of_units(self.root.clone(), units.clone(), opts));
+        }
         let first = self.files.first().map(|(path, _)| path.clone()).unwrap_or_default();
         Script::reopen(self.root.clone(), first, vars, opts, self.kept.clone())
     }
@@ -77,23 +85,38 @@ pub fn validate_known(
 }
 
 fn whole(mut script: Script) -> Result<Summary, Fault> {
-    let mut statements = 0;
-    walk(&mut script, |_| statements += 1)?;
-    summary(script, statements)
+    let (mut statements, mut bytes) = (0, 0);
+    // Outside of the step's transaction the script has to know where it stands in its own.
+    let mut ready = script.options.transactional.then(Vec::new);
+    walk(&mut script, |unit| {
+        statements += u32::from(is_sent(&unit));
+        let plain = match &unit {
+            Unit::Statement { text, follow: Follow::None, .. } => {
+                bytes += text.len();
+                bytes <= READY_BYTES
+            }
+            unit => !is_sent(unit),
+        };
+        match &mut ready {
+            Some(ready) if plain => ready.push(unit),
+            ready => *ready = None,
+        }
+    })?;
+    Ok(Summary { ready, ..summary(script, statements)? })
 }
 
-/// Walks a script without a server, giving every unit that would be sent.
-pub(super) fn walk(script: &mut Script, mut each: impl FnMut(&Unit)) -> Result<(), Fault> {
+/// Is it more than a remark?
+pub(super) fn is_sent(unit: &Unit) -> bool {
+    !matches!(unit, Unit::Echo(_) | Unit::Skipped { .. })
+}
+
+/// Walks a script without a server, giving every unit.
+pub(super) fn walk(script: &mut Script, mut each: impl FnMut(Unit)) -> Result<(), Fault> {
     script.validating = true;
     while let Some(unit) = script.next()? {
-        match unit {
-            Unit::Echo(_) | Unit::Skipped { .. } => {}
-            Unit::CopyFrom { .. } => {
-                each(&unit);
-                while script.copy_chunk()?.is_some() {}
-            }
-            _ => each(&unit),
-        }
+        let copies = matches!(unit, Unit::CopyFrom { .. });
+        each(unit);
+        while copies && script.copy_chunk()?.is_some() {}
     }
     Ok(())
 }
@@ -114,5 +137,5 @@ pub(super) fn summary(script: Script, statements: u32) -> Result<Summary, Fault>
     }
     let sha256 = hash_all(files.iter().map(|(_, hash)| hash.as_str()));
     let Script { root, notes, kept, .. } = script;
-    Ok(Summary { statements, bytes, sha256, files, notes, root, kept })
+    Ok(Summary { statements, bytes, sha256, files, notes, root, kept, ready: None })
 }

@@ -112,3 +112,18 @@ step("second", || sql::run_file("sql/up.sql"));"#,
     desk.run().exits(5).shows("left its own transaction");
     assert_eq!(desk.value("SELECT string_agg(key, ' ') FROM runsheet.step"), "first");
 }
+
+/// What a deferred constraint refuses, it refuses at COMMIT: with its words, and nothing else.
+#[test]
+fn a_deferred_constraint_that_does_not_hold_is_the_faults_reason() {
+    let desk = Desk::new(
+        r#"step("first", || db::exec("CREATE TABLE first (id int)"));
+step("second", || db::exec("INSERT INTO parts VALUES (1, 77)"));"#,
+    );
+    desk.sql(
+        "CREATE TABLE parts (id int, item int REFERENCES items DEFERRABLE INITIALLY DEFERRED)",
+    );
+    desk.run().exits(5).shows("23503").shows("(item)=(77)").shows_nowhere("in progress");
+    assert_eq!(desk.value("SELECT count(*) FROM parts"), "0");
+    assert_eq!(desk.value("SELECT string_agg(key, ' ') FROM runsheet.step"), "first");
+}

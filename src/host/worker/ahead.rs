@@ -1,7 +1,7 @@
 //! Connecting while the script is still being read: a server needs its time to make a process for
 //! a session, and the engine needs its own. Begun by `cli`, come for by `worker`.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -31,17 +31,20 @@ pub struct Ahead {
 
 impl Ahead {
     /// Begins. `run` is the id of the run to be, `playbook` what is probably the playbook's, and
-    /// `last` its last run: what the ledger knows of both is asked for at once.
+    /// `last` looks for its last run, which takes its time: what the ledger knows of both is asked
+    /// for at once.
     ///
     /// None where the system gives no thread: then it is done later.
     pub fn begin(
         target: Target,
         run: RunId,
         config: &Config,
-        (playbook, last): (&str, Option<RunId>),
+        playbook: &str,
+        last: impl FnOnce() -> Option<RunId>,
     ) -> Option<Self> {
         let mut way = Way::to(target, &run, config);
-        way.playbook = Some((playbook.into(), last));
+        let guess = Arc::new(OnceLock::new());
+        way.playbook = Some((playbook.into(), guess.clone()));
         let runtime = Arc::new(runtime().ok()?);
         let (stop, stopped) = oneshot::channel();
         let (tell, reached) = oneshot::channel();
@@ -65,6 +68,10 @@ impl Ahead {
             }
             false
         });
+        // While the server makes it.
+        if let Some(last) = last() {
+            let _ = guess.set(last);
+        }
         let work = move || {
             if !over {
                 driven.block_on(work);

@@ -3,6 +3,7 @@
 //! Everything here can be sent to another thread: a run that is begun connects while its script
 //! is still being read (`ahead`). What is found is judged by `worker`.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::mark::Mark;
@@ -21,8 +22,9 @@ pub(in crate::host) struct Way {
     pub(in crate::host) lock_timeout_ms: u128,
     /// Where mark and ledger stand.
     pub(in crate::host) ledger: Ledger,
-    /// The playbook whose runs are asked for at once, and the run that is probably its last.
-    pub(in crate::host) playbook: Option<(String, Option<RunId>)>,
+    /// The playbook whose runs are asked for at once, and the run that is probably its last, where
+    /// that is known by then.
+    pub(in crate::host) playbook: Option<(String, Arc<OnceLock<RunId>>)>,
 }
 
 /// A connection, and what the server said of itself.
@@ -88,7 +90,7 @@ impl Way {
         let comment = async { self.ledger.comment(&session).await.map_err(DbError::into_fault) };
         let known = async {
             let Some((playbook, probably)) = &self.playbook else { return Ok(None) };
-            let probably = probably.as_ref().map(|run| run.0.as_str());
+            let probably = probably.get().map(|run| run.0.as_str());
             Ok(self.ledger.known(&session, playbook, probably).await.ok().flatten())
         };
         let ((), identity, comment, known) = futures_util::future::try_join4(

@@ -13,8 +13,10 @@ const MANY: u32 = 2_000;
 const SLOW: Duration = Duration::from_millis(100);
 /// Pause between two reports of how far it is.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Characters of a statement that are shown.
+/// Characters of a statement that are shown,
 const SHOWN: usize = 120;
+/// and words.
+const WORDS: usize = 24;
 
 /// Counts and reports.
 pub(super) struct Progress<'a> {
@@ -48,13 +50,12 @@ impl<'a> Progress<'a> {
         self.done += 1;
         self.rows += rows.unwrap_or(0);
         if self.of <= MANY || took >= SLOW {
-            let words: Vec<&str> = text.split_whitespace().take(24).collect();
             self.host.emit(EventKind::Statement(StatementReport {
                 file: place.file.clone(),
                 line: place.line,
                 number: self.done,
                 of: self.of.max(self.done),
-                text: words.join(" ").chars().take(SHOWN).collect(),
+                text: beginning(text),
                 rows,
                 took_ms: took.as_millis() as u64,
             }))?;
@@ -70,4 +71,19 @@ impl<'a> Progress<'a> {
         }
         Ok(())
     }
+}
+
+/// The first words of a statement, on one line.
+fn beginning(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len().min(2 * SHOWN));
+    for word in text.split_whitespace().take(WORDS) {
+        if !shown.is_empty() {
+            shown.push(' ');
+        }
+        shown.push_str(word);
+    }
+    if let Some((end, _)) = shown.char_indices().nth(SHOWN) {
+        shown.truncate(end);
+    }
+    shown
 }
