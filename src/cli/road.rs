@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::args::{FailureWay, Road};
 use super::desk::{Desk, coloured};
-use crate::engine::{Limits, Outline, RoadSetup, Severity, examine, walk};
+use crate::engine::{Limits, Outline, RoadSetup, Severity, Stage, examine, walk};
 use crate::host::{Ahead, HostSetup, Mode, OnFailure, Terminal, Wishes};
 use crate::journal::last_run_of;
 use crate::model::{Fault, FaultKind, RunId, parse_span};
@@ -41,10 +41,11 @@ pub(super) fn run(desk: &Desk, road: &Road, name: &str, then: &[OsString]) -> Re
 /// Walks the road while the connection is made.
 fn walk_ahead(desk: &Desk, road: &Road, name: &str, mode: Mode) -> Result<u8, Fault> {
     let ahead = connecting(desk, road, name);
+    let stage = Stage::begin()?;
     let (playbook, outline) = sound(desk, name)?;
     let mut setup = setup(desk, road, playbook, outline, mode, None)?;
     setup.host.ahead = ahead;
-    walk(setup).map(|ended| ended.exit)
+    stage.walk(setup).map(|ended| ended.exit)
 }
 
 /// Connects already. Not to a protected database, since somebody may have to type its name first;

@@ -75,9 +75,9 @@ impl Limits {
 }
 
 /// An engine without verbs: limits, strictness, resolver.
-pub fn bare(limits: Limits, resolver: Resolver) -> Engine {
+pub(super) fn bare(limits: Limits, resolver: Resolver, functions: StandardPackage) -> Engine {
     let mut engine = Engine::new_raw();
-    StandardPackage::new().register_into_engine(&mut engine);
+    functions.register_into_engine(&mut engine);
     limited(&mut engine, limits);
     // `Full` would run host functions while compiling.
     engine.set_optimization_level(OptimizationLevel::Simple);
@@ -102,11 +102,11 @@ pub(super) fn limited(engine: &mut Engine, limits: Limits) {
 }
 
 /// An engine with every verb, bound to a host.
-pub fn engine(host: &Rc<Host>, limits: Limits) -> Engine {
+pub fn engine(host: &Rc<Host>, limits: Limits, functions: StandardPackage) -> Engine {
     let setup = &host.setup;
     let resolver =
         Resolver::new(&setup.project, &setup.playbook.path_display, host.sources.clone());
-    let mut engine = bare(limits, resolver);
+    let mut engine = bare(limits, resolver, functions);
     // What is done has a value: only a plan, and what a rollback goes over, has planned ones.
     if host.mode() != Mode::Run {
         register_planned(&mut engine, &host.tripped());

@@ -10,4 +10,4 @@ pub use build::{Limits, compile, engine, header};
 pub use lint::{
     Finding, Outline, OutlineItem, OutlineKind, Severity, check, examine, outline, outline_of,
 };
-pub use road::{Ended, RoadSetup, walk, walk_back_by_restore};
+pub use road::{Ended, RoadSetup, Stage, walk, walk_back_by_restore};

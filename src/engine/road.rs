@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::sync::mpsc;
 
+use rhai::packages::StandardPackage;
 use rhai::{AST, Engine, Scope};
 
 use super::build::{Limits, compile, engine};
@@ -34,12 +35,46 @@ pub struct Ended {
 /// lists in lists are freed one inside of the other; only what is used is taken.
 const STACK: usize = 256 * 1024 * 1024;
 
+/// The script's thread before it is known what it will walk: it makes the language's own functions,
+/// which takes its time, while the playbook is still being read.
+pub struct Stage {
+    setup: mpsc::Sender<RoadSetup>,
+    end: End,
+}
+
+impl Stage {
+    /// Sets it up.
+    ///
+    /// # Errors
+    /// A thread that cannot be made.
+    pub fn begin() -> Result<Self, Fault> {
+        let (setup, given) = mpsc::channel();
+        let end = spawn(move || {
+            let functions = StandardPackage::new();
+            match given.recv() {
+                Ok(setup) => on_thread(setup, functions),
+                Err(_) => Err(Fault::failed("internal", "nothing to walk")),
+            }
+        })?;
+        Ok(Self { setup, end })
+    }
+
+    /// Walks the road to its end.
+    ///
+    /// # Errors
+    /// Faults found before the run began: syntax, imports.
+    pub fn walk(self, setup: RoadSetup) -> Result<Ended, Fault> {
+        let _ = self.setup.send(setup);
+        ended(&self.end)
+    }
+}
+
 /// Walks the road to its end.
 ///
 /// # Errors
-/// Faults found before the run began: syntax, imports, a thread that cannot be made.
+/// As [`Stage::begin`] and [`Stage::walk`].
 pub fn walk(setup: RoadSetup) -> Result<Ended, Fault> {
-    spawn(move || on_thread(setup))
+    Stage::begin()?.walk(setup)
 }
 
 /// Goes the last rung of a run's ladder, without its script: restores the run's dump, or the one
@@ -53,19 +88,22 @@ pub fn walk_back_by_restore(
     title: String,
     dump: Option<String>,
 ) -> Result<Ended, Fault> {
-    spawn(move || {
+    let end = spawn(move || {
         let recorder = Recorder::new(setup.sink, setup.host.redactor.clone());
         let host = Host::new(setup.host, recorder, Rc::new(Sources::default()))?;
         let begun = host.begin_without_script(&id, &title);
         let done = begun.and_then(|()| crate::verbs::restore_run(&host, dump.as_deref()));
         Ok((Ended { exit: host.finish_restore(done), run: host.run_id() }, ()))
-    })
+    })?;
+    ended(&end)
 }
+
+type End = mpsc::Receiver<Result<Ended, Fault>>;
 
 /// `work` gives what is left to be freed beside its end: nobody has to wait for that.
 fn spawn<Left>(
     work: impl FnOnce() -> Result<(Ended, Left), Fault> + Send + 'static,
-) -> Result<Ended, Fault> {
+) -> Result<End, Fault> {
     let (done, end) = mpsc::channel();
     let work = move || match work() {
         Ok((ended, left)) => {
@@ -81,18 +119,25 @@ fn spawn<Left>(
         .stack_size(STACK)
         .spawn(work)
         .map_err(|error| Fault::failed("internal", error.to_string()))?;
+    Ok(end)
+}
+
+fn ended(end: &End) -> Result<Ended, Fault> {
     end.recv().unwrap_or_else(|_| {
         Err(Fault::failed("internal", crate::msg!("engine.panic"))
             .remedy(crate::msg!("host.internal.remedy")))
     })
 }
 
-fn on_thread(setup: RoadSetup) -> Result<(Ended, Option<(Engine, AST)>), Fault> {
+fn on_thread(
+    setup: RoadSetup,
+    functions: StandardPackage,
+) -> Result<(Ended, Option<(Engine, AST)>), Fault> {
     let sources = Rc::new(Sources::default());
     let recorder = Recorder::new(setup.sink, setup.host.redactor.clone());
     let rollback = setup.host.mode == Mode::Undo;
     let host = Host::new(setup.host, recorder, sources.clone())?;
-    let engine = engine(&host, setup.limits);
+    let engine = engine(&host, setup.limits, functions);
     let playbook = &host.setup.playbook;
     let ast = compile(&engine, &sources, &playbook.path_display, &playbook.text)?;
     super::lint::load_imports(&engine, &ast, &sources, &playbook.path_display)?;

@@ -79,7 +79,7 @@ impl Host {
             }
             let _waiting = Waiting::begin(&self.waiting);
             if told.is_ok()
-                && let Some(done) = answered_soon(work.as_mut()).await
+                && let Some(done) = self.answered_soon(work.as_mut()).await
             {
                 return Ok(done);
             }
@@ -127,11 +127,30 @@ impl Host {
                 return done;
             }
             let _waiting = Waiting::begin(&self.waiting);
-            match answered_soon(work.as_mut()).await {
+            match self.answered_soon(work.as_mut()).await {
                 Some(done) => done,
                 None => work.await,
             }
         })
+    }
+
+    /// Looks for the answer without sleeping, for a short time. Not where the server, or the thread that
+    /// connects, may need this very processor.
+    async fn answered_soon<T>(&self, mut work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+        static ALONE: OnceLock<bool> = OnceLock::new();
+        let one = || std::thread::available_parallelism().is_ok_and(|many| many.get() == 1);
+        if *ALONE.get_or_init(one) || self.worker.borrow().is_none() {
+            return None;
+        }
+        let since = Instant::now();
+        while since.elapsed() < AWAKE {
+            tokio::select! {
+                biased;
+                done = &mut work => return Some(done),
+                () = tokio::task::yield_now() => {}
+            }
+        }
+        None
     }
 }
 
@@ -139,25 +158,6 @@ impl Host {
 /// the server in the next. Gives what is done already.
 async fn hand_over<T>(mut work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
     for _ in 0..2 {
-        tokio::select! {
-            biased;
-            done = &mut work => return Some(done),
-            () = tokio::task::yield_now() => {}
-        }
-    }
-    None
-}
-
-/// Looks for the answer without sleeping, for a short time. Not where the server may need this very
-/// processor.
-async fn answered_soon<T>(mut work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
-    static ALONE: OnceLock<bool> = OnceLock::new();
-    let one = || std::thread::available_parallelism().is_ok_and(|many| many.get() == 1);
-    if *ALONE.get_or_init(one) {
-        return None;
-    }
-    let since = Instant::now();
-    while since.elapsed() < AWAKE {
         tokio::select! {
             biased;
             done = &mut work => return Some(done),

@@ -27,6 +27,8 @@ struct Inner {
     out: BufWriter<Box<dyn Write + Send>>,
     redactor: Redactor,
     young: Option<Young>,
+    /// Is a watch wanted? It is set when the first item begins.
+    wanted: bool,
     watch: Option<Sender<()>>,
     /// Has the watch an eye on the items? It looks again by itself, until there is none.
     watching: bool,
@@ -48,6 +50,7 @@ impl Log {
             out,
             redactor,
             young: None,
+            wanted: false,
             watch: None,
             watching: false,
         })))
@@ -57,8 +60,13 @@ impl Log {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Announces an item also where no event says that it takes long. The thread ends with the log.
+    /// Announces an item also where no event says that it takes long.
     pub(super) fn watched(&self) {
+        self.inner().wanted = true;
+    }
+
+    /// A thread that ends with the log.
+    fn watch(&self) -> Option<Sender<()>> {
         let (sender, calls) = channel();
         let inner = Arc::downgrade(&self.0);
         let watch = move || {
@@ -69,9 +77,7 @@ impl Log {
             });
         };
         // Without the thread the log is as true, only later.
-        if std::thread::Builder::new().name("log".into()).spawn(watch).is_ok() {
-            self.inner().watch = Some(sender);
-        }
+        std::thread::Builder::new().name("log".into()).spawn(watch).ok().map(|_| sender)
     }
 
     /// An item begins; `begins` is what announces it.
@@ -80,6 +86,9 @@ impl Log {
         inner.announce();
         let (born, at) = (Instant::now(), at.to_string());
         inner.young = Some(Young { born, since_ms: elapsed_ms, at, begins, held: Vec::new() });
+        if std::mem::take(&mut inner.wanted) {
+            inner.watch = self.watch();
+        }
         if let Some(watch) = inner.watch.clone().filter(|_| !inner.watching) {
             inner.watching = watch.send(()).is_ok();
         }

@@ -64,6 +64,8 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use std::rc::Rc;
 
+    use rhai::packages::StandardPackage;
+
     use super::*;
     use crate::engine::build::{Limits, bare, compile};
     use crate::engine::lint::{header, outline};
@@ -80,7 +82,7 @@ mod tests {
         }
         let sources = Rc::new(Sources::default());
         let resolver = Resolver::new(project.path(), MAIN, sources.clone());
-        let mut engine = bare(Limits::default(), resolver);
+        let mut engine = bare(Limits::default(), resolver, StandardPackage::new());
         engine.register_fn("playbook", |_: &str, map: rhai::Map| map);
         let ast = compile(&engine, &sources, MAIN, text).unwrap();
         let result = load_imports(&engine, &ast, &sources, MAIN);
