@@ -21,8 +21,8 @@ use super::stop::{Stop, Trouble};
 use crate::model::{EventKind, Fault};
 use crate::msg;
 
-/// So long a wait looks for the answer again and again before it sleeps. To be woken takes the time of
-/// a small statement on a machine whose processors have nothing else to do.
+/// So long a wait looks for the answer again and again before it sleeps. To be woken takes the time
+/// of a small statement on a machine whose processors have nothing else to do.
 const AWAKE: Duration = Duration::from_micros(500);
 
 /// While it lives, what is reported is shown at once: it is said from inside of a wait.
@@ -134,8 +134,8 @@ impl Host {
         })
     }
 
-    /// Looks for the answer without sleeping, for a short time. Not where the server, or the thread that
-    /// connects, may need this very processor.
+    /// Looks for the answer without sleeping, for a short time. Not where the server, or the thread
+    /// that connects, may need this very processor.
     async fn answered_soon<T>(&self, mut work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
         static ALONE: OnceLock<bool> = OnceLock::new();
         let one = || std::thread::available_parallelism().is_ok_and(|many| many.get() == 1);

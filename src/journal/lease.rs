@@ -2,9 +2,9 @@
 //!
 //! Two walls. A session advisory lock, tried and never waited for inside the server (a blocked
 //! `pg_advisory_lock` deadlocks CREATE INDEX CONCURRENTLY), keeps well-behaved runners apart and dies with its session. The
-//! epoch in the lease row is what correctness rests on: every step's transaction keeps it as it is and
-//! looks at it, and whoever takes the lease raises it, so a runner that lost its lock cannot commit
-//! any more.
+//! epoch in the lease row is what correctness rests on: every step's transaction keeps it as it is
+//! and looks at it, and whoever takes the lease raises it, so a runner that lost its lock cannot
+//! commit any more.
 //!
 //! Behind a transaction pooler a session lock would stay on a server session that belongs to
 //! everybody. There the row alone is the lease: its holder shows a sign of life with every step.
@@ -415,7 +415,8 @@ async fn raise(
     // A restored database has no row: no dump of ours holds it.
     let begin = format!(
         "BEGIN; SET LOCAL lock_timeout = 250; LOCK TABLE {0}.lease IN EXCLUSIVE MODE; \
-         INSERT INTO {0}.lease (epoch) SELECT 0 WHERE NOT EXISTS (SELECT FROM {0}.lease) ON CONFLICT DO NOTHING",
+         INSERT INTO {0}.lease (epoch) \
+         SELECT 0 WHERE NOT EXISTS (SELECT FROM {0}.lease) ON CONFLICT DO NOTHING",
         ledger.schema()
     );
     if let Err(error) = session.batch(&begin).await {

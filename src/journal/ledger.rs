@@ -308,6 +308,13 @@ impl Ledger {
                 finished_at = clock_timestamp() WHERE run = $1",
             self.schema
         );
+        // The server's JSON has no NUL. JSON holds no bare control character: one may stand for the
+        // escaped backslashes meanwhile.
+        let report = match report.contains("\\u0000") {
+            true => (report.replace(r"\\", "\u{1}").replace(r"\u0000", r"\ufffd"))
+                .replace('\u{1}', r"\\"),
+            false => report,
+        };
         let values = [json!(run), json!(state), json!(head), Value::String(report)];
         self.fenced(session, epoch, &sql, &values, files).await
     }
@@ -334,8 +341,8 @@ impl Ledger {
         session.execute(&sql, &[json!(run)]).await.map(drop)
     }
 
-    /// First statement of a transaction: raises unless the epoch is still ours, and keeps it so until
-    /// the transaction ends. Gives the transaction's id.
+    /// First statement of a transaction: raises unless the epoch is still ours, and keeps it so
+    /// until the transaction ends. Gives the transaction's id.
     pub fn fence_sql(&self, epoch: i64) -> String {
         format!("SELECT {}.fence({epoch})", self.schema)
     }

@@ -127,3 +127,18 @@ step("second", || db::exec("INSERT INTO parts VALUES (1, 77)"));"#,
     assert_eq!(desk.value("SELECT count(*) FROM parts"), "0");
     assert_eq!(desk.value("SELECT string_agg(key, ' ') FROM runsheet.step"), "first");
 }
+
+/// JSON knows a character that the server's does not. The report is kept all the same, and compared
+/// with the steps by the next run.
+#[test]
+fn a_report_with_a_nul_in_it_is_kept() {
+    let desk = Desk::new(
+        r#"step("first", || { db::exec("CREATE TABLE first (id int)"); print("a\x00b"); print("a\\u0000b"); });"#,
+    );
+    desk.run().exits(0);
+    assert_eq!(desk.value("SELECT report->>'state' FROM runsheet.run"), "done");
+    let kept = desk.value("SELECT report FROM runsheet.run");
+    assert!(kept.contains(r"a\ufffdb") && kept.contains(r"a\\u0000b"), "{kept}");
+    desk.run().exits(0).shows_nowhere("22P05");
+    assert_eq!(desk.value("SELECT count(*) FROM runsheet.run"), "1");
+}
