@@ -4,8 +4,11 @@
 //! runsheet and its peers do the same work against one private server, one after the other in each
 //! round, so that a noisy machine disturbs all of them alike. Printed are medians and the ratio to
 //! psql. Server and project lie in the folder for temporary files: `TMPDIR=/dev/shm` keeps the file
-//! system of the machine out of the figures. A peer that is not installed is left out and named. psql is the real binary, not the
-//! wrapper of Debian.
+//! system of the machine out of the figures. A peer that is not installed is left out and named.
+//! psql is the real binary, not the wrapper of Debian.
+//!
+//! How fast a program starts depends on how its file got into the system's cache: written by a
+//! linker, copied or read. `echo 1 > /proc/sys/vm/drop_caches` before makes them alike: all are read.
 
 #![allow(missing_docs)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
@@ -237,15 +240,19 @@ impl Bench {
     fn compare(&self, title: &str, jobs: &[Job<'_>], rounds: usize, before: impl Fn(&Self)) {
         let mut times: Vec<Vec<Duration>> = vec![Vec::new(); jobs.len()];
         let mut memory = vec![0u64; jobs.len()];
-        for round in 0..=rounds {
-            for (index, (_, job)) in jobs.iter().enumerate() {
+        for (index, (_, job)) in jobs.iter().enumerate() {
+            before(self);
+            // The first round warms the caches.
+            memory[index] = peak(job());
+        }
+        let mut order: Vec<usize> = (0..jobs.len()).collect();
+        for _ in 0..rounds {
+            // What is left of a job behind its end is not always the same one's loss.
+            order.reverse();
+            order.rotate_left(1);
+            for &index in &order {
                 before(self);
-                let (took, peak) = timed(job());
-                // The first round warms the caches.
-                if round > 0 {
-                    times[index].push(took);
-                    memory[index] = memory[index].max(peak);
-                }
+                times[index].push(timed(jobs[index].1()));
             }
         }
         println!(
@@ -281,17 +288,24 @@ fn must(mut command: Command) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Wall time, and peak memory in KiB as GNU time tells it where that is installed.
-fn timed(command: Command) -> (Duration, u64) {
-    let mut command = under_time(command);
+/// Wall time.
+fn timed(mut command: Command) -> Duration {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let started = Instant::now();
     let output = command.output().expect("it starts");
     let took = started.elapsed();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    took
+}
+
+/// Peak memory in KiB as GNU time tells it where that is installed.
+fn peak(command: Command) -> u64 {
+    let mut command = under_time(command);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let output = command.output().expect("it starts");
     let text = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stdout));
-    let peak = text.lines().rev().find_map(|line| line.strip_prefix("peak ")?.parse().ok());
-    (took, peak.unwrap_or(0))
+    assert!(output.status.success(), "{text}");
+    text.lines().rev().find_map(|line| line.strip_prefix("peak ")?.parse().ok()).unwrap_or(0)
 }
 
 fn under_time(command: Command) -> Command {

@@ -24,27 +24,28 @@ const WAIT_UNATTENDED: Duration = Duration::from_secs(24 * 3600);
 
 /// `runsheet plan PLAYBOOK`
 pub(super) fn plan(desk: &Desk, road: &Road, name: &str) -> Result<u8, Fault> {
-    walk_ahead(desk, road, name, Mode::Plan)
+    walk_ahead(desk, road, name, Mode::Plan, true)
 }
 
 /// `runsheet run PLAYBOOK`
 ///
 /// After exit code 0 this process becomes the command behind `--`, where there is one.
 pub(super) fn run(desk: &Desk, road: &Road, name: &str, then: &[OsString]) -> Result<u8, Fault> {
-    let code = walk_ahead(desk, road, name, Mode::Run)?;
+    let code = walk_ahead(desk, road, name, Mode::Run, then.is_empty())?;
     match then {
         [program, args @ ..] if code == 0 => Err(becomes(program, args)),
         _ => Ok(code),
     }
 }
 
-/// Walks the road while the connection is made.
-fn walk_ahead(desk: &Desk, road: &Road, name: &str, mode: Mode) -> Result<u8, Fault> {
+/// Walks the road while the connection is made; with `leave` the process ends where the road does.
+fn walk_ahead(desk: &Desk, road: &Road, name: &str, mode: Mode, leave: bool) -> Result<u8, Fault> {
     let ahead = connecting(desk, road, name);
     let stage = Stage::begin()?;
     let (playbook, outline) = sound(desk, name)?;
     let mut setup = setup(desk, road, playbook, outline, mode, None)?;
     setup.host.ahead = ahead;
+    setup.leave = leave;
     stage.walk(setup).map(|ended| ended.exit)
 }
 
@@ -118,6 +119,7 @@ pub(super) fn setup(
     Ok(RoadSetup {
         sink: for_terminal(output, desk.redactor.clone(), colour, desk.common.verbose),
         limits: Limits::default(),
+        leave: false,
         host: HostSetup {
             mode,
             project: desk.project.clone(),

@@ -20,6 +20,9 @@ pub struct RoadSetup {
     pub sink: Box<dyn Sink>,
     /// What the script may use up.
     pub limits: Limits,
+    /// The process has nothing else to do than to end with the walk's exit code. The script's thread
+    /// ends it then: the caller would have to be woken for that.
+    pub leave: bool,
 }
 
 /// How a walk ended.
@@ -100,7 +103,8 @@ pub fn walk_back_by_restore(
 
 type End = mpsc::Receiver<Result<Ended, Fault>>;
 
-/// `work` gives what is left to be freed beside its end: nobody has to wait for that.
+/// `work` gives what is left at its end: what the process may keep until its own, which is near, and
+/// whoever waits for this one shall not have to share a processor with freeing it.
 fn spawn<Left>(
     work: impl FnOnce() -> Result<(Ended, Left), Fault> + Send + 'static,
 ) -> Result<End, Fault> {
@@ -108,7 +112,7 @@ fn spawn<Left>(
     let work = move || match work() {
         Ok((ended, left)) => {
             let _ = done.send(Ok(ended));
-            drop(left);
+            std::mem::forget(left);
         }
         Err(fault) => {
             let _ = done.send(Err(fault));
@@ -136,6 +140,7 @@ fn on_thread(
     let sources = Rc::new(Sources::default());
     let recorder = Recorder::new(setup.sink, setup.host.redactor.clone());
     let rollback = setup.host.mode == Mode::Undo;
+    let leave = setup.leave;
     let host = Host::new(setup.host, recorder, sources.clone())?;
     let engine = engine(&host, setup.limits, functions);
     let playbook = &host.setup.playbook;
@@ -150,6 +155,9 @@ fn on_thread(
     };
     let ended = Ended { exit, run: host.run_id() };
     host.hang_up();
+    if leave {
+        crate::system::leave(exit);
+    }
     // A rehearsal drops or copies the database at once: no connection of the host may be left.
     let left = host.setup.rehearsal.is_none().then_some((engine, ast));
     Ok((ended, left))

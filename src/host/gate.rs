@@ -181,6 +181,8 @@ pub struct Host {
     pub(super) known: RefCell<Option<crate::journal::Known>>,
     /// What was read of the ledger and not replayed yet.
     pub(super) known_rows: RefCell<Option<super::look::RowsOfRun>>,
+    /// What the file of the probable last run told while the server answered.
+    pub(super) foreseen: RefCell<Option<(RunId, crate::journal::Account)>>,
     /// Inside of a wait, what is reported is shown at once.
     pub(super) waiting: Cell<bool>,
     pub(super) behind: RefCell<Option<super::tidy::Behind>>,
@@ -273,6 +275,7 @@ impl Host {
             back: RefCell::default(),
             known: RefCell::default(),
             known_rows: RefCell::default(),
+            foreseen: RefCell::default(),
             waiting: Cell::new(false),
             behind: RefCell::default(),
             snapshot: RefCell::default(),

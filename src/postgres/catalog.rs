@@ -30,6 +30,7 @@ use serde_json::Value;
 use super::conninfo::HostSpec;
 use super::error::DbError;
 use super::session::Session;
+use super::statement::SimpleResult;
 use super::value::is_plain;
 use crate::model::Fault;
 use crate::msg;
@@ -102,6 +103,12 @@ pub async fn identity_as_known(session: &Session, all: bool) -> Result<Identity,
 }
 
 async fn identity_where(session: &Session, all: bool) -> Result<Identity, DbError> {
+    let answer = session.simple(&identity_sql(all)).await?;
+    Ok(identity_of(session, &answer.into_iter().next().unwrap_or_default()))
+}
+
+/// The question behind [`identity`]: one statement. `all` needs rights that most roles have.
+pub fn identity_sql(all: bool) -> String {
     // Plain columns of built-in functions: on a session that has just begun, JSON and a look into
     // pg_database would take as long as all the rest. The path is `base/OID/FILE` or
     // `pg_tblspc/../OID/FILE`.
@@ -115,9 +122,12 @@ async fn identity_where(session: &Session, all: bool) -> Result<Identity, DbErro
         THEN (pg_control_checkpoint()).timeline_id::text \
         ELSE left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) END";
     let more = if all { control } else { "NULL, NULL" };
-    let answer = session.simple(&format!("SELECT {base}, {more}")).await?;
-    let row = answer.first().and_then(|result| result.cells.first());
-    let cell = |at: usize| row.and_then(|row| row.get(at).cloned().flatten());
+    format!("SELECT {base}, {more}")
+}
+
+/// What was answered to [`identity_sql`].
+pub fn identity_of(session: &Session, answer: &SimpleResult) -> Identity {
+    let cell = |at: usize| answer.first().get(at).cloned().flatten();
     let text = |at: usize| cell(at).unwrap_or_default();
     let standby = text(4) == "t";
     let timeline = match standby {
@@ -145,7 +155,7 @@ async fn identity_where(session: &Session, all: bool) -> Result<Identity, DbErro
         HostSpec::Unix(directory) => directory.display().to_string(),
     };
     found.port = *port;
-    Ok(found)
+    found
 }
 
 /// Bytes of the whole database.

@@ -15,6 +15,7 @@ use tokio_postgres::{AsyncMessage, Client, Connection};
 use super::conninfo::{SessionAttrs, Target};
 use super::error::DbError;
 use super::refusal::{self, Attempt};
+use super::statement::SimpleResult;
 use super::wire::Heard;
 use crate::model::Fault;
 use crate::msg;
@@ -88,6 +89,11 @@ impl Endings {
     }
 }
 
+/// Who answers. The first question of every session: one statement.
+const WHO: &str = "SELECT pg_catalog.pg_backend_pid(), pg_catalog.pg_is_in_recovery(), \
+    pg_catalog.current_setting('default_transaction_read_only'), \
+    pg_catalog.current_setting('server_version_num')";
+
 /// What the session found out about the server when it began.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Facts {
@@ -155,22 +161,41 @@ impl Session {
         }
     }
 
+    /// As [`Session::get_acquainted`], and asks `questions` in the same message: the server answers
+    /// once, and wakes whoever waits for it once. Gives a result for each of their statements; None
+    /// where it refused one of them. Then nothing is known yet.
+    ///
+    /// # Errors
+    /// No answer within `limit` is `timeout`.
+    pub async fn get_acquainted_asking(
+        &self,
+        limit: Duration,
+        questions: &str,
+    ) -> Result<Option<Vec<SimpleResult>>, Fault> {
+        let sql = format!("{WHO}; {questions}");
+        match tokio::time::timeout(limit, self.simple(&sql)).await {
+            Ok(Ok(mut answers)) if !answers.is_empty() => {
+                self.learn(&answers.remove(0));
+                Ok(Some(answers))
+            }
+            Ok(_) => Ok(None),
+            Err(_) => Err(refusal::timeout(&self.target, self.index, limit)),
+        }
+    }
+
     async fn ask_for_facts(&self) -> Result<(), DbError> {
-        let sql = "SELECT pg_catalog.pg_backend_pid(), pg_catalog.pg_is_in_recovery(), \
-                   pg_catalog.current_setting('default_transaction_read_only'), \
-                   pg_catalog.current_setting('server_version_num')";
-        let answer = self.simple(sql).await?;
-        let cell = |at: usize| -> &str {
-            let row = answer.first().and_then(|result| result.cells.first());
-            row.and_then(|row| row.get(at)?.as_deref()).unwrap_or("")
-        };
+        self.learn(&self.simple(WHO).await?.into_iter().next().unwrap_or_default());
+        Ok(())
+    }
+
+    fn learn(&self, answer: &SimpleResult) {
+        let cell = |at: usize| answer.first().get(at).and_then(Option::as_deref).unwrap_or("");
         let _ = self.facts.set(Facts {
             backend_pid: cell(0).parse().unwrap_or(0),
             in_recovery: cell(1) == "t",
             read_only: cell(2) == "on",
             server_version: cell(3).parse().unwrap_or(0),
         });
-        Ok(())
     }
 
     fn facts(&self) -> Facts {

@@ -51,6 +51,13 @@ pub struct SimpleResult {
     pub cells: Vec<Vec<Option<String>>>,
 }
 
+impl SimpleResult {
+    /// The cells of the first row; none where there is no row.
+    pub fn first(&self) -> &[Option<String>] {
+        self.cells.first().map_or(&[], Vec::as_slice)
+    }
+}
+
 impl Session {
     /// Runs one statement with parameters `$1 ..` and gives its rows.
     ///

@@ -12,6 +12,7 @@ use super::reach::{Reached, Way};
 use crate::config::Config;
 use crate::host::gate::{Host, HostSetup};
 use crate::host::stop::Trouble;
+use crate::journal::Account;
 use crate::model::{Fault, RunId};
 use crate::postgres::Target;
 use crate::system::runtime;
@@ -22,6 +23,8 @@ const TURNS: u32 = 3;
 /// A connection on its way, tried once.
 pub struct Ahead {
     run: RunId,
+    /// The playbook's last run, probably.
+    last: Arc<OnceLock<RunId>>,
     runtime: Arc<Runtime>,
     reached: oneshot::Receiver<Result<Reached, Fault>>,
     /// Dropped where nobody comes.
@@ -68,7 +71,9 @@ impl Ahead {
             }
             false
         });
-        // While the server makes it.
+        // While the server makes it. The first search asks the processor what it can, and a virtual
+        // machine takes its time to answer: not when the server's first words are there.
+        let _ = memchr::memchr(0, &[]);
         if let Some(last) = last() {
             let _ = guess.set(last);
         }
@@ -78,7 +83,7 @@ impl Ahead {
             }
         };
         let thread = std::thread::Builder::new().name("ahead".into()).spawn(work).ok()?;
-        Some(Self { run, runtime, reached, stop: Some(stop), thread: Some(thread) })
+        Some(Self { run, last: guess, runtime, reached, stop: Some(stop), thread: Some(thread) })
     }
 
     /// The runtime that the connection moves on, and has to go on moving on, and the run's id; new
@@ -116,8 +121,17 @@ impl Host {
     /// The one attempt's; those of waiting.
     pub(super) fn reached_ahead(&self) -> Result<Option<Reached>, Trouble> {
         let Some(mut ahead) = self.ahead.take() else { return Ok(None) };
+        if let Some(run) = ahead.last.get() {
+            // While the server answers.
+            let account = Account::read(&self.setup.state.run_dir(run)).ok();
+            *self.foreseen.borrow_mut() = account.map(|account| (run.clone(), account));
+        }
         match self.wait(&mut ahead.reached)? {
-            Ok(Ok(reached)) => Ok(Some(reached)),
+            Ok(Ok(reached)) => {
+                // It has nothing left to do: nobody waits for its end.
+                ahead.thread = None;
+                Ok(Some(reached))
+            }
             Ok(Err(fault)) => {
                 self.attempts.set(2);
                 Err(fault.into())

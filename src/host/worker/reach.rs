@@ -86,25 +86,58 @@ impl Way {
             }
             answer => answer?,
         };
-        // All on their way at once: one round trip.
-        let comment = async { self.ledger.comment(&session).await.map_err(DbError::into_fault) };
-        let known = async {
-            let Some((playbook, probably)) = &self.playbook else { return Ok(None) };
-            let probably = probably.get().map(|run| run.0.as_str());
-            Ok(self.ledger.known(&session, playbook, probably).await.ok().flatten())
+        let limit = options.limit(&self.target);
+        let (identity, comment, known) = match self.all_at_once(&session, limit).await? {
+            Some(answers) => answers,
+            None => self.one_by_one(&session, limit).await?,
         };
-        let ((), identity, comment, known) = futures_util::future::try_join4(
-            session.get_acquainted(options.limit(&self.target)),
-            catalog::identity_at_start(&session),
-            comment,
-            known,
-        )
-        .await?;
         let mark = comment.as_deref().and_then(Mark::of);
         let pin = pin(&session, newer).await?;
         Ok(Reached { session, newer, pin, identity, mark, known })
     }
+
+    /// Who the server is, and what the ledger says, in one message. None where the server refuses a
+    /// part of it: the role may not see everything, or there is no ledger.
+    async fn all_at_once(
+        &self,
+        session: &Session,
+        limit: Duration,
+    ) -> Result<Option<Answers>, Fault> {
+        let mut questions = vec![catalog::identity_sql(true), self.ledger.comment_sql()];
+        let asked = self.playbook.as_ref();
+        let asked = asked.map(|(playbook, run)| (playbook, run.get().map(|run| run.0.as_str())));
+        questions.extend(asked.map(|(playbook, run)| self.ledger.known_sql(playbook, run)));
+        let answers = session.get_acquainted_asking(limit, &questions.join("; ")).await?;
+        Ok(answers.map(|answers| {
+            let mut answers = answers.into_iter();
+            let identity = catalog::identity_of(session, &answers.next().unwrap_or_default());
+            let comment = answers.next().and_then(|answer| answer.first().first().cloned()?);
+            let known = asked.map(|(playbook, run)| self.ledger.known_of(answers, playbook, run));
+            (identity, comment, known)
+        }))
+    }
+
+    /// The same, each question for itself; they are on their way together.
+    async fn one_by_one(&self, session: &Session, limit: Duration) -> Result<Answers, Fault> {
+        let comment = async { self.ledger.comment(session).await.map_err(DbError::into_fault) };
+        let known = async {
+            let Some((playbook, probably)) = &self.playbook else { return Ok(None) };
+            let probably = probably.get().map(|run| run.0.as_str());
+            Ok(self.ledger.known(session, playbook, probably).await.ok().flatten())
+        };
+        let ((), identity, comment, known) = futures_util::future::try_join4(
+            session.get_acquainted(limit),
+            catalog::identity_at_start(session),
+            comment,
+            known,
+        )
+        .await?;
+        Ok((identity, comment, known))
+    }
 }
+
+/// Who the server is, the comment of the ledger's schema, and what the ledger knows.
+type Answers = (Identity, Option<String>, Option<Known>);
 
 /// Settings that a run's session starts with, so that `RESET ALL` comes back to them. Only what
 /// every supported server knows: an unknown one would refuse the connection.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::rows::{intent_row, printed, run_row, step_row, text};
 use super::{IntentRow, Known, Ledger, RunRow, RunState, StepRow};
 use crate::model::quote_literal;
-use crate::postgres::{DbError, Session};
+use crate::postgres::{DbError, Session, SimpleResult};
 
 /// The columns of a run, of a step and of an intent, in the order of `rows`.
 const RUN: &str = "run, playbook, title, file, state, inputs, started_by, environment, \
@@ -40,6 +40,13 @@ impl Ledger {
         playbook: &str,
         probably: Option<&str>,
     ) -> Result<Option<Known>, DbError> {
+        let sql = self.known_sql(playbook, probably);
+        let answers = there_is(session.simple(&sql).await)?;
+        Ok(answers.map(|answers| self.known_of(answers, playbook, probably)))
+    }
+
+    /// The question behind [`Ledger::known`]: several statements.
+    pub fn known_sql(&self, playbook: &str, probably: Option<&str>) -> String {
         let schema = &self.schema;
         let mut sql = format!(
             "SELECT seq, {RUN} FROM {schema}.run WHERE playbook = {}",
@@ -51,7 +58,16 @@ impl Ledger {
                  ; SELECT {INTENT} FROM {schema}.intent WHERE run = {run}"
             ));
         }
-        let Some(answers) = there_is(session.simple(&sql).await)? else { return Ok(None) };
+        sql
+    }
+
+    /// What was answered to [`Ledger::known_sql`].
+    pub fn known_of(
+        &self,
+        answers: impl IntoIterator<Item = SimpleResult>,
+        playbook: &str,
+        probably: Option<&str>,
+    ) -> Known {
         let mut answers = answers.into_iter().map(printed);
         let mut next = || answers.next().unwrap_or_default();
         let (mut runs, mut steps, intents) = (next(), next(), next());
@@ -67,23 +83,27 @@ impl Ledger {
             }
             _ => None,
         };
-        Ok(Some(Known { playbook: playbook.into(), runs: Some(runs), done }))
+        Known { playbook: playbook.into(), runs: Some(runs), done }
     }
 
-    /// The comment of the ledger's schema, as obj_description asks, without its function: 2615 is
-    /// pg_namespace. None where there is none.
+    /// The comment of the ledger's schema; None where there is none.
     ///
     /// # Errors
     /// The server's.
     pub async fn comment(&self, session: &Session) -> Result<Option<String>, DbError> {
-        let sql = format!(
+        let answer = session.simple(&self.comment_sql()).await?;
+        Ok(answer.first().and_then(|result| result.first().first().cloned()?))
+    }
+
+    /// The question behind [`Ledger::comment`], one statement: as obj_description asks, without its
+    /// function; 2615 is pg_namespace.
+    pub fn comment_sql(&self) -> String {
+        format!(
             "SELECT description FROM pg_catalog.pg_description \
              WHERE objoid = pg_catalog.to_regnamespace({})::oid \
              AND classoid = 2615::oid AND objsubid = 0::int4",
             quote_literal(&self.schema)
-        );
-        let answer = session.simple(&sql).await?;
-        Ok(answer.first().and_then(|result| result.cells.first()?.first().cloned()?))
+        )
     }
 
     /// Is the newest run of a playbook that was not taken back a finished one?
