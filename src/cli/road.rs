@@ -38,14 +38,14 @@ pub(super) fn run(desk: &Desk, road: &Road, name: &str, then: &[OsString]) -> Re
     }
 }
 
-/// Walks the road while the connection is made; with `leave` the process ends where the road does.
-fn walk_ahead(desk: &Desk, road: &Road, name: &str, mode: Mode, leave: bool) -> Result<u8, Fault> {
+/// Walks the road while the connection is made; `last` as for [`RoadSetup`].
+fn walk_ahead(desk: &Desk, road: &Road, name: &str, mode: Mode, last: bool) -> Result<u8, Fault> {
     let ahead = connecting(desk, road, name);
     let stage = Stage::begin()?;
     let (playbook, outline) = sound(desk, name)?;
     let mut setup = setup(desk, road, playbook, outline, mode, None)?;
     setup.host.ahead = ahead;
-    setup.leave = leave;
+    setup.last = last;
     stage.walk(setup).map(|ended| ended.exit)
 }
 
@@ -119,7 +119,7 @@ pub(super) fn setup(
     Ok(RoadSetup {
         sink: for_terminal(output, desk.redactor.clone(), colour, desk.common.verbose),
         limits: Limits::default(),
-        leave: false,
+        last: false,
         host: HostSetup {
             mode,
             project: desk.project.clone(),

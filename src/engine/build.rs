@@ -102,7 +102,12 @@ pub(super) fn limited(engine: &mut Engine, limits: Limits) {
 }
 
 /// An engine with every verb, bound to a host.
-pub fn engine(host: &Rc<Host>, limits: Limits, functions: StandardPackage) -> Engine {
+pub(super) fn engine(
+    host: &Rc<Host>,
+    limits: Limits,
+    functions: StandardPackage,
+    full: Full,
+) -> Engine {
     let setup = &host.setup;
     let resolver =
         Resolver::new(&setup.project, &setup.playbook.path_display, host.sources.clone());
@@ -126,7 +131,7 @@ pub fn engine(host: &Rc<Host>, limits: Limits, functions: StandardPackage) -> En
     engine.register_fn("sleep", move |seconds: i64| sleep(&waiting, seconds as f64));
     let waiting = host.clone();
     engine.register_fn("sleep", move |seconds: f64| sleep(&waiting, seconds));
-    let full = Full::beyond(limits.memory);
+    full.bound(limits.memory);
     let (counted, busy) = (Cell::new(0u64), Busy::default());
     let cancel = host.setup.cancel.clone();
     let tripped = host.tripped();

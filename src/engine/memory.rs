@@ -1,37 +1,50 @@
-//! How much memory and time a script takes: memory is looked at by a thread of its own.
+//! How much memory and time a script takes: memory is looked at by whoever waits for it.
 //!
 //! The engine bounds one string, one array, one map; ten thousand variables full of them it does
-//! not bound. The thread only reads a number and sets a flag; the engine reads the flag at every
+//! not bound. Who waits only reads a number and sets a flag; the engine reads the flag at every
 //! operation. Where the system does not say what a process takes, nothing is looked at.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// One look takes some microseconds. In so long a script fills perhaps 100 MiB.
-const EVERY: Duration = Duration::from_millis(20);
+pub(super) const EVERY: Duration = Duration::from_millis(20);
 
-/// Set once the process takes more than it took when this was made, and `most` bytes.
+/// Set once the process takes more than it may.
 #[derive(Clone)]
-pub(super) struct Full(Arc<AtomicBool>);
+pub(super) struct Full(Arc<Bound>);
+
+struct Bound {
+    most: AtomicU64,
+    passed: AtomicBool,
+}
 
 impl Full {
-    /// Begins to look; ends with the last clone.
-    pub(super) fn beyond(most: u64) -> Self {
-        let flag = Arc::new(AtomicBool::new(false));
-        if let Some(now) = resident() {
-            let (weak, most) = (Arc::downgrade(&flag), now.saturating_add(most));
-            // Without the thread there is one wall less; the engine's own limits stand.
-            let _ =
-                std::thread::Builder::new().name("memory".into()).spawn(move || look(&weak, most));
-        }
-        Self(flag)
+    /// Without a bound as yet.
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Bound { most: AtomicU64::new(u64::MAX), passed: AtomicBool::new(false) }))
     }
 
-    /// Is it too much?
+    /// From now on: so many bytes beyond what the process takes at present.
+    pub(super) fn bound(&self, more: u64) {
+        if let Some(now) = resident() {
+            self.0.most.store(now.saturating_add(more), Ordering::Relaxed);
+        }
+    }
+
+    /// Looks once.
+    pub(super) fn look(&self) {
+        let most = self.0.most.load(Ordering::Relaxed);
+        if most < u64::MAX && resident().is_some_and(|now| now > most) {
+            self.0.passed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Was it too much?
     pub(super) fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.passed.load(Ordering::Relaxed)
     }
 }
 
@@ -69,17 +82,6 @@ fn worked() -> Option<Duration> {
     None
 }
 
-fn look(flag: &Weak<AtomicBool>, most: u64) {
-    loop {
-        std::thread::sleep(EVERY);
-        let Some(flag) = flag.upgrade() else { return };
-        if resident().is_some_and(|now| now > most) {
-            flag.store(true, Ordering::Relaxed);
-            return;
-        }
-    }
-}
-
 /// Bytes of this process that are in memory: the second number of `statm`, in pages.
 fn resident() -> Option<u64> {
     let pages = std::fs::read_to_string("/proc/self/statm").ok()?;
@@ -106,16 +108,15 @@ mod tests {
 
     #[test]
     fn what_is_taken_is_seen() {
-        let full = Full::beyond(64 << 20);
+        let full = Full::new();
+        full.bound(64 << 20);
+        full.look();
         assert!(!full.is_set());
         let Some(before) = resident() else { return };
         let taken = vec![1u8; 160 << 20];
         assert!(resident().is_some_and(|now| now > before + (100 << 20)), "{}", taken.len());
-        let since = std::time::Instant::now();
-        while !full.is_set() {
-            assert!(since.elapsed() < Duration::from_secs(20), "never seen");
-            std::thread::yield_now();
-        }
+        full.look();
+        assert!(full.is_set());
         drop(taken);
     }
 }

@@ -6,7 +6,7 @@ mod memory;
 mod resolver;
 mod road;
 
-pub use build::{Limits, compile, engine, header};
+pub use build::{Limits, compile, header};
 pub use lint::{
     Finding, Outline, OutlineItem, OutlineKind, Severity, check, examine, outline, outline_of,
 };

@@ -1,16 +1,21 @@
 //! The road: one script, walked on its own thread, for a plan, a run, a resume or a rollback.
 
 use std::rc::Rc;
-use std::sync::mpsc;
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread::JoinHandle;
 
 use rhai::packages::StandardPackage;
 use rhai::{AST, Engine, Scope};
+use tokio::runtime::Runtime;
 
 use super::build::{Limits, compile, engine};
+use super::memory::{EVERY, Full};
 use crate::host::{Host, HostSetup, Mode, Sources};
 use crate::journal::Recorder;
 use crate::model::{Fault, RunId};
 use crate::report::Sink;
+use crate::system::stop_listening;
 
 /// What a walk needs: everything in it can be sent to the script's thread.
 pub struct RoadSetup {
@@ -20,9 +25,8 @@ pub struct RoadSetup {
     pub sink: Box<dyn Sink>,
     /// What the script may use up.
     pub limits: Limits,
-    /// The process has nothing else to do than to end with the walk's exit code. The script's thread
-    /// ends it then: the caller would have to be woken for that.
-    pub leave: bool,
+    /// Nothing comes behind the walk but the end of the process: nobody listens for signals then.
+    pub last: bool,
 }
 
 /// How a walk ended.
@@ -32,6 +36,8 @@ pub struct Ended {
     pub exit: u8,
     /// The run.
     pub run: RunId,
+    /// What the connection moves on, where the server still has to be told goodbye.
+    goodbye: Option<Arc<Runtime>>,
 }
 
 /// Stack of the script's thread: deep recursion meets the call limit long before its end. Lists in
@@ -42,7 +48,7 @@ const STACK: usize = 256 * 1024 * 1024;
 /// which takes its time, while the playbook is still being read.
 pub struct Stage {
     setup: mpsc::Sender<RoadSetup>,
-    end: End,
+    script: Script,
 }
 
 impl Stage {
@@ -52,14 +58,16 @@ impl Stage {
     /// A thread that cannot be made.
     pub fn begin() -> Result<Self, Fault> {
         let (setup, given) = mpsc::channel();
-        let end = spawn(move || {
+        let full = Full::new();
+        let bound = full.clone();
+        let script = Script::begin(full, move || {
             let functions = StandardPackage::new();
             match given.recv() {
-                Ok(setup) => on_thread(setup, functions),
+                Ok(setup) => on_thread(setup, functions, bound),
                 Err(_) => Err(Fault::failed("internal", "nothing to walk")),
             }
         })?;
-        Ok(Self { setup, end })
+        Ok(Self { setup, script })
     }
 
     /// Walks the road to its end.
@@ -67,8 +75,9 @@ impl Stage {
     /// # Errors
     /// Faults found before the run began: syntax, imports.
     pub fn walk(self, setup: RoadSetup) -> Result<Ended, Fault> {
+        let last = setup.last;
         let _ = self.setup.send(setup);
-        ended(&self.end)
+        self.script.ended(last)
     }
 }
 
@@ -91,58 +100,86 @@ pub fn walk_back_by_restore(
     title: String,
     dump: Option<String>,
 ) -> Result<Ended, Fault> {
-    let end = spawn(move || {
+    let last = setup.last;
+    let script = Script::begin(Full::new(), move || {
         let recorder = Recorder::new(setup.sink, setup.host.redactor.clone());
         let host = Host::new(setup.host, recorder, Rc::new(Sources::default()))?;
         let begun = host.begin_without_script(&id, &title);
         let done = begun.and_then(|()| crate::verbs::restore_run(&host, dump.as_deref()));
-        Ok((Ended { exit: host.finish_restore(done), run: host.run_id() }, ()))
+        let exit = host.finish_restore(done);
+        Ok((Ended { exit, run: host.run_id(), goodbye: None }, ()))
     })?;
-    ended(&end)
+    script.ended(last)
 }
 
-type End = mpsc::Receiver<Result<Ended, Fault>>;
-
-/// `work` gives what is left at its end: what the process may keep until its own, which is near, and
-/// whoever waits for this one shall not have to share a processor with freeing it.
-fn spawn<Left>(
-    work: impl FnOnce() -> Result<(Ended, Left), Fault> + Send + 'static,
-) -> Result<End, Fault> {
-    let (done, end) = mpsc::channel();
-    let work = move || match work() {
-        Ok((ended, left)) => {
-            let _ = done.send(Ok(ended));
-            std::mem::forget(left);
-        }
-        Err(fault) => {
-            let _ = done.send(Err(fault));
-        }
-    };
-    std::thread::Builder::new()
-        .name("script".into())
-        .stack_size(STACK)
-        .spawn(work)
-        .map_err(|error| Fault::failed("internal", error.to_string()))?;
-    Ok(end)
+/// The script's thread.
+struct Script {
+    end: mpsc::Receiver<Result<Ended, Fault>>,
+    thread: JoinHandle<()>,
+    full: Full,
 }
 
-fn ended(end: &End) -> Result<Ended, Fault> {
-    end.recv().unwrap_or_else(|_| {
-        Err(Fault::failed("internal", crate::msg!("engine.panic"))
-            .remedy(crate::msg!("host.internal.remedy")))
-    })
+impl Script {
+    /// `work` gives what is left at its end: what the process may keep until its own, which is near,
+    /// and whoever waits for this one shall not have to share a processor with freeing it.
+    fn begin<Left>(
+        full: Full,
+        work: impl FnOnce() -> Result<(Ended, Left), Fault> + Send + 'static,
+    ) -> Result<Self, Fault> {
+        let (done, end) = mpsc::channel();
+        let work = move || match work() {
+            Ok((ended, left)) => {
+                let _ = done.send(Ok(ended));
+                std::mem::forget(left);
+            }
+            Err(fault) => {
+                let _ = done.send(Err(fault));
+            }
+        };
+        let thread = std::thread::Builder::new()
+            .name("script".into())
+            .stack_size(STACK)
+            .spawn(work)
+            .map_err(|error| Fault::failed("internal", error.to_string()))?;
+        Ok(Self { end, thread, full })
+    }
+
+    /// Waits for its end, and looks at the process's memory meanwhile.
+    ///
+    /// Goodbye is said by the last thread there is: the server's process then takes a processor for
+    /// its own end, and threads that are to end on the same one would have to wait for it.
+    fn ended(self, last: bool) -> Result<Ended, Fault> {
+        let ended = loop {
+            match self.end.recv_timeout(EVERY) {
+                Ok(ended) => break ended,
+                Err(RecvTimeoutError::Timeout) => self.full.look(),
+                Err(RecvTimeoutError::Disconnected) => {
+                    break Err(Fault::failed("internal", crate::msg!("engine.panic"))
+                        .remedy(crate::msg!("host.internal.remedy")));
+                }
+            }
+        };
+        if last {
+            stop_listening();
+        }
+        let _ = self.thread.join();
+        if let Ok(Ended { goodbye: Some(runtime), .. }) = &ended {
+            Host::say_goodbye(runtime);
+        }
+        ended
+    }
 }
 
 fn on_thread(
     setup: RoadSetup,
     functions: StandardPackage,
+    full: Full,
 ) -> Result<(Ended, Option<(Engine, AST)>), Fault> {
     let sources = Rc::new(Sources::default());
     let recorder = Recorder::new(setup.sink, setup.host.redactor.clone());
     let rollback = setup.host.mode == Mode::Undo;
-    let leave = setup.leave;
     let host = Host::new(setup.host, recorder, sources.clone())?;
-    let engine = engine(&host, setup.limits, functions);
+    let engine = engine(&host, setup.limits, functions, full);
     let playbook = &host.setup.playbook;
     let ast = compile(&engine, &sources, &playbook.path_display, &playbook.text)?;
     super::lint::load_imports(&engine, &ast, &sources, &playbook.path_display)?;
@@ -153,12 +190,12 @@ fn on_thread(
     } else {
         host.finish(&engine, result)
     };
-    let ended = Ended { exit, run: host.run_id() };
-    host.hang_up();
-    if leave {
-        crate::system::leave(exit);
-    }
+    let run = host.run_id();
     // A rehearsal drops or copies the database at once: no connection of the host may be left.
-    let left = host.setup.rehearsal.is_none().then_some((engine, ast));
-    Ok((ended, left))
+    if host.setup.rehearsal.is_some() {
+        host.hang_up();
+        return Ok((Ended { exit, run, goodbye: None }, None));
+    }
+    let ended = Ended { exit, run, goodbye: Some(host.let_go()) };
+    Ok((ended, Some((engine, ast))))
 }

@@ -11,9 +11,11 @@ pub use ahead::Ahead;
 pub(super) use reach::pooled_settings;
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::runtime::Runtime;
 
 use super::gate::{Host, Mode};
 use super::stop::{Stop, Trouble};
@@ -301,12 +303,24 @@ impl Host {
     pub fn hang_up(&self) {
         self.ahead.take();
         if self.worker.take().is_some() {
-            self.runtime.block_on(async {
-                for _ in 0..4 {
-                    tokio::task::yield_now().await;
-                }
-            });
+            Self::say_goodbye(&self.runtime);
         }
+    }
+
+    /// Lets go of the connection. Who drives what it gives says goodbye to the server.
+    pub fn let_go(&self) -> Arc<Runtime> {
+        self.ahead.take();
+        self.worker.take();
+        self.runtime.clone()
+    }
+
+    /// Moves a connection that nobody holds any more so far that the server knows.
+    pub fn say_goodbye(runtime: &Runtime) {
+        runtime.block_on(async {
+            for _ in 0..4 {
+                tokio::task::yield_now().await;
+            }
+        });
     }
 
     /// The stop that ends a run with a fault.

@@ -99,7 +99,7 @@ fn walked(
         Way::Back | Way::Restore => Mode::Undo,
     };
     let host = host(wanted, place.target, place.state.clone(), mode, resume);
-    let setup = RoadSetup { host, sink, limits: Limits::default(), leave: false };
+    let setup = RoadSetup { host, sink, limits: Limits::default(), last: false };
     match way {
         Way::Restore => walk_back_by_restore(setup, wanted.id.clone(), wanted.id.clone(), None),
         Way::Plan | Way::Forward | Way::Back => walk(setup),

@@ -8,9 +8,11 @@
 use std::future::Future;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak, mpsc};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Handle;
 use tokio::sync::watch;
 
 use crate::model::{Fault, FaultKind};
@@ -117,7 +119,8 @@ impl Cancel {
             signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(unavailable)?;
         let cancel = Self::new();
         let handler = cancel.clone();
-        std::thread::Builder::new()
+        let handle = signals.handle();
+        let thread = std::thread::Builder::new()
             .name("signals".into())
             .spawn(move || {
                 for signal in signals.forever() {
@@ -132,6 +135,7 @@ impl Cancel {
                 }
             })
             .map_err(unavailable)?;
+        *hold(&LISTENING) = Some((handle, thread));
         Ok(cancel)
     }
 
@@ -243,6 +247,17 @@ impl Cancel {
 impl std::fmt::Debug for Cancel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Cancel").field(&self.reason()).finish()
+    }
+}
+
+static LISTENING: Mutex<Option<(Handle, JoinHandle<()>)>> = Mutex::new(None);
+
+/// Ends the thread of [`Cancel::install`], shortly before the process ends: from now on its signals
+/// do nothing.
+pub fn stop_listening() {
+    if let Some((handle, thread)) = hold(&LISTENING).take() {
+        handle.close();
+        let _ = thread.join();
     }
 }
 

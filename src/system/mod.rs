@@ -14,7 +14,7 @@ mod leave;
 mod state_dir;
 mod waiting;
 
-pub use cancel::{AbortHook, Cancel, Reason, on_abort};
+pub use cancel::{AbortHook, Cancel, Reason, on_abort, stop_listening};
 pub use child::{CHILD_WORD, child_main, offer_trampoline, trampoline};
 pub use cipher::{Sealing, belongs, is_encrypted, open_encrypted, plain_of};
 pub use clock::{at_home, boot, moment, now};

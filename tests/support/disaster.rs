@@ -289,7 +289,7 @@ impl Desk<'_> {
         };
         let codes = Codes::default();
         let sink = Box::new(codes.clone());
-        match walk(RoadSetup { host, sink, limits: Limits::default(), leave: false }) {
+        match walk(RoadSetup { host, sink, limits: Limits::default(), last: false }) {
             Ok(ended) => {
                 let code = codes.0.lock().map_err(text)?.clone();
                 Ok(Walked { exit: ended.exit, code, run: ended.run })

@@ -130,6 +130,7 @@ impl Stage {
         let setup = RoadSetup {
             sink: Box::new(kept.clone()),
             limits: Limits::default(),
+            last: false,
             host: HostSetup {
                 mode,
                 project: self.path().to_path_buf(),

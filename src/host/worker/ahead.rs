@@ -1,14 +1,14 @@
 //! Connecting while the script is still being read: a server needs its time to make a process for
 //! a session, and the engine needs its own. Begun by `cli`, come for by `worker`.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
-use super::reach::{Reached, Way};
+use super::reach::{Guess, Reached, Way};
 use crate::config::Config;
 use crate::host::gate::{Host, HostSetup};
 use crate::host::stop::Trouble;
@@ -24,7 +24,7 @@ const TURNS: u32 = 3;
 pub struct Ahead {
     run: RunId,
     /// The playbook's last run, probably.
-    last: Arc<OnceLock<RunId>>,
+    last: Guess,
     runtime: Arc<Runtime>,
     reached: oneshot::Receiver<Result<Reached, Fault>>,
     /// Dropped where nobody comes.
@@ -46,7 +46,7 @@ impl Ahead {
         last: impl FnOnce() -> Option<RunId>,
     ) -> Option<Self> {
         let mut way = Way::to(target, &run, config);
-        let guess = Arc::new(OnceLock::new());
+        let (found, guess) = watch::channel(None);
         way.playbook = Some((playbook.into(), guess.clone()));
         let runtime = Arc::new(runtime().ok()?);
         let (stop, stopped) = oneshot::channel();
@@ -74,9 +74,7 @@ impl Ahead {
         // While the server makes it. The first search asks the processor what it can, and a virtual
         // machine takes its time to answer: not when the server's first words are there.
         let _ = memchr::memchr(0, &[]);
-        if let Some(last) = last() {
-            let _ = guess.set(last);
-        }
+        found.send_replace(Some(last()));
         let work = move || {
             if !over {
                 driven.block_on(work);
@@ -121,10 +119,11 @@ impl Host {
     /// The one attempt's; those of waiting.
     pub(super) fn reached_ahead(&self) -> Result<Option<Reached>, Trouble> {
         let Some(mut ahead) = self.ahead.take() else { return Ok(None) };
-        if let Some(run) = ahead.last.get() {
+        let last = ahead.last.borrow().clone().flatten();
+        if let Some(run) = last {
             // While the server answers.
-            let account = Account::read(&self.setup.state.run_dir(run)).ok();
-            *self.foreseen.borrow_mut() = account.map(|account| (run.clone(), account));
+            let account = Account::read(&self.setup.state.run_dir(&run)).ok();
+            *self.foreseen.borrow_mut() = account.map(|account| (run, account));
         }
         match self.wait(&mut ahead.reached)? {
             Ok(Ok(reached)) => {

@@ -3,8 +3,9 @@
 //! Everything here can be sent to another thread: a run that is begun connects while its script
 //! is still being read (`ahead`). What is found is judged by `worker`.
 
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+
+use tokio::sync::watch;
 
 use super::mark::Mark;
 use crate::config::Config;
@@ -22,10 +23,12 @@ pub(in crate::host) struct Way {
     pub(in crate::host) lock_timeout_ms: u128,
     /// Where mark and ledger stand.
     pub(in crate::host) ledger: Ledger,
-    /// The playbook whose runs are asked for at once, and the run that is probably its last, where
-    /// that is known by then.
-    pub(in crate::host) playbook: Option<(String, Arc<OnceLock<RunId>>)>,
+    /// The playbook whose runs are asked for at once, and the run that is probably its last.
+    pub(in crate::host) playbook: Option<(String, Guess)>,
 }
+
+/// What somebody finds out meanwhile: None until then.
+pub(in crate::host) type Guess = watch::Receiver<Option<Option<RunId>>>;
 
 /// A connection, and what the server said of itself.
 pub(in crate::host) struct Reached {
@@ -87,13 +90,23 @@ impl Way {
             answer => answer?,
         };
         let limit = options.limit(&self.target);
-        let (identity, comment, known) = match self.all_at_once(&session, limit).await? {
+        let asked = self.asked().await;
+        let asked = asked.as_ref().map(|(name, run)| (*name, run.as_ref().map(|run| &*run.0)));
+        let (identity, comment, known) = match self.all_at_once(&session, asked, limit).await? {
             Some(answers) => answers,
-            None => self.one_by_one(&session, limit).await?,
+            None => self.one_by_one(&session, asked, limit).await?,
         };
         let mark = comment.as_deref().and_then(Mark::of);
         let pin = pin(&session, newer).await?;
         Ok(Reached { session, newer, pin, identity, mark, known })
+    }
+
+    /// The playbook that the ledger is asked for, and the run that is probably its last.
+    async fn asked(&self) -> Option<(&str, Option<RunId>)> {
+        let (playbook, guess) = self.playbook.as_ref()?;
+        let mut guess = guess.clone();
+        let run = guess.wait_for(Option::is_some).await.ok()?.clone();
+        Some((playbook, run.flatten()))
     }
 
     /// Who the server is, and what the ledger says, in one message. None where the server refuses a
@@ -101,11 +114,10 @@ impl Way {
     async fn all_at_once(
         &self,
         session: &Session,
+        asked: Option<(&str, Option<&str>)>,
         limit: Duration,
     ) -> Result<Option<Answers>, Fault> {
         let mut questions = vec![catalog::identity_sql(true), self.ledger.comment_sql()];
-        let asked = self.playbook.as_ref();
-        let asked = asked.map(|(playbook, run)| (playbook, run.get().map(|run| run.0.as_str())));
         questions.extend(asked.map(|(playbook, run)| self.ledger.known_sql(playbook, run)));
         let answers = session.get_acquainted_asking(limit, &questions.join("; ")).await?;
         Ok(answers.map(|answers| {
@@ -118,11 +130,15 @@ impl Way {
     }
 
     /// The same, each question for itself; they are on their way together.
-    async fn one_by_one(&self, session: &Session, limit: Duration) -> Result<Answers, Fault> {
+    async fn one_by_one(
+        &self,
+        session: &Session,
+        asked: Option<(&str, Option<&str>)>,
+        limit: Duration,
+    ) -> Result<Answers, Fault> {
         let comment = async { self.ledger.comment(session).await.map_err(DbError::into_fault) };
         let known = async {
-            let Some((playbook, probably)) = &self.playbook else { return Ok(None) };
-            let probably = probably.get().map(|run| run.0.as_str());
+            let Some((playbook, probably)) = asked else { return Ok(None) };
             Ok(self.ledger.known(session, playbook, probably).await.ok().flatten())
         };
         let ((), identity, comment, known) = futures_util::future::try_join4(
