@@ -49,6 +49,14 @@ pub(super) fn real(ground: &mut Ground) -> bool {
         );
         return false;
     };
+    let version: u32 = ground.value("SHOW server_version_num").parse().expect("a number");
+    if version >= 180_000 {
+        eprintln!(
+            "skipped: Prisma's engine does not know the NOT NULL constraints of PostgreSQL 18 \
+             and breaks off (prisma/orm, issue 29635)"
+        );
+        return false;
+    }
     // What is there and empty is not looked for in the network.
     ground.project.file("home/no-engine", "");
     ground.program(
