@@ -18,7 +18,7 @@ mod others;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use others::Peer;
@@ -288,28 +288,25 @@ fn median(times: &mut [Duration]) -> Duration {
     times[times.len() / 2]
 }
 
-fn must(mut command: Command) {
+/// Runs it to its good end.
+fn must(mut command: Command) -> Output {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let output = command.output().expect("it starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output
 }
 
 /// Wall time.
-fn timed(mut command: Command) -> Duration {
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+fn timed(command: Command) -> Duration {
     let started = Instant::now();
-    let output = command.output().expect("it starts");
-    let took = started.elapsed();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    took
+    must(command);
+    started.elapsed()
 }
 
 /// Peak memory in KiB as GNU time tells it where that is installed.
 fn peak(command: Command) -> u64 {
-    let mut command = under_time(command);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let output = command.output().expect("it starts");
+    let output = must(under_time(command));
     let text = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{text}");
     text.lines().rev().find_map(|line| line.strip_prefix("peak ")?.parse().ok()).unwrap_or(0)
 }
 

@@ -154,10 +154,8 @@ impl Host {
     }
 
     pub(super) fn opened_transaction(&self, results: &[SimpleResult]) {
-        let xid = results
-            .iter()
-            .find_map(|result| result.cells.first()?.first()?.clone())
-            .unwrap_or_default();
+        let xid =
+            results.iter().find_map(|result| result.value().map(String::from)).unwrap_or_default();
         *self.xid.borrow_mut() = Some(xid.clone()).filter(|xid| !xid.is_empty());
         if let Some(frame) = self.frames.borrow_mut().last_mut() {
             frame.transaction = Transaction::Open { xid };

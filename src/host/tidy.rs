@@ -75,7 +75,7 @@ impl Host {
         };
         self.notices(&session)?;
         self.take_wal(&session, &mut answer)?;
-        let cell = |at: usize| answer.last()?.cells.first()?.get(at)?.clone();
+        let cell = |at: usize| answer.last()?.first().get(at)?.clone();
         self.committed(step, cell(0));
         let lease = self.worker.borrow().as_ref().and_then(|worker| worker.lease.clone());
         match lease.filter(|_| cell(1).as_deref() == Some("f")) {

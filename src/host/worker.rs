@@ -301,10 +301,7 @@ impl Host {
 
     /// Ends the connection: the server hears of it before this returns.
     pub fn hang_up(&self) {
-        self.ahead.take();
-        if self.worker.take().is_some() {
-            Self::say_goodbye(&self.runtime);
-        }
+        Self::say_goodbye(&self.let_go());
     }
 
     /// Lets go of the connection. Who drives what it gives says goodbye to the server.

@@ -56,6 +56,11 @@ impl SimpleResult {
     pub fn first(&self) -> &[Option<String>] {
         self.cells.first().map_or(&[], Vec::as_slice)
     }
+
+    /// The first cell of the first row; None where it is NULL, or not there.
+    pub fn value(&self) -> Option<&str> {
+        self.first().first()?.as_deref()
+    }
 }
 
 impl Session {

@@ -106,7 +106,7 @@ fn whole(mut script: Script) -> Result<Summary, Fault> {
 }
 
 /// Is it more than a remark?
-pub(super) fn is_sent(unit: &Unit) -> bool {
+fn is_sent(unit: &Unit) -> bool {
     !matches!(unit, Unit::Echo(_) | Unit::Skipped { .. })
 }
 

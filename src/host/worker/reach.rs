@@ -123,7 +123,7 @@ impl Way {
         Ok(answers.map(|answers| {
             let mut answers = answers.into_iter();
             let identity = catalog::identity_of(session, &answers.next().unwrap_or_default());
-            let comment = answers.next().and_then(|answer| answer.first().first().cloned()?);
+            let comment = answers.next().and_then(|answer| answer.value().map(String::from));
             let known = asked.map(|(playbook, run)| self.ledger.known_of(answers, playbook, run));
             (identity, comment, known)
         }))

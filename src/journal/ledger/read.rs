@@ -92,7 +92,7 @@ impl Ledger {
     /// The server's.
     pub async fn comment(&self, session: &Session) -> Result<Option<String>, DbError> {
         let answer = session.simple(&self.comment_sql()).await?;
-        Ok(answer.first().and_then(|result| result.first().first().cloned()?))
+        Ok(answer.first().and_then(SimpleResult::value).map(String::from))
     }
 
     /// The question behind [`Ledger::comment`], one statement: as obj_description asks, without its

@@ -56,7 +56,7 @@ impl Filling<'_> {
     async fn count(&self) -> Result<u64, DbError> {
         let found = self.session.simple(&format!("SELECT count(*) FROM {}", self.shape.name)).await;
         let found = found?;
-        let cell = found.first().and_then(|one| one.cells.first()?.first()?.clone());
+        let cell = found.first().and_then(|one| one.value().map(String::from));
         Ok(cell.and_then(|text| text.parse().ok()).unwrap_or(0))
     }
 
